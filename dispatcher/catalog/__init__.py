@@ -1,0 +1,1 @@
+"""Facts: accelerators, CPUs, machine types, prices, known models."""

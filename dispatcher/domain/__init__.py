@@ -1,0 +1,1 @@
+"""The nouns: job, hardware, workload, plan, run."""

@@ -1,0 +1,89 @@
+"""What the core tells, and who listens: frozen events, handed to listeners as they happen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from dispatcher.domain.run import Attempt, Doubt, Outcome, Run, RunState
+
+
+@dataclass(frozen=True, slots=True)
+class StateChanged:
+    """A run moved to another state."""
+
+    run: str
+    time: float
+    state: RunState
+    doubt: Doubt | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptStarted:
+    """An attempt began on an offer."""
+
+    run: str
+    time: float
+    attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A step tells how far it is; `fraction` is 0–1, None where it cannot be known."""
+
+    run: str
+    time: float
+    step: str
+    message: str
+    fraction: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LogBytes:
+    """The job's own output, byte for byte, from `offset` of its log."""
+
+    run: str
+    time: float
+    offset: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """The job's use of the machine now: CPU in cores, memory in GiB, GPU 0–1."""
+
+    run: str
+    time: float
+    cpus: float
+    ram_gib: float
+    gpu_utilisation: float | None = None
+    gpu_memory_gib: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """Something the user should know, with the next command to type."""
+
+    run: str
+    time: float
+    message: str
+    fix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The run's last word before its state is finished."""
+
+    run: str
+    time: float
+    outcome: Outcome | None
+    exit_code: int
+    record: Run
+
+
+Event = StateChanged | AttemptStarted | Progress | LogBytes | Sampled | Warned | Finished
+Listener = Callable[[Event], None]
+
+
+def nobody(_event: Event) -> None:
+    """A listener for callers who do not care."""

@@ -1,0 +1,1 @@
+"""Talking to a computer, this one or another."""

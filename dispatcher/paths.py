@@ -1,0 +1,57 @@
+"""Where files live: settings, runs, caches, and the templates that ship with the package."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import platformdirs
+
+APP = "dispatcher"
+PACKAGE = Path(__file__).resolve().parent
+
+
+def config_dir() -> Path:
+    """The folder of config.yaml."""
+    return _home("config") or Path(_platform().user_config_path)
+
+
+def data_dir() -> Path:
+    """The folder of the database and the runs."""
+    return _home("data") or Path(_platform().user_data_path)
+
+
+def cache_dir() -> Path:
+    """The folder of what can be measured or fetched again."""
+    return _home("cache") or Path(_platform().user_cache_path)
+
+
+def runs_dir() -> Path:
+    """The folder that holds one folder per run."""
+    return data_dir() / "runs"
+
+
+def database() -> Path:
+    """The store's file."""
+    return data_dir() / "runs.sqlite3"
+
+
+def templates_dir() -> Path:
+    """`templates/`: inside the wheel, or beside the package in a checkout."""
+    shipped = PACKAGE / "templates"
+    return shipped if shipped.is_dir() else PACKAGE.parent / "templates"
+
+
+def tables_dir() -> Path:
+    """The embedded tables of facts."""
+    return PACKAGE / "data"
+
+
+def _home(kind: str) -> Path | None:
+    """DISPATCHER_HOME keeps everything in one folder: for tests, and for computers without a usable home."""
+    home = os.environ.get("DISPATCHER_HOME")
+    return Path(home).expanduser() / kind if home else None
+
+
+def _platform() -> platformdirs.PlatformDirs:
+    return platformdirs.PlatformDirs(APP, appauthor=False)

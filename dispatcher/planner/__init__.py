@@ -1,0 +1,1 @@
+"""Thinking: pure, no I/O."""
