@@ -1,0 +1,129 @@
+"""The `mlrun` command: verbs, `mlrun FILE`, errors and exit codes."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Any, NoReturn
+
+import click
+
+from dispatcher import __version__
+
+VERBS: dict[str, tuple[str, str]] = {
+    "plan": ("run:plan", "What a job needs, where it could run, and what that costs; starts nothing."),
+    "init": ("setup:init", "Write a job file for what stands in this folder."),
+    "ps": ("runs:ps", "Runs, here and elsewhere."),
+    "logs": ("runs:logs", "A run's output."),
+    "attach": ("runs:attach", "Follow a run that is going on, from its first byte or from where you were."),
+    "stop": ("runs:stop", "End a run: its outputs are kept, its machine is given back."),
+    "report": ("runs:report", "A run's receipt: planned against actual."),
+    "costs": ("runs:costs", "What runs have cost."),
+    "doctor": ("setup:doctor", "Check this machine, with a fix beside every finding."),
+    "catalog": ("setup:catalog", "Accelerators, machines, models and prices, with their age and source."),
+    "schema": ("setup:schema", "The job file's JSON Schema, for editors."),
+    "config": ("setup:config", "The settings, each with where it comes from."),
+    "purge": ("setup:purge", "What mlrun keeps on disk, and removing it."),
+    "completion": ("setup:completion", "Shell completion for bash, zsh or fish."),
+}
+HIDDEN = {"run": ("run:run", "Run a job file.")}
+
+_OWN_OPTIONS = ("-h", "--help", "--version")
+
+HELP = """Plans a training job's memory, time and money, and runs it here if this machine is capable.
+
+\b
+  mlrun train.yaml              plan, then run
+  mlrun train.yaml --dry-run    plan only; nothing is started
+  mlrun init                    write a job file for this folder
+  mlrun train.yaml --help       everything about running
+"""
+
+
+class Verbs(click.Group):
+    """Commands whose code is imported when they are used: `--help` stays fast."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The verbs, in the order people meet them."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one verb."""
+        found = VERBS.get(cmd_name) or HIDDEN.get(cmd_name)
+        if found is None:
+            return None
+        module, _, name = found[0].partition(":")
+        command: click.Command = getattr(importlib.import_module(f"dispatcher.cli.{module}"), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The table of verbs, without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in VERBS.items()])
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """`mlrun --dry-run FILE` is `mlrun run --dry-run FILE`."""
+        if args and args[0].startswith("-") and args[0] not in _OWN_OPTIONS and any(map(_is_job, args)):
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        """`mlrun FILE …` is `mlrun run FILE …`."""
+        if args and args[0] not in VERBS and args[0] not in HIDDEN and _is_job(args[0]):
+            args = ["run", *args]
+        elif args and args[0] not in VERBS and args[0] not in HIDDEN:
+            _unknown_verb(args[0], ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=Verbs, help=HELP, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="mlrun", message="%(prog)s %(version)s (mlrun-dispatcher)")
+def cli() -> None:
+    """The root; its help is HELP."""
+
+
+def main(argv: list[str] | None = None) -> NoReturn:
+    """Run the command line and exit as the table of exit codes says."""
+    sys.exit(_run(sys.argv[1:] if argv is None else argv))
+
+
+def _run(argv: list[str]) -> int:
+    from dispatcher.errors import MlrunError
+
+    try:
+        code: Any = cli.main(args=argv, prog_name="mlrun", standalone_mode=False)
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except click.ClickException as wrong:
+        wrong.show()
+        return wrong.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("\nCancelled.", err=True)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except MlrunError as error:
+        from dispatcher.cli.render.errors import show_error
+
+        return show_error(error, as_json="--json" in argv)
+    except Exception as bug:  # noqa: BLE001 - the one catcher: a user never meets a stack trace
+        from dispatcher.cli.render.errors import show_bug
+
+        return show_bug(bug)
+    return code if isinstance(code, int) else 0
+
+
+def _is_job(word: str) -> bool:
+    return not word.startswith("-") and (word.endswith((".yaml", ".yml", ".py")) or os.sep in word or os.path.exists(word))  # noqa: PTH110 - pathlib costs --help its speed
+
+
+def _unknown_verb(word: str, ctx: click.Context) -> None:
+    import difflib
+
+    near = difflib.get_close_matches(word, VERBS, n=1)
+    hint = f"Did you mean 'mlrun {near[0]}'?" if near else "A job is a file: mlrun train.yaml. See 'mlrun --help'."
+    if word.startswith("-"):
+        return
+    raise click.UsageError(f"'{word}' is neither a command nor a job file. {hint}", ctx)

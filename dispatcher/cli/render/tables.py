@@ -1,0 +1,37 @@
+"""Columns of text that fit the screen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.cells import cell_len, set_cell_size
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, width: int, right: Sequence[int] = ()) -> list[str]:
+    """Lines of a table; the last column is cut to fit, columns in `right` are flush right."""
+    sizes = [max(cell_len(row[i]) for row in (head, *rows)) for i in range(len(head))]
+    room = width - sum(sizes[:-1]) - 2 * (len(sizes) - 1)
+    sizes[-1] = max(4, min(sizes[-1], room))
+    return [_line(row, sizes, right).rstrip() for row in (head, *rows)]
+
+
+def wrapped(text: str, width: int, indent: str = "") -> list[str]:
+    """`text` broken at spaces, further lines indented."""
+    lines, current = [], ""
+    for word in text.split():
+        if current and cell_len(current) + 1 + cell_len(word) > width:
+            lines.append(current)
+            current = indent
+        current = f"{current} {word}" if current.strip() else current + word
+    return [*lines, current] if current else lines
+
+
+def _line(row: Sequence[str], sizes: Sequence[int], right: Sequence[int]) -> str:
+    return "  ".join(_cell(text, size, flush_right=i in right) for i, (text, size) in enumerate(zip(row, sizes, strict=True)))
+
+
+def _cell(text: str, size: int, *, flush_right: bool) -> str:
+    if cell_len(text) > size:
+        return set_cell_size(text, size - 1) + "…"
+    pad = " " * (size - cell_len(text))
+    return pad + text if flush_right else text + pad

@@ -1,0 +1,102 @@
+"""Whether a job fits a machine: free memory against need, with the reasons in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dispatcher.domain.plan import Amount, Offer
+from dispatcher.planner.assessment import Assessment
+from dispatcher.units import show_gib
+
+KEPT_BACK = 0.10
+"""Share of a computer's memory that a job must leave to its user (a laptop in use must stay usable)."""
+DRIVER_SHARE = 0.03
+"""Share of a rented GPU's nameplate that driver and ECC keep (a T4 of 16 GB shows 15.0 GiB, an A10G of 24 GB 22.5)."""
+SYSTEM_RAM_GIB = 1.0
+"""RAM that a rented machine's system uses itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Fits when the high end does; `probably` when only the likely value does. `headroom` is the share left free."""
+
+    fits: bool
+    probably: bool
+    headroom: float
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What a machine offers a job, in GiB, and how that comes about in words."""
+
+    gpu_gib: float
+    ram_gib: float
+    disk_gb: float | None
+    unified: bool = False
+    gpu_words: str = ""
+    ram_words: str = ""
+
+
+def budget(offer: Offer, *, unified: bool = False, kept_back: float = KEPT_BACK) -> Budget:
+    """Free memory less what is kept back, for an owned machine; nameplate less the system's share, for a rented one."""
+    if offer.market == "owned":
+        return _owned(offer, kept_back, unified=unified)
+    gpu = offer.device_memory_gib * (1 - DRIVER_SHARE)
+    ram = max(0.0, offer.ram_gib - SYSTEM_RAM_GIB)
+    return Budget(gpu, ram, offer.disk_gb, unified, f"{show_gib(gpu)} of {show_gib(offer.device_memory_gib)}", "")
+
+
+def verdict(need: Assessment, room: Budget) -> Verdict:
+    """Compare each need with its room; on unified memory GPU and RAM share one budget."""
+    checks = [] if need.gpu is None else [("GPU memory", need.gpu, room.gpu_gib, room.gpu_words)]
+    checks.append(("RAM", need.ram, room.ram_gib, room.ram_words))
+    if room.unified and need.gpu is not None:
+        checks.append(("memory, which GPU and CPU share,", _together(need.gpu, need.ram), room.ram_gib, room.ram_words))
+    reasons = [_reason(what, amount, free, words) for what, amount, free, words in checks if amount.range.high > free]
+    surely = not reasons
+    probably = all(amount.range.likely <= free for _, amount, free, _ in checks)
+    if room.disk_gb is not None and need.disk.range.likely > room.disk_gb:
+        reasons.append(f"The disk has {room.disk_gb:.0f} GB free; the job needs about {need.disk.range.likely:.1f} GB.")
+        surely = probably = False
+    if need.forbidden:
+        reasons.extend(need.forbidden)
+        surely = probably = False
+    head = min((1 - amount.range.likely / free if free > 0 else -1.0) for _, amount, free, _ in checks)
+    return Verdict(surely, probably and not surely, max(-1.0, head), tuple(reasons))
+
+
+def _owned(offer: Offer, kept_back: float, *, unified: bool) -> Budget:
+    total = offer.device_memory_gib
+    free = offer.device_memory_free_gib if offer.device_memory_free_gib is not None else total
+    gpu = max(0.0, free - kept_back * total)
+    ram_free = offer.ram_available_gib if offer.ram_available_gib is not None else offer.ram_gib
+    ram = max(0.0, ram_free - kept_back * offer.ram_gib)
+    return Budget(
+        gpu,
+        ram,
+        offer.disk_gb,
+        unified,
+        f"{show_gib(gpu)} to spare ({_less(total, free, kept_back)})",
+        f"{show_gib(ram)} to spare ({_less(offer.ram_gib, ram_free, kept_back)})",
+    )
+
+
+def _less(total: float, free: float, kept_back: float) -> str:
+    return f"{total:.1f} − {max(0.0, total - free):.1f} in use − {kept_back:.0%} kept back"
+
+
+def _reason(what: str, amount: Amount, free: float, words: str) -> str:
+    need = f"the job needs {show_gib(amount.range.likely)}, at most {show_gib(amount.range.high)}"
+    if amount.basis == "stated":
+        need = f"the job file asks for {show_gib(amount.range.likely)}"
+    return f"{what[0].upper()}{what[1:]}: {words or show_gib(free)}; {need}."
+
+
+def _together(gpu: Amount, ram: Amount) -> Amount:
+    both = {f"gpu {name}": value for name, value in gpu.terms.items()} | {
+        f"ram {name}": value for name, value in ram.terms.items()
+    }
+    spans = gpu.range, ram.range
+    total = type(gpu.range)(*(sum(getattr(span, end) for span in spans) for end in ("low", "likely", "high")))
+    return Amount(total, both, gpu.basis)
