@@ -7,39 +7,63 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A piece of a network that occurs `repeats` times in a row. All figures are for one of them.
+    """A piece of a network that occurs `repeats` times in a row, in forward order. All figures are for one of them.
 
-    Counts of parameters; FLOPs, elements and bytes per *sample* (one sequence at its longest for memory; the builder makes a
-    second workload at the mean length for time).
+    Parameters are counts. FLOPs, elements and bytes are per *sample*: one image, or one sequence at the length the builder
+    was asked for (the longest for memory, the mean for time). A multiply-add is two FLOPs. Bytes already know the precision.
 
-    `saved_bytes` stays until the block's backward pass; `input_bytes` is what checkpointing keeps instead; `working_bytes` is
-    alive only while the block runs, beside what it saves. `moved_bytes` is the traffic of its element-wise work in one forward
-    pass, `kernels` its launches. `width` is the smallest side of its matrix products: small ones use a device badly.
-    `quantised` parameters are held in 4 or 8 bit, as the method says; `trainable` ones have gradients and optimizer state.
+    Parameters
+        `parameters` without adapters; `quantised` of them are held in 4 or 8 bit; `adapters` are added by LoRA. `trainable`
+        counts all that have gradients, adapters included. `cast` of them autocast copies to 16 bit in each forward pass.
+    Memory
+        `saved_bytes` is kept from the block's forward to its backward pass; `input_bytes` is what full checkpointing keeps
+        instead, `selective_bytes` what selective checkpointing does (0: neither is done to this block). `working_bytes` is
+        alive only while its forward pass runs and `backward_bytes` while its backward pass does, both beside `saved_bytes`,
+        at their largest. `cache_bytes` is what generation keeps (keys and values).
+    Time
+        `forward_flops` are matrix products and convolutions in one forward pass, `attention_flops` of them within the
+        attention core; `backward_flops` come back. `rows` × `inner` → `width` are a typical product's sides, rows per sample
+        (tokens, or output pixels): small products use a device badly. `matmul_bytes` is what products read and write of
+        activations, `moved_bytes` the traffic of element-wise work, both in one forward pass; `backward_moved` is the
+        element-wise traffic of the backward pass over that of the forward pass. `kernels` are launches per forward pass.
+        `efficiency` is the share of a plain matrix product's speed that products of this kind reach.
     """
 
     name: str
     repeats: int = 1
+    kind: str = "matmul"
     parameters: float = 0.0
     trainable: float = 0.0
     quantised: float = 0.0
     adapters: float = 0.0
-    forward_flops: float = 0.0
-    backward_flops: float = 0.0
+    cast: float = 0.0
     saved_bytes: float = 0.0
     input_bytes: float = 0.0
+    selective_bytes: float = 0.0
     working_bytes: float = 0.0
-    moved_bytes: float = 0.0
-    kernels: float = 0.0
+    backward_bytes: float = 0.0
+    cache_bytes: float = 0.0
+    forward_flops: float = 0.0
+    attention_flops: float = 0.0
+    backward_flops: float = 0.0
+    rows: float = 0.0
+    inner: float = 0.0
     width: float = 0.0
+    matmul_bytes: float = 0.0
+    moved_bytes: float = 0.0
+    backward_moved: float = 2.0
+    kernels: float = 0.0
+    efficiency: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Workload:
     """A network's training or inference on one device, per sample and per step.
 
-    `samples` is the number of samples the whole job sees (epochs × samples), None where unknown. `tokens_per_sample` is 1 for
-    images.
+    `samples` is the number of samples the whole job sees (epochs × samples), `steps` that of optimizer steps; None where
+    unknown. `tokens_per_sample` is 1 for images. `workspace_bytes` is scratch that does not grow with the batch.
+    `host_seconds` is one CPU core's work to prepare a sample, done by `workers` loader processes; `sample_bytes` is what a
+    prepared sample weighs. `notes` say which defaults were taken.
     """
 
     family: str
@@ -60,7 +84,15 @@ class Workload:
     samples: float | None = None
     steps: float | None = None
     sample_bytes: float = 0.0
+    workspace_bytes: float = 0.0
+    host_seconds: float = 0.0
+    workers: int | None = None
     notes: tuple[str, ...] = field(default=())
+
+    @property
+    def training(self) -> bool:
+        """Whether gradients are computed."""
+        return self.task != "inference"
 
     @property
     def parameters(self) -> float:
