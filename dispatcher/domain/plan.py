@@ -268,6 +268,8 @@ class Plan:
     suggestions: tuple[Suggestion, ...] = ()
     warnings: tuple[str, ...] = ()
     not_included: tuple[str, ...] = ("tax",)
+    work: str = ""
+    prefer: str = "cheap"
     sends: dict[str, Any] = field(default_factory=dict)
     explain: tuple[str, ...] = ()
 
@@ -296,6 +298,7 @@ class Plan:
             "suggestions": [suggestion.as_dict() for suggestion in self.suggestions],
             "warnings": list(self.warnings),
             "not_included": list(self.not_included),
+            "work": self.work,
             "sends": self.sends,
             "explain": list(self.explain),
         }

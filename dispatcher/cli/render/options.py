@@ -1,0 +1,122 @@
+"""The plan's table of options, and the chosen one phase by phase."""
+
+from __future__ import annotations
+
+from dispatcher.cli.render.console import bold, dim
+from dispatcher.cli.render.tables import table, wrapped
+from dispatcher.domain.plan import Candidate, Plan, Range
+from dispatcher.units import show_clock, show_seconds, show_usd
+
+SHOWN = 6
+NAMES = {"provision": "boot", "setup": "packages", "sync": "upload", "run": "train", "fetch": "fetch", "teardown": "delete"}
+
+
+def option_lines(plan: Plan, width: int, *, everything: bool) -> list[str]:
+    """Ranked candidates with price, time range and job cost range."""
+    listed = list(enumerate(plan.candidates)) if everything else notable(plan)
+    if not listed:
+        return [bold("YOUR OPTIONS"), "  none: nothing offered fits.", *_rejected(plan, width, everything=True)]
+    rows = [_row(plan, index, candidate, width) for index, candidate in listed]
+    head = ["", "YOUR OPTIONS", "per hour", "time (range)", "JOB COST (range)", ""]
+    lines = table(head, rows, width=width, right=(0, 2))
+    more = len(plan.candidates) - len(listed)
+    if more > 0:
+        lines.append(dim(f"     {more} more: --all"))
+    return [bold(lines[0]), *lines[1:], *(_rejected(plan, width, everything=everything))]
+
+
+def notable(plan: Plan) -> list[tuple[int, Candidate]]:
+    """The options worth a line: here, the choice, the cheapest of each place and market, the fastest."""
+    keep: dict[int, Candidate] = {}
+    seen: set[tuple[str, str]] = set()
+    for index, candidate in enumerate(plan.candidates):
+        kind = (candidate.offer.where, candidate.offer.market)
+        if candidate.offer.where == "local" or kind not in seen or index == plan.choice:
+            keep[index] = candidate
+        seen.add(kind)
+    timed = [(c.hours.likely, i) for i, c in enumerate(plan.candidates) if c.hours and c.fits]
+    if timed:
+        keep[min(timed)[1]] = plan.candidates[min(timed)[1]]
+    for index, candidate in enumerate(plan.candidates):
+        if len(keep) >= SHOWN:
+            break
+        keep.setdefault(index, candidate)
+    return sorted(keep.items())
+
+
+def chosen_lines(plan: Plan, width: int) -> list[str]:
+    """Phases, the parts of the cost, and the cost at worst, of the chosen option."""
+    candidate = plan.chosen
+    if candidate is None or candidate.offer.where == "local" or candidate.hours is None:
+        return []
+    phases = " · ".join(f"{NAMES.get(name, name)} {show_clock(seconds)}" for name, seconds in candidate.phases_seconds.items())
+    lines = wrapped(f"{bold(f'OPTION {(plan.choice or 0) + 1}')}   {phases}", width + 8, "  ")
+    if candidate.cost:
+        parts = [f"{name} {show_usd(usd)}" for name, usd in candidate.cost.parts.items() if usd > 0]
+        stop = f" (hard stop {show_seconds(candidate.hard_stop_seconds)} after launch)" if candidate.hard_stop_seconds else ""
+        left_out = f"not included: {', '.join(plan.not_included)}" if plan.not_included else ""
+        words = [*parts, left_out, f"at worst {show_usd(candidate.cost.worst_case)}{stop}"]
+        lines += wrapped("  " + " · ".join(word for word in words if word), width, "  ")
+    return lines
+
+
+def _row(plan: Plan, index: int, candidate: Candidate, width: int) -> list[str]:
+    offer = candidate.offer
+    hours = _time(candidate.hours) if candidate.hours else _step(candidate)
+    price = (
+        "–" if offer.market == "owned" else (f"${offer.price_per_hour:.2f}" if offer.price_per_hour is not None else "unknown")
+    )
+    return [str(index + 1), _place(candidate, width), price, hours, _money(candidate), _note(plan, index, candidate)]
+
+
+def _place(candidate: Candidate, width: int) -> str:
+    offer = candidate.offer
+    if offer.where == "local":
+        changes = ", ".join(f"{key.rpartition('.')[2]} {value}" for key, value in candidate.changes.items())
+        return "here" + (f", {changes}" if changes else "")
+    count = f"{offer.count}× " if offer.count > 1 else ""
+    market = " spot" if offer.market == "spot" else ""
+    region = f" {offer.region}" if offer.region and width >= 110 else ""
+    device = f" {count}{offer.device}" if offer.device not in ("cpu", "") else f" {offer.vcpus:g} vCPU"
+    return f"{offer.where} {offer.machine}{device}{region}{market}"
+
+
+def _time(hours: Range) -> str:
+    low, likely, high = (show_seconds(value * 3600) for value in (hours.low, hours.likely, hours.high))
+    return f"{likely} ({low} – {high})"
+
+
+def _step(candidate: Candidate) -> str:
+    step = candidate.step_seconds
+    return f"{show_seconds(step.likely)} a step" if step else "unknown"
+
+
+def _money(candidate: Candidate) -> str:
+    cost = candidate.cost
+    if candidate.offer.market == "owned":
+        return "free"
+    if cost is None:
+        return "unknown"
+    return f"{show_usd(cost.range.likely)} ({show_usd(cost.range.low)} – {show_usd(cost.range.high)})"
+
+
+def _note(plan: Plan, index: int, candidate: Candidate) -> str:
+    notes = []
+    if index == plan.choice:
+        notes.append("<- chosen")
+    if candidate.changes:
+        notes.append(f"changes settings: --pick {index + 1}")
+    elif not candidate.fits:
+        notes.append("probably fits" if candidate.probably else "does not fit")
+    if not candidate.offer.usable:
+        notes.append(candidate.offer.why_unusable)
+    return "; ".join([*notes, *candidate.notes])
+
+
+def _rejected(plan: Plan, width: int, *, everything: bool) -> list[str]:
+    if not plan.rejected or not everything:
+        return []
+    lines = [bold("WHY NOT THE OTHERS")]
+    for one in plan.rejected[:200]:
+        lines += wrapped(f"  {one.where} {one.machine or ''}: {one.reason}", width, "      ")
+    return lines

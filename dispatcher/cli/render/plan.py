@@ -1,0 +1,172 @@
+"""The plan's screen: needs, this machine, options, the choice, what travels, how sure, what next."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+from dispatcher.cli.render.console import bold, caution, dim, good
+from dispatcher.cli.render.options import chosen_lines, option_lines
+from dispatcher.cli.render.tables import wrapped
+from dispatcher.domain.hardware import Machine
+from dispatcher.domain.plan import Amount, Plan
+from dispatcher.units import show_bytes, show_gib
+
+BAR = 26
+MAX_REASONS = 6
+
+
+def plan_lines(
+    plan: Plan, *, width: int = 80, everything: bool = False, explain: bool = False, starting: bool = False
+) -> list[str]:
+    """The whole screen, line by line, at most `width` columns wide."""
+    sections = [
+        _head(plan, width, starting=starting),
+        _needs(plan, width),
+        _here(plan, width),
+        option_lines(plan, width, everything=everything),
+        [] if starting else chosen_lines(plan, width),
+        [] if starting else _sends(plan, width),
+        _warnings(plan, width),
+        _explained(plan, width) if explain else [],
+        [] if starting else _next(plan, width),
+    ]
+    return [line for section in sections for line in section]
+
+
+def _head(plan: Plan, width: int, *, starting: bool) -> list[str]:
+    left = plan.job.name + (f" · {plan.job.file}" if plan.job.file else "")
+    dates = sorted({c.offer.price_as_of for c in plan.candidates if c.offer.price_as_of})
+    prices = f"prices of {dates[0]}, {_sources(plan)}" if dates else "no prices needed"
+    right = prices if starting else f"NOTHING WAS STARTED · {prices}"
+    gap = width - len(left) - len(right)
+    return [f"{bold(left)}{' ' * gap}{dim(right)}"] if gap >= 2 else [bold(left), dim(right)]
+
+
+def _sources(plan: Plan) -> str:
+    return ", ".join(sorted({c.offer.price_source for c in plan.candidates if c.offer.price_source})) or "embedded"
+
+
+def _needs(plan: Plan, width: int) -> list[str]:
+    estimate = plan.estimate
+    lines = [_columns(bold("WHAT THE JOB NEEDS"), "how we know", width)]
+    if plan.work:
+        lines += _hanging("Work", plan.work, width)
+    if estimate.gpu_memory:
+        lines.append(_amount("GPU memory", estimate.gpu_memory, width))
+        lines += _bars(estimate.gpu_memory, width)
+    lines.append(_amount("RAM", estimate.ram, width))
+    if not estimate.gpu_memory:
+        lines += _bars(estimate.ram, width)
+    disk = estimate.disk.range.likely
+    lines.append(f"  {'Disk':<12} {show_bytes(disk * 1e9) if disk > 0 else 'nothing to speak of'}")
+    return lines
+
+
+def _amount(name: str, amount: Amount, width: int) -> str:
+    span = amount.range
+    if span.high <= 0:
+        return f"  {name:<12} nothing to speak of"
+    left = f"  {name:<12} {show_gib(span.likely)}{' at peak' if amount.basis != 'stated' else ''}"
+    right = amount.basis if amount.basis == "stated" else f"{_plain(span.low)} – {_plain(span.high)} GiB, {amount.basis}"
+    return _columns(left, right, width)
+
+
+def _bars(amount: Amount, width: int) -> list[str]:
+    terms = sorted(((value, name) for name, value in amount.terms.items() if value > 0), reverse=True)
+    shown = [(value, name) for value, name in terms if value >= 0.02 * terms[0][0]][:6]
+    room = max(8, min(BAR, width - 54))
+    return [_bar(name, value, terms[0][0], room) for value, name in shown]
+
+
+def _bar(name: str, value: float, most: float, room: int) -> str:
+    return f"  {'':<12} {name.replace('_', ' '):<22} {_plain(value):>8} GiB  {dim('█' * max(1, round(room * value / most)))}"
+
+
+def _here(plan: Plan, width: int) -> list[str]:
+    if plan.here.machine is None:
+        return []
+    lines = wrapped(f"{bold('THIS MACHINE')}  {machine_words(plan.here.machine)}", width + 8, "  ")
+    mark = good("✓") if plan.here.capable else caution("✗")
+    verdict = "Yes, as written." if plan.here.capable else "Not as written."
+    reasons = plan.here.reasons[:MAX_REASONS]
+    first = " ".join([verdict, *reasons[:1]])
+    lines += _marked(mark, first, width)
+    for reason in reasons[1:]:
+        lines += _marked(" ", reason, width)
+    for one in [s for s in plan.suggestions if s.effect][:3] if not plan.here.capable else []:
+        how = "" if one.bound else f" {one.edit}"
+        lines += _marked(good("✓"), one.effect + how + (f" {one.changes_results}." if one.changes_results else ""), width)
+    return lines
+
+
+def machine_words(machine: Machine) -> str:
+    """RTX 3050 Laptop 4.0 GiB · 12 threads · 16.0 GiB RAM (9.8 free) · on battery 61 %."""
+    gpus = [f"{gpu.name} {show_gib(gpu.total_gib)}{' shared' if gpu.unified else ''}" for gpu in machine.gpus] or ["no GPU"]
+    parts = [
+        *gpus,
+        f"{machine.cpus:g} of {machine.threads} threads" if machine.cpus < machine.threads else f"{machine.threads} threads",
+    ]
+    parts.append(f"{show_gib(machine.ram_gib)} RAM ({machine.ram_available_gib:.1f} free)")
+    if machine.container:
+        parts.append(machine.container)
+    if machine.battery and not machine.battery.plugged:
+        parts.append(f"on battery {machine.battery.percent:.0f} %")
+    return " · ".join(parts)
+
+
+def _sends(plan: Plan, width: int) -> list[str]:
+    sends: dict[str, Any] = plan.sends
+    chosen = plan.chosen
+    if not sends or (chosen is not None and chosen.offer.where == "local"):
+        return []
+    lines = [f"{bold('WOULD BE SENT')}  {sends['files']:,} files, {show_bytes(sends['bytes'])}"]
+    if sends.get("largest"):
+        lines += _hanging("largest", ", ".join(f"{path} {show_bytes(size)}" for path, size in sends["largest"][:3]), width)
+    if sends.get("left_out"):
+        lines += _hanging("left out", ", ".join(f"{path} ({rule})" for path, rule in sends["left_out"][:4]), width)
+    if sends.get("secrets"):
+        lines += _hanging(
+            "! secret?", ", ".join(sends["secrets"][:5]) + " look like secrets: add them to .dispatchignore", width
+        )
+    return lines
+
+
+def _warnings(plan: Plan, width: int) -> list[str]:
+    return [line for warning in plan.warnings for line in _marked(caution("!"), warning, width)]
+
+
+def _explained(plan: Plan, width: int) -> list[str]:
+    return [bold("HOW EACH FIGURE COMES ABOUT"), *(part for line in plan.explain for part in wrapped(line, width - 2, "    "))]
+
+
+def _next(plan: Plan, width: int) -> list[str]:
+    file = shlex.quote(plan.job.file or "JOB.yaml")
+    if plan.chosen is None:
+        return _columns_list(f"mlrun plan {file} --all", "every machine, and why not that one", width)
+    where = "here" if plan.chosen.offer.where == "local" else f"option {(plan.choice or 0) + 1}, asks first"
+    return _columns_list(f"mlrun {file}", f"run {where}", width)
+
+
+def _columns_list(command: str, words: str, width: int) -> list[str]:
+    line = f"{bold('NEXT')}   {command}"
+    return [f"{line}      {words}"] if len(command) + len(words) + 13 <= width else [line, f"       {words}"]
+
+
+def _columns(left: str, right: str, width: int) -> str:
+    visible = len(left) - (8 if "\x1b" in left else 0)
+    return f"{left}{' ' * max(2, width - visible - len(right))}{dim(right)}"
+
+
+def _hanging(name: str, text: str, width: int) -> list[str]:
+    body = wrapped(text, width - 15)
+    return [f"  {name if i == 0 else '':<12} {line}" for i, line in enumerate(body)]
+
+
+def _marked(mark: str, text: str, width: int) -> list[str]:
+    body = wrapped(text, width - 4)
+    return [f"  {mark if i == 0 else ' '} {line}" for i, line in enumerate(body)]
+
+
+def _plain(gib: float) -> str:
+    return show_gib(gib).removesuffix(" GiB")

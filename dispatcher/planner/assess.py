@@ -1,0 +1,92 @@
+"""A job on one device: memory, time and work, from the family's own formulas."""
+
+from __future__ import annotations
+
+from dispatcher.domain.hardware import Device
+from dispatcher.domain.job import JobConfig
+from dispatcher.domain.plan import Amount, Range
+from dispatcher.domain.workload import TableWorkload, Workload
+from dispatcher.planner import tables
+from dispatcher.planner.assessment import Assessment
+from dispatcher.planner.compatibility import disappointing, forbidden
+from dispatcher.planner.duration import step_time, work_of
+from dispatcher.planner.explain import explain
+from dispatcher.planner.host_memory import ram
+from dispatcher.planner.memory import device_memory
+from dispatcher.planner.workload import workload
+
+GIB_TO_GB = 2**30 / 1e9
+
+
+def assess(job: JobConfig, device: Device, *, explained: bool = False) -> Assessment:
+    """The job's needs and times on `device`. Raises UnknownError where a needed setting is missing."""
+    if job.model is None:
+        return _stated(job, device)
+    work = workload(job, device)
+    if isinstance(work, TableWorkload):
+        return _table(job, work, device)
+    return _network(job, work, device, explained=explained)
+
+
+def _network(job: JobConfig, work: Workload, device: Device, *, explained: bool) -> Assessment:
+    timed = workload(job, device, for_time=True)
+    assert isinstance(timed, Workload)
+    memory = device_memory(work, device)
+    host = ram(work, job, device)
+    step = step_time(timed, device)
+    amount = work_of(timed, device)
+    checkpoint = work.trainable * 4 / 1e9
+    return Assessment(
+        device=device,
+        gpu=None if device.kind == "cpu" else memory,
+        ram=host,
+        disk=_disk(
+            job, {"weights": work.parameters * 2 / 1e9 if job.task == "finetune" else 0.0, "checkpoints": 2 * checkpoint}
+        ),
+        run=amount.seconds(step),
+        step=step.seconds,
+        rate=step.samples_per_second,
+        flops_total=amount.flops_total,
+        flops_per_step=amount.flops_per_step,
+        parameters=work.parameters,
+        trainable=work.trainable,
+        checkpoint_gb=checkpoint,
+        forbidden=forbidden(job.training, device),
+        warnings=(*disappointing(job.training, device), *work.notes),
+        explain=explain(work, timed, device) if explained else (),
+    )
+
+
+def _table(job: JobConfig, work: TableWorkload, device: Device) -> Assessment:
+    gpu, host = tables.memory(work, device)
+    return Assessment(
+        device=device,
+        gpu=gpu,
+        ram=host,
+        disk=_disk(job, {"model": tables.model_gb(work)}),
+        run=tables.seconds(work, device),
+        checkpoint_gb=tables.model_gb(work),
+        forbidden=tables.forbidden(work, device),
+        warnings=work.notes,
+        explain=tables.explain(work, device),
+    )
+
+
+def _stated(job: JobConfig, device: Device) -> Assessment:
+    """Without a model, what `resources` asks for is what there is to go by."""
+    wanted = job.resources
+    asked = wanted.memory.minimum if wanted.memory else 0.0
+    memory = Amount(Range(asked, asked, asked), {"stated": asked} if asked else {}, "stated")
+    gpu = None
+    if device.kind != "cpu" and wanted.gpu:
+        least = min((g.min_memory_gib for g in wanted.gpu if g.min_memory_gib), default=0.0)
+        gpu = Amount(Range(least, least, least), {"stated": least} if least else {}, "stated")
+    return Assessment(device=device, gpu=gpu, ram=memory, disk=_disk(job, {}), basis="stated")
+
+
+def _disk(job: JobConfig, terms: dict[str, float]) -> Amount:
+    """GB on disk: data, what the family adds, and what `resources` states."""
+    data = (job.dataset.size or 0.0) / 1e9 if job.dataset else 0.0
+    known = {name: gb for name, gb in {"data": data, **terms}.items() if gb > 0}
+    likely = sum(known.values())
+    return Amount(Range(0.8 * likely, likely, 1.5 * likely), known)
