@@ -57,12 +57,12 @@ RULES: tuple[Rule, ...] = (
         "ZeRO and FSDP need CUDA or ROCm devices; {device} is not one. Use sharding: none.",
     ),
     Rule(
-        lambda t, d: _capability(d) < 5.0,
+        lambda _, d: _capability(d) < 5.0,
         "{device} has compute capability {capability}: PyTorch's wheels have dropped it (2.0 and later need 5.0).",
         fatal=False,
     ),
     Rule(
-        lambda t, d: 5.0 <= _capability(d) < 7.5,
+        lambda _, d: 5.0 <= _capability(d) < 7.5,
         "{device} has compute capability {capability}: wheels built for CUDA 13 have dropped it; install one for CUDA 12.6.",
         fatal=False,
     ),
@@ -72,7 +72,7 @@ RULES: tuple[Rule, ...] = (
         fatal=False,
     ),
     Rule(
-        lambda t, d: t.method == "qlora" and t.precision == "fp32",
+        lambda t, _: t.method == "qlora" and t.precision == "fp32",
         "QLoRA computes in fp32 as written: slow, and twice the activations. Use precision: amp-bf16 (amp-fp16 before Ampere).",
         fatal=False,
     ),

@@ -1,0 +1,105 @@
+"""From one machine's offers and what the job needs there to candidates, within the budget."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from dispatcher.domain.job import JobConfig
+from dispatcher.domain.plan import Candidate, Offer, Range
+from dispatcher.planner.assessment import Assessment
+from dispatcher.planner.cost import Tariff, Use, cost, hard_stop, spot_delay
+from dispatcher.planner.fit import KEPT_BACK, Verdict, budget, verdict
+from dispatcher.planner.phases import Transfers, phases, whole
+from dispatcher.units import show_seconds, show_usd
+
+SECONDS = 3600.0
+BOOT_DISK_GB = 30.0
+"""What a rented machine's system and frameworks take on disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a candidate's money and time rest on beside the offer: tariffs, the wire, and the time left until `finish_by`."""
+
+    tariff: Callable[[str, str | None], Tariff]
+    moved: Transfers
+    seconds_left: float | None = None
+    kept_back: float = KEPT_BACK
+
+
+def judged(need: Assessment, offer: Offer, terms: Terms) -> Verdict:
+    """Whether the job fits this offer's machine."""
+    return verdict(need, budget(offer, unified=_unified(need), kept_back=terms.kept_back))
+
+
+def candidate(job: JobConfig, need: Assessment, offer: Offer, ruling: Verdict, terms: Terms, **changes: Any) -> Candidate:
+    """The offer with what the job needs, takes and costs there."""
+    run = _on_market(job, need.run, offer)
+    parts = phases(offer.where, replace(need, run=run), terms.moved, has_setup=job.setup is not None)
+    span = whole(parts, run)
+    around = sum(parts.values()) - parts["run"]
+    stop = hard_stop(run, around, job.budget, offer.price_per_hour or 0.0, terms.seconds_left)
+    hours = span.scaled(1 / SECONDS) if span else None
+    use = Use(BOOT_DISK_GB + need.disk.range.likely, terms.moved.down_bytes / 1e9)
+    amount = need.gpu or need.ram
+    room = budget(offer, unified=_unified(need), kept_back=terms.kept_back)
+    return Candidate(
+        offer=offer,
+        fits=ruling.fits,
+        probably=ruling.probably,
+        memory=amount,
+        memory_available_gib=room.gpu_gib if need.gpu else room.ram_gib,
+        headroom=ruling.headroom,
+        hours=hours,
+        hours_basis=need.basis,
+        step_seconds=need.step,
+        samples_per_second=need.rate,
+        cost=cost(offer, hours, stop, terms.tariff(offer.where, offer.region), use) if hours else None,
+        hard_stop_seconds=None if offer.where == "local" and not job.budget.max_time else stop,
+        phases_seconds=parts,
+        changes=changes,
+    )
+
+
+def over_budget(job: JobConfig, one: Candidate, terms: Terms) -> str | None:
+    """Why the job's own limits exclude this candidate, or None. Free candidates can only be too slow."""
+    limits, offer = job.budget, one.offer
+    if limits.max_hourly and (offer.price_per_hour or 0.0) > limits.max_hourly:
+        return f"${offer.price_per_hour:.2f} per hour, over max_hourly {limits.max_hourly:.2f}"
+    if limits.max_cost and one.cost and one.cost.range.likely > limits.max_cost:
+        return f"{show_usd(one.cost.range.likely)}, over max_cost {limits.max_cost:.2f}"
+    if one.hours is None or one.hard_stop_seconds is None:
+        return None
+    around = sum(one.phases_seconds.values()) - one.phases_seconds.get("run", 0.0)
+    needed = one.hours.likely * SECONDS - around
+    useful = one.hard_stop_seconds - around
+    if needed <= useful:
+        return None
+    return f"needs {show_seconds(needed)}, but {_limit(job, one, terms)} leaves {show_seconds(max(0.0, useful))}"
+
+
+def _limit(job: JobConfig, one: Candidate, terms: Terms) -> str:
+    """The limit that set the hard stop, by its name."""
+    stop = one.hard_stop_seconds or 0.0
+    if terms.seconds_left is not None and stop >= terms.seconds_left - 1:
+        return f"finish_by {job.budget.finish_by}"
+    price = one.offer.price_per_hour or 0.0
+    if job.budget.max_cost and price and abs(stop - job.budget.max_cost / price * SECONDS) < 1:
+        return f"max_cost {job.budget.max_cost:.2f}"
+    return f"max_time {show_seconds(job.budget.max_time or 0.0)}"
+
+
+def _on_market(job: JobConfig, run: Range | None, offer: Offer) -> Range | None:
+    """On spot, interruptions make the job longer."""
+    if run is None or offer.market != "spot":
+        return run
+    every = job.checkpoint.every if job.checkpoint else None
+    delay = spot_delay(run, every or (600.0 if job.checkpoint else None))
+    return Range(run.low, run.likely + delay, run.high + 2 * delay)
+
+
+def _unified(need: Assessment) -> bool:
+    spec = need.device.accelerator
+    return bool(spec and spec.unified)

@@ -1,0 +1,137 @@
+"""A plan from a job and the world as it is handed in: nothing is looked up here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from dispatcher.domain.hardware import Device, Machine
+from dispatcher.domain.job import JobConfig
+from dispatcher.domain.plan import Candidate, Estimate, Here, JobSummary, Offer, Plan, Rejection
+from dispatcher.planner.assess import assess
+from dispatcher.planner.assessment import Assessment
+from dispatcher.planner.candidates import Terms, candidate, judged, over_budget
+from dispatcher.planner.choose import choose, ranked
+from dispatcher.planner.here import here_verdict
+from dispatcher.planner.market import survey
+from dispatcher.planner.suggest import suggestions
+from dispatcher.planner.work import work_words
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What a plan looks at beside the job: this computer, what could be rented, tariffs, the wire.
+
+    `devices` turns an offer into the device that formulas compute on; `here` is this computer's.
+    """
+
+    machine: Machine | None
+    here: tuple[Device, Offer] | None
+    offers: Iterable[Offer]
+    device_of: Callable[[Offer], Device | None]
+    terms: Terms
+    sends: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def plan_for(
+    job: JobConfig, summary: JobSummary, device: Device, offer: Offer, terms: Terms, *, explained: bool = False
+) -> Plan:
+    """Needs and time on one device or machine that was asked for by name, offered or not."""
+    need = assess(job, device, explained=explained)
+    one = candidate(job, need, offer, judged(need, offer, terms), terms)
+    return Plan(
+        job=summary,
+        estimate=_estimate(need),
+        here=Here(capable=False, reasons=()),
+        candidates=(one,),
+        choice=0 if one.fits else None,
+        warnings=(*need.forbidden, *need.warnings),
+        work=work_words(job, need),
+        explain=need.explain,
+    )
+
+
+def plan_all(
+    job: JobConfig,
+    summary: JobSummary,
+    world: World,
+    *,
+    bound: frozenset[str],
+    everything: bool = False,
+    explained: bool = False,
+) -> Plan:
+    """The whole plan: needs, this machine's verdict, ranked candidates, the choice, and what would make it fit."""
+    rejected: list[Rejection] = []
+    found: list[Candidate] = []
+    local = _local(job, world, explained=explained)
+    if local and job.where in ("auto", "local"):
+        found += _within(job, local[1], world.terms, rejected)
+    survey_result = survey(job, world.offers, world.device_of, world.terms, everything=everything)
+    found += survey_result.candidates
+    rejected += survey_result.rejected
+    order = ranked(found, job.budget.prefer)
+    choice = choose(order, job.budget.prefer)
+    reference = _reference(order, choice, local, survey_result.needs)
+    here = here_verdict(world.machine, local)
+    ideas = suggestions(job, world.here, world.terms, bound) if world.here and not here.capable else ()
+    return Plan(
+        job=summary,
+        estimate=_estimate(reference),
+        here=here,
+        candidates=tuple(order),
+        choice=choice,
+        rejected=tuple(rejected),
+        suggestions=ideas,
+        warnings=_once((*reference.warnings, *world.notes)),
+        work=work_words(job, reference),
+        prefer=job.budget.prefer,
+        sends=world.sends,
+        explain=reference.explain,
+    )
+
+
+def _local(job: JobConfig, world: World, *, explained: bool) -> tuple[Assessment, Candidate, tuple[str, ...]] | None:
+    if world.here is None:
+        return None
+    device, offer = world.here
+    need = assess(job, device, explained=explained)
+    ruling = judged(need, offer, world.terms)
+    return need, candidate(job, need, offer, ruling, world.terms), ruling.reasons
+
+
+def _within(job: JobConfig, one: Candidate, terms: Terms, rejected: list[Rejection]) -> list[Candidate]:
+    reason = over_budget(job, one, terms)
+    if reason:
+        rejected.append(Rejection(one.offer.where, one.offer.machine, reason))
+        return []
+    return [one]
+
+
+def _reference(
+    order: list[Candidate],
+    choice: int | None,
+    local: tuple[Assessment, Candidate, tuple[str, ...]] | None,
+    needs: dict[tuple[str, str | None], Assessment],
+) -> Assessment:
+    """The assessment that the headline shows: the chosen machine's, else this one's."""
+    chosen = order[choice].offer if choice is not None else None
+    if chosen and chosen.where != "local":
+        return needs[chosen.where, chosen.machine]
+    if local:
+        return local[0]
+    return next(iter(needs.values()))
+
+
+def _estimate(need: Assessment) -> Estimate:
+    return Estimate(need.gpu, need.ram, need.disk, need.flops_total, need.flops_per_step, need.parameters, need.trainable)
+
+
+def _once(texts: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(texts))
+
+
+def picked(plan: Plan, index: int) -> Plan:
+    """The plan with the user's own pick, counted from 0."""
+    return replace(plan, choice=index)

@@ -1,0 +1,167 @@
+"""What could be rented: machines grouped by type, pruned, assessed, priced by region."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from dispatcher.domain.hardware import Device
+from dispatcher.domain.job import JobConfig
+from dispatcher.domain.plan import Candidate, Offer, Rejection
+from dispatcher.planner.assess import assess
+from dispatcher.planner.assessment import Assessment
+from dispatcher.planner.candidates import Terms, candidate, judged, over_budget
+from dispatcher.planner.matching import unwanted
+
+Key = tuple[str, str | None]
+CPU_FAMILIES = ("tabular",)
+HOSTS_PER_DEVICE = 3
+"""How many hosts of the same accelerators are assessed: the cheapest; dearer ones only add cores."""
+CPU_TYPES = 24
+"""How many CPU machine types are assessed in full: the cheapest, and as many of the largest."""
+
+
+@dataclass(slots=True)
+class Survey:
+    """What came of looking at every offer."""
+
+    candidates: list[Candidate] = field(default_factory=list)
+    rejected: list[Rejection] = field(default_factory=list)
+    needs: dict[Key, Assessment] = field(default_factory=dict)
+
+
+def survey(
+    job: JobConfig, offers: Iterable[Offer], device_of: Callable[[Offer], Device | None], terms: Terms, *, everything: bool
+) -> Survey:
+    """Assess each machine type once, and make a candidate of its cheapest region in each market (of all, with `everything`)."""
+    found = Survey()
+    groups = _wanted(job, offers, found)
+    cache: dict[tuple[str, int, float], Assessment] = {}
+    for key, group in _pruned(groups, found, cpu_work=uses_cpu(job)):
+        device = device_of(group[0])
+        if device is None:
+            found.rejected.append(Rejection(*key, "its device is not in the catalog"))
+            continue
+        mark = (device.name, device.count, device.usable_cores)
+        need = cache.get(mark) or cache.setdefault(mark, assess(job, device))
+        _judge(job, need, group, terms, found, everything=everything)
+    return found
+
+
+def uses_cpu(job: JobConfig) -> bool:
+    """Whether a GPU would not help: tables without a GPU library, or a job that asks for none."""
+    if job.resources.gpu == ():
+        return True
+    model = job.model
+    if model is None:
+        return job.resources.gpu is None
+    tabular = model.family == "tabular" or model.library is not None
+    return tabular and model.library != "cuml" and not job.resources.gpu
+
+
+def gpu_counts(job: JobConfig) -> frozenset[int]:
+    """How many GPUs the job as written uses: one, unless it shards or is asked to run on more."""
+    asked = frozenset(request.count for request in job.resources.gpu or ())
+    if asked:
+        return asked
+    return frozenset({2, 4, 8}) if job.training.sharding != "none" else frozenset({1})
+
+
+def _wanted(job: JobConfig, offers: Iterable[Offer], found: Survey) -> dict[Key, list[Offer]]:
+    """Offers of wanted machine types, by type; the rest is rejected once per type."""
+    groups: dict[Key, list[Offer]] = {}
+    refused: dict[Key, str] = {}
+    counts, cpu_work = gpu_counts(job), uses_cpu(job)
+    by_region = "/" in job.where
+    for offer in offers:
+        key = (offer.where, offer.machine)
+        if key in groups and not by_region:
+            groups[key].append(offer)
+        elif key not in refused or by_region:
+            reason = unwanted(offer, job, cpu_work=cpu_work, counts=counts)
+            if reason:
+                refused[key] = reason
+            else:
+                groups.setdefault(key, []).append(offer)
+    found.rejected += [Rejection(*key, reason) for key, reason in refused.items() if key not in groups]
+    return _on_market(job, groups)
+
+
+def _on_market(job: JobConfig, groups: dict[Key, list[Offer]]) -> dict[Key, list[Offer]]:
+    """Spot only where a restart loses little, unless the user said."""
+    if job.spot == "auto":
+        allowed = {"on-demand", "owned"} | ({"spot"} if job.checkpoint else set())
+    else:
+        allowed = {"spot"} if job.spot else {"on-demand", "owned"}
+    kept = {key: [offer for offer in group if offer.market in allowed] for key, group in groups.items()}
+    return {key: group for key, group in kept.items() if group}
+
+
+def _pruned(groups: dict[Key, list[Offer]], found: Survey, *, cpu_work: bool) -> Iterable[tuple[Key, list[Offer]]]:
+    """The types worth assessing, cheapest first."""
+    order = sorted(groups.items(), key=lambda item: _price(item[1]))
+    if cpu_work:
+        if len(order) <= 2 * CPU_TYPES:
+            return order
+        return _sized(order, found)
+    kept, seen = [], dict[tuple[str, str, int], int]()
+    for key, group in order:
+        kind = (group[0].where, group[0].device, group[0].count)
+        seen[kind] = seen.get(kind, 0) + 1
+        if seen[kind] <= HOSTS_PER_DEVICE:
+            kept.append((key, group))
+        else:
+            found.rejected.append(Rejection(*key, "the same GPU in a dearer host"))
+    return kept
+
+
+def _sized(order: list[tuple[Key, list[Offer]]], found: Survey) -> list[tuple[Key, list[Offer]]]:
+    """The best types of each size: cheapest per GiB of RAM, cheapest per core, and cheapest at all."""
+    best: dict[Key, list[Offer]] = {}
+    for measure in (
+        lambda o: (o.where, round(math.log2(max(1.0, o.ram_gib)))),
+        lambda o: (o.where, round(math.log2(max(1.0, o.cores)))),
+    ):
+        sizes: dict[tuple[str, int], int] = {}
+        for key, group in order:
+            size = measure(group[0])
+            sizes[size] = sizes.get(size, 0) + 1
+            if sizes[size] <= 2:
+                best.setdefault(key, group)
+    found.rejected += [Rejection(*key, "dearer than others of its size") for key, _ in order if key not in best]
+    return list(best.items())
+
+
+def _judge(job: JobConfig, need: Assessment, group: list[Offer], terms: Terms, found: Survey, *, everything: bool) -> None:
+    first = group[0]
+    ruling = judged(need, first, terms)
+    if not ruling.fits and not ruling.probably:
+        found.rejected.append(Rejection(first.where, first.machine, ruling.reasons[0]))
+        return
+    found.needs[first.where, first.machine] = need
+    for offer in group if everything else _cheapest(group):
+        one = candidate(job, need, offer, ruling, terms)
+        reason = over_budget(job, one, terms)
+        if reason:
+            found.rejected.append(Rejection(offer.where, offer.machine, reason))
+        else:
+            found.candidates.append(one)
+
+
+def _cheapest(group: list[Offer]) -> list[Offer]:
+    """The cheapest region in each market."""
+    best: dict[str, Offer] = {}
+    for offer in group:
+        held = best.get(offer.market)
+        if held is None or _cost(offer) < _cost(held):
+            best[offer.market] = offer
+    return list(best.values())
+
+
+def _price(group: list[Offer]) -> float:
+    return min(_cost(offer) for offer in group)
+
+
+def _cost(offer: Offer) -> float:
+    return math.inf if offer.price_per_hour is None else offer.price_per_hour

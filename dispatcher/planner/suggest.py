@@ -1,0 +1,158 @@
+"""Settings that would make a job fit here: tried in order of how little they change, each assessed for real."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from dispatcher.domain.hardware import Device
+from dispatcher.domain.job import JobConfig
+from dispatcher.domain.plan import Offer, Suggestion
+from dispatcher.planner.assess import assess
+from dispatcher.planner.assessment import Assessment
+from dispatcher.planner.candidates import Terms, judged
+from dispatcher.planner.compatibility import BITSANDBYTES
+from dispatcher.units import show_gib, show_seconds
+
+Change = dict[str, Any]
+MOST = 4
+"""Suggestions shown; more confuse."""
+
+
+def suggestions(job: JobConfig, here: tuple[Device, Offer], terms: Terms, bound: frozenset[str]) -> tuple[Suggestion, ...]:
+    """Changes under which the job fits here, least intrusive first; none where nothing helps."""
+    device, offer = here
+    if job.model is None:
+        return ()
+    before = assess(job, device)
+    found: list[Suggestion] = []
+    for change, results in _ladder(job, device):
+        trial = apply(job, change)
+        need = assess(trial, device)
+        if judged(need, offer, terms).fits:
+            found.append(_suggestion(change, results, before, need, bound))
+        if len(found) >= MOST:
+            break
+    return tuple(found)
+
+
+def apply(job: JobConfig, change: Change) -> JobConfig:
+    """The job with dotted settings replaced."""
+    sections: dict[str, dict[str, Any]] = {}
+    for key, value in change.items():
+        section, _, name = key.partition(".")
+        sections.setdefault(section, {})[name] = value
+    updates = {name: getattr(job, name).model_copy(update=values) for name, values in sections.items()}
+    return job.model_copy(update=updates)
+
+
+def _ladder(job: JobConfig, device: Device) -> Iterator[tuple[Change, str]]:
+    """Changes to try, and what each does to results: single ones first, then together."""
+    if job.dataset is not None and job.dataset.columns:
+        yield from _for_tables(job)
+        return
+    together: Change = {}
+    notes: list[str] = []
+    for step in (_precision, _smaller_batch, _checkpointing, _small_optimizer, _adapters, _offload):
+        for change, results in step(job, device):
+            yield change, results
+            if together:
+                yield together | change, "; ".join(filter(None, [*notes, results]))
+        last = list(step(job, device))[-1:]
+        for change, results in last:
+            together |= change
+            notes.append(results)
+
+
+def _precision(job: JobConfig, device: Device) -> Iterator[tuple[Change, str]]:
+    if job.training.precision in (None, "fp32", "tf32") and device.kind in ("cuda", "rocm"):
+        spec = device.accelerator
+        modern = device.kind == "rocm" or (spec is not None and spec.compute_capability >= 8.0)
+        yield {"training.precision": "amp-bf16" if modern else "amp-fp16"}, "rounding differs slightly"
+
+
+def _smaller_batch(job: JobConfig, _device: Device) -> Iterator[tuple[Change, str]]:
+    batch = job.training.batch_size or 1
+    steps = job.training.gradient_accumulation
+    factor = 2
+    while batch // factor >= 1 and batch % factor == 0 and factor <= 64:
+        small = batch // factor
+        note = f"BatchNorm will see {small} at a time" if _has_batch_norm(job) else ""
+        yield {"training.batch_size": small, "training.gradient_accumulation": steps * factor}, note
+        factor *= 2
+
+
+def _checkpointing(job: JobConfig, _device: Device) -> Iterator[tuple[Change, str]]:
+    if job.training.gradient_checkpointing is not True and job.task != "inference":
+        yield {"training.gradient_checkpointing": True}, ""
+
+
+def _small_optimizer(job: JobConfig, device: Device) -> Iterator[tuple[Change, str]]:
+    if (job.training.optimizer or "adamw") in ("adam", "adamw") and device.kind == "cuda" and job.training.method == "full":
+        yield {"training.optimizer": "adamw-8bit"}, "optimizer state is rounded to 8 bit"
+
+
+def _adapters(job: JobConfig, device: Device) -> Iterator[tuple[Change, str]]:
+    model = job.model
+    if job.task != "finetune" or model is None or model.family not in (None, "transformer", "diffusion"):
+        return
+    if job.training.method == "full":
+        yield {"training.method": "lora"}, "only adapters are trained"
+    quantisable = device.kind == "cuda" and job.training.optimizer not in BITSANDBYTES
+    if job.training.method != "qlora" and quantisable and model.family != "diffusion":
+        yield {"training.method": "qlora"}, "only adapters are trained, on a 4-bit base"
+
+
+def _offload(job: JobConfig, device: Device) -> Iterator[tuple[Change, str]]:
+    if job.training.offload == "none" and device.kind == "cuda" and job.training.method == "full":
+        yield {"training.offload": "optimizer"}, ""
+
+
+def _for_tables(job: JobConfig) -> Iterator[tuple[Change, str]]:
+    assert job.dataset is not None
+    if job.dataset.dtype in (None, "float64"):
+        yield {"dataset.dtype": "float32"}, "seven digits instead of sixteen"
+    search = job.model.search if job.model else None
+    if search and search.jobs != 1:
+        yield {"model.search": search.model_copy(update={"jobs": 1})}, ""
+        if job.dataset.dtype in (None, "float64"):
+            yield (
+                {"dataset.dtype": "float32", "model.search": search.model_copy(update={"jobs": 1})},
+                "seven digits, not sixteen",
+            )
+    rows = job.dataset.samples
+    for share in (2, 4, 10):
+        if rows and rows >= share * 1000:
+            yield {"dataset.samples": rows // share}, f"a 1-in-{share} sample of the rows"
+
+
+def _has_batch_norm(job: JobConfig) -> bool:
+    return bool(job.model and job.model.family in ("vision", "detection"))
+
+
+def _suggestion(change: Change, results: str, before: Assessment, need: Assessment, bound: frozenset[str]) -> Suggestion:
+    slowdown = need.run.likely / before.run.likely if need.run and before.run and before.run.likely else 1.0
+    if not need.run and need.step and before.step and before.step.likely:
+        slowdown = need.step.likely / before.step.likely
+    able = set(change) <= bound
+    names = ", ".join(f"{_said(key)} {_value(value)}" for key, value in change.items())
+    memory = need.gpu or need.ram
+    time = f", about {show_seconds(need.run.likely)}" if need.run else ""
+    return Suggestion(
+        change={key: _value(value) for key, value in change.items()},
+        bound=able,
+        effect=f"Fits with {names}: {show_gib(memory.range.likely)}{time}.",
+        gpu_memory_gib=need.gpu.range.likely if need.gpu else None,
+        ram_gib=need.ram.range.likely,
+        slowdown=round(slowdown, 3),
+        changes_results=results,
+        edit="" if able else f"Not bound: change {', '.join(key for key in change if key not in bound)} in the script.",
+    )
+
+
+def _said(key: str) -> str:
+    return key.rpartition(".")[2].replace("_", " ")
+
+
+def _value(value: Any) -> Any:
+    return value.model_dump() if hasattr(value, "model_dump") else value
