@@ -3,6 +3,7 @@
     MlrunError                     70  (only subclasses are raised)
     ├── UsageError                  2  the command line is wrong
     ├── JobFileError              100  the job file or settings are invalid; carries `problems`
+    ├── UnknownError              100  a value that the planner needs is nowhere to be found
     ├── NothingFits               101  no machine fits, or over budget or deadline
     ├── LoginNeeded               102  credentials are missing or expired
     ├── CloudRefused              103  the provider said no
@@ -70,6 +71,12 @@ class JobFileError(MlrunError):
         super().__init__(f"{file} has {count}")
         self.file = file
         self.problems = problems
+
+
+class UnknownError(MlrunError):
+    """A value that the planner needs is not stated, and is not guessed."""
+
+    exit_code = 100
 
 
 class NothingFits(MlrunError):
