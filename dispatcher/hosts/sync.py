@@ -1,0 +1,133 @@
+"""Which files travel, which stay at home and by which rule, and which look like secrets."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pathspec import GitIgnoreSpec
+
+from dispatcher.hosts.base import Entry, Tree
+
+IGNORE_FILES = (".gitignore", ".dispatchignore")
+ALWAYS_LEFT = (
+    ".git/", ".hg/", ".svn/", ".env", ".env.*", "*.pem", "id_rsa*", "id_ed25519*", ".aws/", ".ssh/", ".gnupg/",
+    "__pycache__/", "*.pyc", ".venv/", "venv/", "node_modules/", ".mypy_cache/", ".ruff_cache/", ".pytest_cache/",
+    ".ipynb_checkpoints/", ".DS_Store",
+)  # fmt: skip
+"""Never sent unless .dispatchignore says `!name`: histories, keys, environments, caches."""
+SECRET_NAME = re.compile(
+    r"(secret|credential|passw|token|api[_-]?key|private[_-]?key|\.netrc|\.p12$|\.pfx$|\.key$|kaggle\.json)", re.I
+)
+MOST_FILES = 200_000
+"""More files than this are not counted: that folder is data, and has no place in what is sent for each run."""
+
+
+@dataclass(slots=True)
+class Manifest:
+    """What would be sent from a folder. `left_out` pairs a path with the rule; `complete` is False where counting stopped."""
+
+    root: Path
+    entries: list[Entry] = field(default_factory=list)
+    left_out: list[tuple[str, str]] = field(default_factory=list)
+    secrets: list[str] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
+    complete: bool = True
+
+    @property
+    def total(self) -> int:
+        """Bytes of all files."""
+        return sum(entry.size for entry in self.entries)
+
+    @property
+    def tree(self) -> Tree:
+        """The files, to be pushed."""
+        return Tree(self.root, tuple(self.entries))
+
+    def as_dict(self, largest: int = 5) -> dict[str, Any]:
+        """Files, bytes, the largest, what was left out and by which rule, what looks like a secret."""
+        by_size = sorted(self.entries, key=lambda entry: -entry.size)[:largest]
+        return {
+            "files": len(self.entries),
+            "bytes": self.total,
+            "largest": [(entry.path, entry.size) for entry in by_size],
+            "left_out": self.left_out[:50],
+            "secrets": self.secrets[:50],
+            "unreadable": self.unreadable[:50],
+            "complete": self.complete,
+        }
+
+
+def manifest(root: Path, *, most: int = MOST_FILES) -> Manifest:
+    """Walk `root`, honouring ignore files in every folder. Links that lead out of it, sockets and devices stay."""
+    found = Manifest(root)
+    real = root.resolve()
+    for entry, path in _walk(real, "", [("always left out", "", GitIgnoreSpec.from_lines(ALWAYS_LEFT))], found):
+        if len(found.entries) >= most:
+            found.complete = False
+            break
+        info = entry.stat()
+        if not stat.S_ISREG(info.st_mode):
+            found.left_out.append((path, "not a regular file"))
+            continue
+        found.entries.append(Entry(path, info.st_size, stat.S_IMODE(info.st_mode)))
+        if SECRET_NAME.search(entry.name):
+            found.secrets.append(path)
+    return found
+
+
+Rules = list[tuple[str, str, GitIgnoreSpec]]
+
+
+def _walk(real: Path, below: str, rules: Rules, found: Manifest) -> Iterator[tuple[os.DirEntry[str], str]]:
+    folder = real / below
+    try:
+        children = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError as why:
+        found.unreadable.append(f"{below or '.'}: {why.strerror}")
+        return
+    rules = rules + _own_rules(children, below)
+    for child in children:
+        path = f"{below}/{child.name}" if below else child.name
+        rule = _ignored(path, child, rules)
+        if rule:
+            found.left_out.append((path + ("/" if child.is_dir(follow_symlinks=False) else ""), rule))
+        elif child.is_symlink() and not _inside(child, real):
+            found.left_out.append((path, "a link out of the folder"))
+        elif child.is_dir(follow_symlinks=False):
+            yield from _walk(real, path, rules, found)
+        elif child.is_file():
+            yield child, path
+
+
+def _own_rules(children: list[os.DirEntry[str]], below: str) -> Rules:
+    rules: Rules = []
+    for child in children:
+        if child.name in IGNORE_FILES and child.is_file():
+            lines = Path(child.path).read_text(encoding="utf-8", errors="replace").splitlines()
+            rules.append((f"{below + '/' if below else ''}{child.name}", below, GitIgnoreSpec.from_lines(lines)))
+    return rules
+
+
+def _ignored(path: str, child: os.DirEntry[str], rules: Rules) -> str:
+    """The name of the rule that leaves `path` at home, or ""; the last file that speaks of it decides."""
+    verdict = ""
+    for name, base, spec in rules:
+        inner = path[len(base) + 1 :] if base else path
+        decided = spec.check_file(inner + "/" if child.is_dir(follow_symlinks=False) else inner).include
+        if decided is not None:
+            verdict = name if decided else ""
+    return verdict
+
+
+def _inside(child: os.DirEntry[str], real: Path) -> bool:
+    try:
+        target = Path(child.path).resolve(strict=True)
+    except (OSError, RuntimeError):
+        return False
+    return target.is_relative_to(real) and target.is_file()
