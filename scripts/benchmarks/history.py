@@ -1,0 +1,45 @@
+"""A long history: `mlrun ps` with 10,000 past runs beside 10."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from measure import MLRUN, Row, home, in_turns, run, seconds
+
+FEW, MANY = 10, 10_000
+
+
+def ps_rows(work: Path, turns: int) -> list[Row]:
+    """The same `ps`, two histories."""
+    few, many = _filled(work / "few", FEW), _filled(work / "many", MANY)
+    long, short = in_turns(turns, lambda: run([MLRUN, "ps"], many), lambda: run([MLRUN, "ps"], few))
+    return [
+        Row(
+            "ps, 10,000 past runs",
+            seconds(long.seconds),
+            seconds(short.seconds),
+            long.seconds / short.seconds,
+            "÷ with 10",
+            1.5,
+        )
+    ]
+
+
+def _filled(folder: Path, count: int) -> dict[str, str]:
+    """A home whose store holds `count` finished runs."""
+    from dispatcher.store import Store
+
+    from dispatcher.domain.run import Attempt, Label, Outcome, Run, RunState, new_run_id
+    from dispatcher.retries import SystemClock
+
+    store = Store.open(folder / "data" / "runs.sqlite3", SystemClock())
+    for place in range(count):
+        run_id = new_run_id()
+        attempt = Attempt(Label(run_id), "local", None, launched=1.7e9 + place, ended=1.7e9 + place + 60)
+        store.add(
+            Run(
+                run_id, f"job-{place % 50}", RunState.FINISHED, outcome=Outcome.SUCCEEDED, exit_code=0, submitted=1.7e9 + place,
+                started=1.7e9 + place, ended=1.7e9 + place + 60, attempts=[attempt], teardown_confirmed=True,
+            )
+        )  # fmt: skip
+    return home(folder)

@@ -1,0 +1,55 @@
+"""Start: `mlrun --help` and `mlrun plan`, as whole processes."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from measure import MLRUN, PYTHON, Broken, Row, home, in_turns, run, seconds
+
+LIBRARIES = "import click, pydantic, ruamel.yaml"
+HEAVY = ("pydantic", "rich", "paramiko", "boto3", "google.cloud")
+KNOWN = "run: python train.py --batch-size ${training.batch_size}\nmodel: gpt2\ntraining: {batch_size: 8, steps: 1000, precision: fp32}\n"
+
+
+def help_rows(work: Path, turns: int, flintrock: str | None) -> list[Row]:
+    """`--help` beside an empty Python, and beside flintrock's where it was asked for."""
+    env = home(work)
+    ours, empty = in_turns(turns, lambda: run([MLRUN, "--help"], env), lambda: run([PYTHON, "-c", "pass"], env))
+    rows = [
+        Row("--help, empty Python", seconds(ours.seconds), seconds(empty.seconds), ours.seconds / empty.seconds, "ours ÷ reference"),
+        Row("--help, memory", f"{ours.peak_mib:.0f} MiB", f"{empty.peak_mib:.0f} MiB", ours.peak_mib / empty.peak_mib, "ours ÷ reference"),
+        _heavy_imports(env),
+    ]  # fmt: skip
+    if flintrock:
+        ours, theirs = in_turns(turns, lambda: run([MLRUN, "--help"], env), lambda: run([flintrock, "--help"], env))
+        ratio = ours.seconds / theirs.seconds
+        rows.append(Row("--help, flintrock's", seconds(ours.seconds), seconds(theirs.seconds), ratio, "ours ÷ reference", 0.5))
+    return rows
+
+
+def plan_rows(work: Path, turns: int) -> list[Row]:
+    """`plan` of a known model, beside importing what it needs."""
+    work.mkdir(parents=True, exist_ok=True)
+    job = work / "known.yaml"
+    job.write_text(KNOWN)
+    (work / "train.py").write_text("pass\n")
+    env = home(work)
+    ours, libraries = in_turns(
+        turns, lambda: run([MLRUN, "plan", str(job), "--json"], env), lambda: run([PYTHON, "-c", LIBRARIES], env)
+    )
+    ratio = ours.seconds / libraries.seconds
+    return [
+        Row("plan, a known model", seconds(ours.seconds), seconds(libraries.seconds), ratio, "ours ÷ its libraries", 3),
+        Row("plan, memory", f"{ours.peak_mib:.0f} MiB", "–", ours.peak_mib, "MiB", 120),
+    ]
+
+
+def _heavy_imports(env: dict[str, str]) -> Row:
+    """How many libraries `--help` must not load it does load."""
+    told = subprocess.run([PYTHON, "-X", "importtime", "-m", "dispatcher", "--help"], env=env, capture_output=True, text=True)
+    if told.returncode:
+        raise Broken(f"mlrun --help ended with {told.returncode}")
+    loaded = {line.rpartition("|")[2].strip() for line in told.stderr.splitlines() if line.startswith("import time:")}
+    found = [name for name in HEAVY if name in loaded]
+    return Row("--help, heavy imports", ", ".join(found) or "none", "none", len(found), "libraries", 0)
