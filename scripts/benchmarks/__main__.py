@@ -16,6 +16,7 @@ from measure import PYTHON, Broken, Row
 from start import help_rows, plan_rows
 
 COLUMNS = ("figure", "ours", "reference", "ratio", "compared as", "goal", "met")
+MET = {True: "yes", False: "NO", None: "–"}
 WIDTHS = (36, 12, 12, 8, 21, 7, 3)
 
 
@@ -63,7 +64,7 @@ def measure(options: argparse.Namespace, work: Path) -> tuple[list[Row], int]:
             print(f"{name}: could not be measured: {error}")
             continue
         for row in found:
-            _show((row.figure, row.ours, row.reference, f"{row.value:.3g}", row.compared, row.goal, _word(row.met)))
+            _show((row.figure, row.ours, row.reference, f"{row.value:.3g}", row.compared, row.goal, MET[row.met]))
         rows += found
     return rows, troubles
 
@@ -78,10 +79,6 @@ def _flintrock(folder: Path) -> str | None:
         print(f"flintrock could not be installed: {error.stderr.decode(errors='replace')[-200:]}")
         return None
     return str(folder / "bin/flintrock")
-
-
-def _word(met: bool | None) -> str:
-    return {True: "yes", False: "NO", None: "–"}[met]
 
 
 def _show(cells: tuple[str, ...]) -> None:

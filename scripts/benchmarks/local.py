@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from measure import MLRUN, PYTHON, Broken, Row, Sample, home, in_turns, middle, run, seconds
+from measure import MLRUN, PYTHON, Broken, Row, Sample, home, in_turns, middle, reading, run, seconds
 
 LINES, WIDTH = 1_000_000, 100
 PRINTER = f"import sys\nline = 'x' * {WIDTH - 1}\nfor _ in range({LINES}): sys.stdout.write(line + chr(10))\n"
@@ -81,13 +80,11 @@ def _drain(argv: Sequence[str], env: Mapping[str, str], cwd: Path) -> Sample:
 
 def _delay(argv: Sequence[str], env: Mapping[str, str], cwd: Path) -> float:
     """Median seconds between a line's printing and its arrival."""
-    waits = []
     with subprocess.Popen(
         argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=env, cwd=cwd
     ) as process:
         assert process.stdout is not None
-        for line in process.stdout:
-            waits.append(time.time() - float(line))
+        waits = [time.time() - float(line) for line in process.stdout]
     if process.returncode or len(waits) != 20:
         raise Broken(f"{argv[0]} ended with {process.returncode} after {len(waits)} of 20 lines")
     return middle(waits)

@@ -72,7 +72,7 @@ def run(argv: Sequence[str], env: Mapping[str, str] | None = None, cwd: Path | N
 
 
 def in_turns(turns: int, *tasks: Callable[[], Sample]) -> list[Sample]:
-    """Each task's medians over `turns`, one after another so that the machine's moods meet all alike; the first turn is warmth."""
+    """Each task's medians over `turns`, taken in turns so that the machine's moods meet all alike; the first turn is warmth."""
     taken: list[list[Sample]] = [[] for _ in tasks]
     for turn in range(turns + 1):
         for samples, task in zip(taken, tasks, strict=True):
@@ -80,6 +80,12 @@ def in_turns(turns: int, *tasks: Callable[[], Sample]) -> list[Sample]:
             if turn:
                 samples.append(sample)
     return [Sample(middle([s.seconds for s in samples]), middle([s.peak_mib for s in samples])) for samples in taken]
+
+
+def reading(argv: Sequence[str], env: Mapping[str, str], cwd: Path) -> subprocess.Popen[bytes]:
+    """A process whose stdout is ours to read, in binary and unbuffered by us."""
+    streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    return subprocess.Popen(argv, **streams, env=env, cwd=cwd)
 
 
 def middle(values: Sequence[float]) -> float:
