@@ -136,6 +136,15 @@ class Offer:
 
 
 @dataclass(frozen=True, slots=True)
+class Tariff:
+    """What runs beside a machine's price: USD per GB-month of disk, per hour of address, per GB downloaded."""
+
+    disk_gb_month: float = 0.0
+    address_hour: float = 0.0
+    egress_gb: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Cost:
     """Money for the whole job in USD; `worst_case` runs from create to confirmed deletion."""
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from dispatcher.domain.job import JobConfig
-from dispatcher.domain.plan import Candidate, Offer, Range
+from dispatcher.domain.plan import Candidate, Offer, Range, Tariff
 from dispatcher.planner.assessment import Assessment
-from dispatcher.planner.cost import Tariff, Use, cost, hard_stop, spot_delay
+from dispatcher.planner.cost import Use, cost, hard_stop, spot_delay
 from dispatcher.planner.fit import KEPT_BACK, Verdict, budget, verdict
 from dispatcher.planner.phases import Transfers, phases, whole
 from dispatcher.units import show_seconds, show_usd

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dispatcher.domain.job import Budget
-from dispatcher.domain.plan import Cost, Offer, Range
+from dispatcher.domain.plan import Cost, Offer, Range, Tariff
 
 GRACE_SECONDS = 3600.0
 """How long a finished job's machine waits for its outputs to be fetched before it ends itself."""
@@ -14,15 +14,6 @@ MIN_HARD_STOP = 3600.0
 SPOT_INTERRUPTIONS_PER_HOUR = 0.03
 """Interruptions per hour of a spot machine: the middle of the 5–20 % a month bands that AWS's Spot Advisor publishes lies far
 lower, GPU types are reported far higher; a stated assumption of 2026, not a measurement."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tariff:
-    """What runs beside the machine's price: USD per GB-month of disk, per hour of address, per GB downloaded."""
-
-    disk_gb_month: float = 0.0
-    address_hour: float = 0.0
-    egress_gb: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

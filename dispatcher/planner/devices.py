@@ -63,7 +63,7 @@ def only_cpu(device: Device) -> Device:
 @lru_cache(maxsize=64)
 def spec_of(gpu: Gpu) -> Accelerator | None:
     """What the catalog knows of a GPU that a driver reported."""
-    return catalog.find_accelerator(gpu.name)
+    return catalog.find_accelerator(gpu.name, gpu.total_gib)
 
 
 def own_cpu(machine: Machine) -> Cpu:

@@ -1,0 +1,115 @@
+"""Planning: gather the world, hand it to the planner."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from dispatcher import catalog
+from dispatcher.app.world import world_for
+from dispatcher.domain.hardware import Device
+from dispatcher.domain.plan import JobSummary, Offer, Plan
+from dispatcher.errors import JobFileError, Problem, UsageError
+from dispatcher.jobfile.load import LoadedJob, from_mapping, load
+from dispatcher.jobfile.settings import Settings, load_settings
+from dispatcher.planner import devices
+from dispatcher.planner.candidates import Terms
+from dispatcher.planner.deadline import seconds_until
+from dispatcher.planner.make import plan_all, plan_for
+from dispatcher.planner.phases import Transfers
+
+
+def plan(
+    job: str | Path | Mapping[str, Any], *, device: str | None = None, machine: str | None = None, live: bool = False
+) -> Plan:
+    """What a job needs, where it could run, and what that costs. Nothing is started, nothing fetched.
+
+    `job` is a path or the mapping that the YAML would be. `device` ("A100-80GB:8") asks for needs and time on that device,
+    offered or not; `machine` ("aws:g5.xlarge") on that machine type. `live` refreshes prices first.
+
+    Raises JobFileError for an invalid job, UsageError for an unknown device or machine.
+    """
+    loaded = from_mapping(job) if isinstance(job, Mapping) else load(Path(job))
+    return plan_loaded(loaded, device=device, machine=machine, live=live)
+
+
+def plan_loaded(
+    loaded: LoadedJob,
+    *,
+    settings: Settings | None = None,
+    device: str | None = None,
+    machine: str | None = None,
+    live: bool = False,
+    everything: bool = False,
+    explained: bool = False,
+) -> Plan:
+    """`plan` for a job that was loaded already."""
+    if live:
+        raise UsageError(
+            "Prices cannot be refreshed by this version.", fix="Leave out --live: the plan says how old its prices are."
+        )
+    left = _seconds_left(loaded)
+    if device or machine:
+        spec, offer = _asked_for(device, machine)
+        terms = Terms(catalog.tariff, Transfers(), left)
+        return plan_for(loaded.config, summary(loaded), spec, offer, terms, explained=explained)
+    world = world_for(loaded, settings or load_settings(), left)
+    return plan_all(loaded.config, summary(loaded), world, bound=loaded.bound, everything=everything, explained=explained)
+
+
+def summary(loaded: LoadedJob) -> JobSummary:
+    """Which job the plan is for."""
+    return JobSummary(loaded.name, str(loaded.path) if loaded.path else None, loaded.sha256, dict(loaded.origins))
+
+
+def _asked_for(device: str | None, machine: str | None) -> tuple[Device, Offer]:
+    if machine:
+        return _machine(machine)
+    assert device is not None
+    spec = devices.named(device)
+    accelerator = spec.accelerator
+    offer = Offer(
+        where="local" if accelerator is None else "any",
+        machine=None,
+        device=spec.name,
+        count=spec.count if accelerator else 0,
+        device_memory_gib=accelerator.memory_gib if accelerator else 0.0,
+        vcpus=spec.usable_cores,
+        cores=spec.usable_cores,
+        ram_gib=spec.ram_gib,
+        market="named",
+        price_per_hour=None,
+    )
+    return spec, offer
+
+
+def _machine(text: str) -> tuple[Device, Offer]:
+    provider, _, name = text.partition(":")
+    kind = catalog.find_instance(provider, name)
+    if kind is None:
+        near = ", ".join(f"{provider}:{one}" for one in catalog.similar_instances(provider, name)[:3])
+        raise UsageError(
+            f"{text!r} is no machine type the catalog knows.", fix=f"Near: {near}" if near else "mlrun catalog show"
+        )
+    priced = [offer for offer in catalog.offers_of(kind) if offer.market == "on-demand" and offer.price_per_hour is not None]
+    spec = devices.rented(kind)
+    offer = min(priced, key=lambda one: one.price_per_hour or 0.0) if priced else catalog.unpriced(kind)
+    return spec, replace(offer, usable=False, why_unusable="asked for by name")
+
+
+def _seconds_left(loaded: LoadedJob) -> float | None:
+    text = loaded.config.budget.finish_by
+    if text is None:
+        return None
+    try:
+        left = seconds_until(text, datetime.now().astimezone())
+    except ValueError as why:
+        raise JobFileError(loaded.name, [Problem(str(why), path="budget.finish_by")]) from None
+    if left <= 0:
+        raise JobFileError(
+            loaded.name, [Problem(f"{text} is past", "Give a time that is still to come.", path="budget.finish_by")]
+        )
+    return left
