@@ -63,9 +63,7 @@ def _quiet(work: Path, name: str, command: str) -> dict[str, str]:
 
 def _drain(argv: Sequence[str], env: Mapping[str, str], cwd: Path) -> Sample:
     """Read a process's stdout to its end; seconds from its first byte to its last."""
-    with subprocess.Popen(
-        argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=env, cwd=cwd
-    ) as process:
+    with reading(argv, env, cwd) as process:
         assert process.stdout is not None
         total = len(process.stdout.read(1))
         began = time.perf_counter()
@@ -80,9 +78,7 @@ def _drain(argv: Sequence[str], env: Mapping[str, str], cwd: Path) -> Sample:
 
 def _delay(argv: Sequence[str], env: Mapping[str, str], cwd: Path) -> float:
     """Median seconds between a line's printing and its arrival."""
-    with subprocess.Popen(
-        argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=env, cwd=cwd
-    ) as process:
+    with reading(argv, env, cwd) as process:
         assert process.stdout is not None
         waits = [time.time() - float(line) for line in process.stdout]
     if process.returncode or len(waits) != 20:
