@@ -1,0 +1,80 @@
+"""What every test stands on: a home of its own, no network, and nothing left running."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pytest_socket import socket_allow_hosts
+
+FOREIGN = ("AWS_", "GOOGLE_", "CLOUDSDK_", "DISPATCHER_", "XDG_")
+MARK = "DISPATCHER_TEST"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--require-torch", action="store_true", help="fail where the tests marked torch would be skipped")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if importlib.util.find_spec("torch"):
+        return
+    wanting = [item for item in items if item.get_closest_marker("torch")]
+    if wanting and config.getoption("--require-torch"):
+        raise pytest.UsageError(f"{len(wanting)} tests need torch, which is not installed")
+    for item in wanting:
+        item.add_marker(pytest.mark.skip(reason="TORCH IS MISSING: pip install torch"))
+
+
+def pytest_runtest_setup() -> None:
+    socket_allow_hosts(["127.0.0.1", "::1"], allow_unix_socket=True)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty home; everything of ours lives below it, and nobody's credentials or settings are seen."""
+    folder = tmp_path_factory.mktemp("home")
+    for name in [name for name in os.environ if name.startswith(FOREIGN)]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(folder))
+    monkeypatch.setenv("DISPATCHER_HOME", str(folder / "dispatcher"))
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_running(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Every process a test starts inherits its mark; one that outlives the test is ended, and the test fails."""
+    mark = f"{MARK}={uuid.uuid4().hex}"
+    monkeypatch.setenv(*mark.split("="))
+    yield
+    left = _settled(mark.encode())
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    assert not left, f"still running after the test: {left}"
+
+
+def _settled(mark: bytes, grace: float = 2.0) -> dict[int, str]:
+    """Who still carries the mark once those who are just leaving have left."""
+    until = time.monotonic() + grace
+    while left := _marked(mark):
+        if time.monotonic() > until:
+            return left
+        time.sleep(0.02)
+    return {}
+
+
+def _marked(mark: bytes) -> dict[int, str]:
+    """Processes with the mark in their environment: pid and command. Only Linux lets us look."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if mark in (folder / "environ").read_bytes() and int(folder.name) != os.getpid():
+                found[int(folder.name)] = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+    return found
