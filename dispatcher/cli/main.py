@@ -29,6 +29,7 @@ VERBS: dict[str, tuple[str, str]] = {
 }
 HIDDEN = {"run": ("run:run", "Run a job file.")}
 
+COMPLETE_VAR = "_DISPATCHER_COMPLETE"
 _OWN_OPTIONS = ("-h", "--help", "--version")
 
 HELP = """Plans a training job's memory, time and money, and runs it here if this machine is capable.
@@ -92,7 +93,7 @@ def _run(argv: list[str]) -> int:
     from dispatcher.errors import MlrunError
 
     try:
-        code: Any = cli.main(args=argv, prog_name="mlrun", standalone_mode=False)
+        code: Any = cli.main(args=argv, prog_name="mlrun", complete_var=COMPLETE_VAR, standalone_mode=False)
     except click.exceptions.Exit as done:
         return done.exit_code
     except click.ClickException as wrong:

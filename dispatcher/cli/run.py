@@ -1,0 +1,151 @@
+"""`mlrun JOB` and `mlrun plan JOB`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dispatcher.cli.flags import JOB, pairs, refuse_unbuilt, shared, with_flags
+from dispatcher.cli.render.console import document, say, width
+from dispatcher.errors import NothingFits, UsageError
+
+if TYPE_CHECKING:
+    from dispatcher.domain.plan import Plan
+    from dispatcher.jobfile.load import LoadedJob
+
+RUN_HELP = """Plan a job, then run it: here if this machine is capable.
+
+\b
+  mlrun train.yaml                              plan and run
+  mlrun train.yaml --dry-run                    plan only; nothing is started
+  mlrun train.yaml -d                           run in the background
+  mlrun train.yaml --set training.batch_size=32 change a setting that `run` takes
+  mlrun train.yaml -- --seed 7                  words after -- go to the job
+
+A free run here of the job as written asks nothing. Exit code: the job's own if it ran to its end; 101 nothing fits,
+104 cannot be set up, 105 a limit, 106 outcome unknown, 130 cancelled.
+"""
+PLAN_HELP = """What a job needs, where it could run, and what that costs. Starts nothing.
+
+\b
+  mlrun plan train.yaml
+  mlrun plan train.yaml --explain               how each figure comes about
+  mlrun plan train.yaml --all                   every machine, and why not that one
+  mlrun plan train.yaml --device A100-80GB:8    needs and time on that device
+  mlrun plan train.yaml --machine aws:c5.9xlarge
+  mlrun plan train.yaml -o plan.json            keep it; mlrun train.yaml --plan plan.json
+  mlrun plan train.py                           read from the script, which is not executed
+"""
+
+
+@click.command(help=RUN_HELP, context_settings={"ignore_unknown_options": False})
+@JOB
+@click.argument("words", nargs=-1, type=click.UNPROCESSED)
+@click.option("--dry-run", "--dryrun", is_flag=True, help="Plan only; nothing is started.")
+@click.option("-y", "--yes", is_flag=True, help="Ask nothing.")
+@click.option("-d", "--detach", is_flag=True, help="Start it, and return at once.")
+@click.option("--setup", "do_setup", is_flag=True, help="Run `setup` here too, in the job's environment.")
+@click.option("--plan", "plan_file", type=click.Path(path_type=Path), help="Run a plan kept by `mlrun plan -o`.")
+@click.option("-q", "--quiet", is_flag=True, help="Only the job's own output, and errors.")
+@click.option("--progress", type=click.Choice(["auto", "tty", "plain", "quiet"]), default="auto", help="How progress is shown.")
+@click.option("--at", hidden=True)
+@click.option("--on", hidden=True)
+@click.option("--keep", hidden=True)
+@shared
+def run(job: Path, words: tuple[str, ...], **flags: Any) -> int:
+    """The verb behind `mlrun JOB`."""
+    refuse_unbuilt(flags)
+    from dispatcher.jobfile.load import load
+
+    if job.suffix == ".py":
+        raise UsageError(f"{job} is a script, not a job file.", fix=f"mlrun init {job}, or mlrun plan {job}")
+    loaded = with_flags(load(job, sets=pairs(flags["sets"]), extra_args=words), flags)
+    if flags["dry_run"]:
+        return _show(_planned(loaded, flags), flags)
+    from dispatcher.cli.running import start
+
+    return start(loaded, lambda: _planned(loaded, flags), flags)
+
+
+@click.command(help=PLAN_HELP)
+@JOB
+@click.option("--all", "everything", is_flag=True, help="Every machine, and why not the others.")
+@click.option("--explain", is_flag=True, help="How each figure comes about.")
+@click.option("--device", metavar="NAME", help="Needs and time on one device, offered or not: RTX-3060, A100-80GB:8.")
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Keep the plan in a file.")
+@click.option("--live", is_flag=True, hidden=True)
+@shared
+def plan(job: Path, **flags: Any) -> int:
+    """The dry run."""
+    refuse_unbuilt(flags)
+    loaded = with_flags(_read(job, flags), flags)
+    return _show(_planned(loaded, flags), flags)
+
+
+def _read(job: Path, flags: dict[str, Any]) -> LoadedJob:
+    from dispatcher.jobfile.load import load
+
+    if job.suffix == ".py":
+        from dispatcher.jobfile.script import load_script
+
+        return load_script(job, sets=pairs(flags["sets"]))
+    return load(job, sets=pairs(flags["sets"]))
+
+
+def _planned(loaded: LoadedJob, flags: dict[str, Any]) -> Plan:
+    from dispatcher.app.plans import plan_loaded, same_plan
+
+    made = plan_loaded(
+        loaded,
+        device=flags.get("device"),
+        machine=flags.get("machine"),
+        everything=bool(flags.get("everything")) or bool(flags.get("as_json")),
+        explained=bool(flags.get("explain")),
+    )
+    if flags.get("plan_file"):
+        made = same_plan(made, flags["plan_file"])
+    return _picked(made, flags.get("pick"))
+
+
+def _picked(made: Plan, pick: int | None) -> Plan:
+    if pick is None:
+        return made
+    if pick > len(made.candidates):
+        raise UsageError(f"--pick {pick}: the plan has {len(made.candidates)} options.", fix="Look again: mlrun plan JOB")
+    return replace(made, choice=pick - 1)
+
+
+def _show(made: Plan, flags: dict[str, Any]) -> int:
+    from dispatcher.cli.render.plan import plan_lines
+
+    if flags.get("output"):
+        _keep(made, flags["output"])
+    if flags["as_json"]:
+        document(made.as_dict())
+    else:
+        wide = width()
+        lines = plan_lines(made, width=wide, everything=bool(flags.get("everything")), explain=bool(flags.get("explain")))
+        say("\n".join(lines), to_stdout=True)
+    asked = flags.get("device") or flags.get("machine")
+    return 0 if made.choice is not None or asked else NothingFits.exit_code
+
+
+def _keep(made: Plan, file: Path) -> None:
+    try:
+        file.write_text(json.dumps(made.as_dict(), indent=2, default=str) + "\n", encoding="utf-8")
+    except OSError as why:
+        raise UsageError(f"The plan could not be kept in {file}: {why.strerror}.") from None
+
+
+def interactive() -> bool:
+    """Whether somebody can answer a question."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+Planner = Callable[[], "Plan"]

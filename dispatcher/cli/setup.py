@@ -1,0 +1,179 @@
+"""`init`, `doctor`, `schema`, `config`, `catalog`, `purge` and `completion`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dispatcher.cli.render.console import bad, bold, caution, dim, document, good, say, width
+from dispatcher.cli.render.tables import table, wrapped
+from dispatcher.errors import UsageError
+
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="Write JSON to stdout.")
+MARKS = {"ok": good("✓"), "note": dim("·"), "warning": caution("!"), "error": bad("✗")}
+
+
+@click.command()
+@click.argument("script", required=False, type=click.Path(exists=True, path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), default=Path("train.yaml"), show_default=True)
+@click.option("--template", help="Start from a template instead of what stands here; `--template list` names them.")
+@click.option("--stdout", is_flag=True, help="Print it instead of writing a file.")
+def init(script: Path | None, output: Path, template: str | None, *, stdout: bool) -> int:
+    """Write a job file, pre-filled from what stands in this folder.
+
+    \b
+      mlrun init                        look around, write train.yaml
+      mlrun init train.py               read that script (it is not executed)
+      mlrun init --template tabular     start from a template
+    """
+    from dispatcher.jobfile import starter
+
+    if template == "list":
+        say("\n".join(starter.templates()), to_stdout=True)
+        return 0
+    text = _starter_text(script, template)
+    if stdout:
+        say(text, to_stdout=True, nl=False)
+        return 0
+    _write_new(output, text)
+    say(f"{good('✓')} {output} written. Look through it, then: {bold(f'mlrun {output} --dry-run')}")
+    return 0
+
+
+def _starter_text(script: Path | None, template: str | None) -> str:
+    from dispatcher.jobfile import starter
+
+    if template:
+        if template not in starter.templates():
+            raise UsageError(f"There is no template {template!r}.", fix=f"One of: {', '.join(starter.templates())}")
+        return starter.render(starter.from_template(template, Path()))
+    return starter.render(starter.choose(Path(), script=script))
+
+
+def _write_new(output: Path, text: str) -> None:
+    try:
+        with output.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise UsageError(f"{output} exists, and is left as it is.", fix=f"mlrun init -o {output.stem}-2.yaml") from None
+    except OSError as why:
+        raise UsageError(f"{output} cannot be written: {why.strerror}.") from None
+
+
+@click.command()
+@AS_JSON
+def doctor(*, as_json: bool) -> int:
+    """Check this machine, drivers, frameworks and accounts, with a fix beside every finding."""
+    from dispatcher.doctor import checks
+
+    found = list(checks())
+    if as_json:
+        document({"schema": "1.0", "checks": [{k: getattr(c, k) for k in ("name", "level", "message", "fix")} for c in found]})
+    else:
+        for check in found:
+            _show_check(check)
+    return 1 if any(check.level == "error" for check in found) else 0
+
+
+def _show_check(check: Any) -> None:
+    body = wrapped(f"{check.name}: {check.message}", width() - 4)
+    say(
+        "\n".join(f"{MARKS[check.level] if i == 0 else ' '} {'  ' if i else ''}{line}" for i, line in enumerate(body)),
+        to_stdout=True,
+    )
+    if check.fix and check.level != "ok":
+        say(f"    {bold('fix:')} {check.fix}", to_stdout=True)
+
+
+@click.command()
+def schema() -> int:
+    """The job file's JSON Schema (draft-07).
+
+    \b
+      mlrun schema > mlrun.schema.json
+    and as the job file's first line:
+      # yaml-language-server: $schema=./mlrun.schema.json
+    """
+    from dispatcher.jobfile.schema import schema as made
+
+    document(made())
+    return 0
+
+
+@click.group()
+def config() -> None:
+    """The settings that hold for every job."""
+
+
+@config.command("show")
+@AS_JSON
+def config_show(*, as_json: bool) -> int:
+    """Each setting with its value and where it comes from."""
+    from dispatcher import paths
+    from dispatcher.jobfile.settings import show
+
+    rows = show()
+    if as_json:
+        document({"schema": "1.0", "settings": [dict(zip(("key", "value", "origin"), row, strict=True)) for row in rows]})
+        return 0
+    say(dim(f"{paths.config_dir() / 'config.yaml'}"), to_stdout=True)
+    lines = table(("SETTING", "VALUE", "FROM"), [(k, str(v), o) for k, v, o in rows], width=width())
+    say("\n".join(lines), to_stdout=True)
+    return 0
+
+
+@click.group()
+def catalog() -> None:
+    """Accelerators, machines, processors, models and prices, with their age and source."""
+
+
+@catalog.command("show")
+@click.argument("words", nargs=-1)
+@click.option("--compare", is_flag=True, help="The two or more things named, side by side.")
+@click.option("--region", help="Prices of one region: us-east-1, europe-west4.")
+@AS_JSON
+def catalog_show(words: tuple[str, ...], *, compare: bool, region: str | None, as_json: bool) -> int:
+    """Search the catalog.
+
+    \b
+      mlrun catalog show a100
+      mlrun catalog show g5.xlarge --region eu-west-1
+      mlrun catalog show --compare T4 L4
+    """
+    from dispatcher.cli.render.catalog import show_comparison, show_found
+
+    return (show_comparison if compare else show_found)(words, region=region, as_json=as_json)
+
+
+@click.command()
+@click.option("--older-than", default="30d", show_default=True, metavar="TIME", help="Finished runs that are older: 30d, 12h.")
+@click.option("--all", "everything", is_flag=True, help="All finished runs, and caches.")
+@click.option("-y", "--yes", is_flag=True, help="Remove without asking.")
+@AS_JSON
+def purge(older_than: str, *, everything: bool, yes: bool, as_json: bool) -> int:
+    """Show what mlrun keeps on disk, and remove records of finished runs after asking. Outputs of jobs are never touched."""
+    from dispatcher.cli.purging import purge as do
+
+    return do(older_than, everything=everything, yes=yes, as_json=as_json)
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> int:
+    """Print the completion script of a shell.
+
+    \b
+      bash:  mlrun completion bash >> ~/.bashrc
+      zsh:   mlrun completion zsh >> ~/.zshrc
+      fish:  mlrun completion fish > ~/.config/fish/completions/mlrun.fish
+    """
+    from click.shell_completion import get_completion_class
+
+    from dispatcher.cli.main import COMPLETE_VAR, cli
+
+    kind = get_completion_class(shell)
+    assert kind is not None
+    say(kind(cli, {}, "mlrun", COMPLETE_VAR).source(), to_stdout=True)
+    return 0
