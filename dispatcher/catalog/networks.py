@@ -1,0 +1,203 @@
+"""Known networks for images: what one pass computes, keeps and moves, traced from the published code."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+
+from dispatcher.catalog.spelling import nearest
+from dispatcher.catalog.tables import CatalogDamaged, path, read_lines
+
+TABLES = {"vision": "models-vision", "detection": "models-detection", "diffusion": "models-diffusion"}
+"""The families, and the table of each."""
+SOURCES = {
+    "timm": ("traced from timm 1.0.31 with torch 2.13 on fake tensors", "2026-11-21"),
+    "torchvision": ("traced from torchvision 0.29.2 with torch 2.13 on fake tensors", "2026-11-21"),
+    "diffusers": ("traced from diffusers with torch 2.13 on fake tensors", "2026-11-21"),
+    "transformers": ("traced from transformers with torch 2.13 on fake tensors", "2026-11-21"),
+}
+"""What each source's short name stands for, and its date."""
+COLUMNS = (
+    "name", "part", "kind", "source", "image_size", "parameters", "mactivations", "saved_mb", "saved32_mb", "extra_mb",
+    "moved_mb", "moved32_mb", "backward_moved", "kernels", "backward_kernels", "scores_m", "products",
+)  # fmt: skip
+MEGA = 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Products:
+    """Matrix products or convolutions of a kind in one forward pass over one image.
+
+    `kind` is dense, grouped, depthwise, batched (both factors are activations), attention, or windowed attention. FLOPs with
+    two per multiply-add; `moved` is the bytes of activations read and written in 16 bit. The mean product has `rows` × `inner`
+    → `width`, and `groups` groups; `count` is how many there are.
+    """
+
+    kind: str
+    flops: float
+    moved: float
+    rows: float
+    inner: float
+    width: float
+    count: int
+    groups: float
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A network, or one trained or frozen part of a system of several, at `image_size` pixels a side.
+
+    Bytes per image: `saved` under autocast and `saved32` in fp32 from the forward to the backward pass, `extra` what else is
+    alive at the peak, `moved` and `moved32` element-wise traffic of a forward pass, `backward_moved` times that in the backward
+    pass. `scores` counts the elements of all attention matrices. `kernels` are launches.
+    """
+
+    name: str
+    role: str
+    kind: str
+    source: str
+    image_size: int
+    parameters: int
+    activations: float
+    saved: float
+    saved32: float
+    extra: float
+    moved: float
+    moved32: float
+    backward_moved: float
+    kernels: float
+    backward_kernels: float
+    scores: float
+    products: tuple[Products, ...]
+
+    @property
+    def flops(self) -> float:
+        """FLOPs of products in one forward pass over one image."""
+        return sum(p.flops for p in self.products)
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A known network by its parts; a classifier has one. `family` is vision, detection or diffusion."""
+
+    name: str
+    family: str
+    parts: tuple[Part, ...]
+
+    @property
+    def image_size(self) -> int:
+        """The side of the square image it is published for, in pixels."""
+        return self.parts[0].image_size
+
+    @property
+    def parameters(self) -> int:
+        """Parameters of all parts."""
+        return sum(part.parameters for part in self.parts)
+
+    @property
+    def gmacs(self) -> float:
+        """10⁹ multiply-adds of a forward pass over one image, all parts."""
+        return sum(part.flops for part in self.parts) / 2e9
+
+    @property
+    def source(self) -> str:
+        """Where the figures are from, with the date."""
+        return "; ".join(dict.fromkeys(", ".join(SOURCES[part.source]) for part in self.parts))
+
+
+def find_network(name: str | None) -> Network | None:
+    """The network of this name as timm, torchvision, diffusers or a hub spell it; None where unknown."""
+    return _find(_plain(name)) if name else None
+
+
+def similar_networks(name: str) -> tuple[str, ...]:
+    """Names like this one, best first: for "did you mean"."""
+    return nearest(_plain(name), network_names())
+
+
+@cache
+def network_names() -> tuple[str, ...]:
+    """Every known network, in the tables' order."""
+    return tuple(name for family in TABLES for name in _lines(family))
+
+
+@cache
+def _find(name: str) -> Network | None:
+    for family in TABLES:
+        for known in _spelled(name):
+            if cells := _lines(family).get(known):
+                return Network(known, family, tuple(_part(family, row) for row in cells))
+    return None
+
+
+def _plain(name: str) -> str:
+    """Lower case, without the owner, the hub's prefix and the tag of the weights."""
+    short = name.strip().lower().rpartition("/")[2].rpartition(":")[2]
+    stem, dot, tag = short.partition(".")
+    return stem if dot and re.search(r"_in\d+k|_|[a-z]{2}", tag) and stem in _lines("vision") else short
+
+
+def _spelled(name: str) -> tuple[str, ...]:
+    """The name, with the other separator, and what else it is known as."""
+    under = name.replace("-", "_")
+    return tuple(dict.fromkeys((name, under, ALIASES.get(name, name), ALIASES.get(under, name))))
+
+
+@cache
+def _lines(family: str) -> dict[str, list[list[str]]]:
+    """The rows of a table, by network."""
+    table, lines = TABLES[family], read_lines(TABLES[family])
+    if tuple(next(lines, ())) != COLUMNS:
+        raise CatalogDamaged(path(table), "its heading is not that of a table of networks")
+    found: dict[str, list[list[str]]] = {}
+    for cells in lines:
+        if len(cells) != len(COLUMNS):
+            raise CatalogDamaged(path(table), f"the line of {cells[0]!r} has {len(cells)} of {len(COLUMNS)} cells")
+        found.setdefault(cells[0], []).append(cells)
+    return found
+
+
+def _part(family: str, cells: list[str]) -> Part:
+    name, role, kind, source, size, parameters, *figures, products = cells
+    try:
+        macts, saved, saved32, extra, moved, moved32, backward, kernels, backward_kernels, scores = map(float, figures)
+        return Part(
+            name, role, kind, source, int(size), int(parameters), macts * MEGA, saved * MEGA, saved32 * MEGA, extra * MEGA,
+            moved * MEGA, moved32 * MEGA, backward, kernels, backward_kernels, scores * MEGA,
+            tuple(_products(text) for text in products.split()),
+        )  # fmt: skip
+    except ValueError as error:
+        raise CatalogDamaged(path(TABLES[family]), f"the line of {name!r} is not figures: {error}") from error
+
+
+def _products(text: str) -> Products:
+    kind, *figures = text.split(":")
+    gflop, moved, rows, inner, width, count, groups = map(float, figures)
+    return Products(kind, gflop * 1e9, moved * MEGA, rows, inner, width, int(count), groups)
+
+
+ALIASES = {
+    "resnet_18": "resnet18", "resnet_34": "resnet34", "resnet_50": "resnet50", "resnet_101": "resnet101",
+    "resnet_152": "resnet152", "vit_b_16": "vit_base_patch16_224", "vit_l_16": "vit_large_patch16_224",
+    "vit_b_32": "vit_base_patch32_224", "vit_l_32": "vit_large_patch32_224", "vit_h_14": "vit_huge_patch14_224",
+    "vit_base_patch16": "vit_base_patch16_224", "vit_tiny": "vit_tiny_patch16_224", "vit_small": "vit_small_patch16_224",
+    "vit_base": "vit_base_patch16_224", "vit_large": "vit_large_patch16_224", "vit_huge": "vit_huge_patch14_224",
+    "vit_large_patch16_224_in21k": "vit_large_patch16_224", "vit_base_patch16_224_in21k": "vit_base_patch16_224",
+    "vit_huge_patch14_224_in21k": "vit_huge_patch14_224",
+    "deit_base": "deit_base_patch16_224", "deit_small": "deit_small_patch16_224", "deit_tiny": "deit_tiny_patch16_224",
+    "swin_t": "swin_tiny_patch4_window7_224", "swin_s": "swin_small_patch4_window7_224",
+    "swin_b": "swin_base_patch4_window7_224", "swin_tiny": "swin_tiny_patch4_window7_224",
+    "swin_small": "swin_small_patch4_window7_224", "swin_base": "swin_base_patch4_window7_224",
+    "swin_large": "swin_large_patch4_window7_224", "mobilenet_v2": "mobilenetv2_100",
+    "mobilenet_v2_1.0_224": "mobilenetv2_100", "mobilenet_v3_large": "mobilenetv3_large_100",
+    "mobilenet_v3_small": "mobilenetv3_small_100", "efficientnet_v2_s": "tf_efficientnetv2_s",
+    "efficientnet_v2_m": "tf_efficientnetv2_m", "efficientnet_v2_l": "tf_efficientnetv2_l",
+    "convnext_tiny_224": "convnext_tiny", "convnext_small_224": "convnext_small", "convnext_base_224": "convnext_base",
+    "convnext_large_224": "convnext_large", "dinov2_small": "vit_small_patch14_dinov2",
+    "dinov2_base": "vit_base_patch14_dinov2", "dinov2_large": "vit_large_patch14_dinov2",
+    "dinov2_giant": "vit_giant_patch14_dinov2", "beit_base_patch16": "beit_base_patch16_224",
+    **{f"regnet_{side}_{size}": f"regnet{side}_{code}" for side in "xy" for size, code in (
+        ("400mf", "004"), ("800mf", "008"), ("1_6gf", "016"), ("3_2gf", "032"), ("8gf", "080"), ("16gf", "160"), ("32gf", "320"))},
+}  # fmt: skip
+"""Other names of a network, mostly torchvision's and the Hugging Face hub's."""
