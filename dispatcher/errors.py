@@ -2,6 +2,7 @@
 
     MlrunError                     70  (only subclasses are raised)
     ├── UsageError                  2  the command line is wrong
+    │   └── RunBusy                    … for now: another mlrun drives this run
     ├── JobFileError              100  the job file or settings are invalid; carries `problems`
     ├── UnknownError              100  a value that the planner needs is nowhere to be found
     ├── NothingFits               101  no machine fits, or over budget or deadline
@@ -42,6 +43,10 @@ class UsageError(MlrunError):
     """The command line is wrong."""
 
     exit_code = 2
+
+
+class RunBusy(UsageError):
+    """Another mlrun drives this run."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,134 @@
+"""Opening the database file: its folder, its health, its version."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from dispatcher.errors import HostError
+from dispatcher.store.schema import MIGRATIONS, migrate, version
+
+BUSY_SECONDS = 10.0
+NETWORK_FILESYSTEMS = frozenset(
+    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "smb2", "afpfs", "afs", "9p", "webdav", "davfs", "fuse.sshfs", "lustre", "beegfs"}
+)
+"""Where SQLite's write-ahead log is not safe: its readers must share memory, https://sqlite.org/wal.html (2026-11)."""
+MOVE_HOME = "Set DISPATCHER_HOME to a folder on this computer's own disk, with space, that you may write to."
+
+
+def open_database(path: Path, now: float, migrations: Sequence[str] = MIGRATIONS) -> tuple[sqlite3.Connection, list[str]]:
+    """The database at `path`, made or migrated as needed, and what the user should be told about it."""
+    with saying_why(path):
+        _prepare_folder(path)
+        warnings = _set_aside_unusable(path, now, len(migrations))
+        db = _connect(path)
+        try:
+            copied = migrate(db, _beside(path, f"before-{len(migrations)}", now), migrations)
+        except BaseException:
+            db.close()
+            raise
+    if copied:
+        warnings.append(f"The database was brought to version {len(migrations)}; the one before is kept as {copied}")
+    return db, warnings
+
+
+@contextmanager
+def saying_why(path: Path) -> Iterator[None]:
+    """Errors of SQLite and of the file system, as one sentence with the way out."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise HostError(f"The record of runs, {path}, cannot be used: {error}", fix=MOVE_HOME) from error
+    except sqlite3.DatabaseError as error:
+        if isinstance(error, sqlite3.IntegrityError):
+            raise
+        _suspect(path).touch()
+        again = "Run the command again: the damaged file is moved aside, and a new one begun."
+        raise HostError(f"The record of runs, {path}, is damaged: {error}", fix=again) from error
+    except OSError as error:
+        raise HostError(f"The record of runs, {path}, cannot be used: {error.strerror or error}", fix=MOVE_HOME) from error
+
+
+def filesystem(path: Path) -> str:
+    """The type of the file system that holds `path`, "" where that cannot be told."""
+    import psutil
+
+    home = str(path.resolve())
+    mounts = [part for part in psutil.disk_partitions(all=True) if _holds(part.mountpoint, home)]
+    return max(mounts, key=lambda part: len(part.mountpoint)).fstype if mounts else ""
+
+
+def _holds(mountpoint: str, path: str) -> bool:
+    return path == mountpoint or path.startswith(mountpoint.rstrip("/") + "/")
+
+
+def _prepare_folder(path: Path) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if path.exists():
+        return
+    if (kind := filesystem(path.parent)) in NETWORK_FILESYSTEMS:
+        raise HostError(
+            f"{path.parent} is on a network file system ({kind}), where records of runs could be lost", fix=MOVE_HOME
+        )
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+
+
+def _set_aside_unusable(path: Path, now: float, newest: int) -> list[str]:
+    found = _trouble(path, newest)
+    if not found:
+        return []
+    word, why = found
+    kept = _beside(path, word, now)
+    for suffix in ("", "-wal", "-shm"):
+        if (part := Path(f"{path}{suffix}")).exists():
+            part.rename(f"{kept}{suffix}")
+    _suspect(path).unlink(missing_ok=True)
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    return [f"{why}. It was moved to {kept}, and a new one begun: `mlrun ps` still finds what runs, by its label"]
+
+
+def _trouble(path: Path, newest: int) -> tuple[str, str] | None:
+    """Why this file cannot be our database, and the word for its new name."""
+    try:
+        with closing(_connect(path)) as db:
+            if version(db) > newest:
+                return "newer", f"The record of runs, {path}, was written by a newer mlrun"
+            db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            if _suspect(path).exists() and db.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
+                return "corrupt", f"The record of runs, {path}, is damaged"
+            _suspect(path).unlink(missing_ok=True)
+    except sqlite3.OperationalError:
+        raise
+    except sqlite3.DatabaseError as error:
+        return "corrupt", f"The record of runs, {path}, is damaged ({error})"
+    return None
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    try:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+        db.execute("PRAGMA foreign_keys = ON")
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _beside(path: Path, word: str, now: float) -> Path:
+    moment = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%S")
+    target = path.with_name(f"{path.name}.{word}-{moment}")
+    number = 1
+    while target.exists():
+        number += 1
+        target = path.with_name(f"{path.name}.{word}-{moment}-{number}")
+    return target
+
+
+def _suspect(path: Path) -> Path:
+    return path.with_name(f"{path.name}.suspect")

@@ -1,0 +1,255 @@
+"""The record of runs: one SQLite file, written before and after everything that matters."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from dispatcher.domain.run import MOVES, Doubt, Label, Run, RunState
+from dispatcher.errors import RunBusy, TeardownUnconfirmed, UsageError
+from dispatcher.retries import Clock, SystemClock
+from dispatcher.store.opening import open_database, saying_why
+from dispatcher.store.owner import Owner
+from dispatcher.store.records import Intent, MonthTotal, Transition, from_document, to_document
+
+LISTED_WHEN_AMBIGUOUS = 5
+_NEWEST = "SELECT document FROM run ORDER BY submitted DESC, id LIMIT ?"
+_OPEN = "SELECT document FROM run WHERE state != 'finished' ORDER BY submitted"
+
+
+class Store:
+    """Runs and their history. Methods that find nothing return None or nothing; errors are HostErrors."""
+
+    def __init__(self, path: Path, db: sqlite3.Connection, clock: Clock, warnings: list[str]) -> None:
+        self.path = path
+        self.clock = clock
+        self.warnings = warnings
+        self._db = db
+        self._lock = threading.RLock()
+
+    @classmethod
+    def open(cls, path: Path, clock: Clock | None = None) -> Store:
+        """The store at `path`; `warnings` tells what had to be moved aside or migrated."""
+        clock = clock or SystemClock()
+        db, warnings = open_database(path, clock.now())
+        return cls(path, db, clock, warnings)
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._db.close()
+
+    def add(self, run: Run) -> None:
+        """Remember a new run."""
+        run.submitted = run.submitted or self.clock.now()
+        with self._writing():
+            self._write_run(run)
+            self._note(run, None)
+
+    def get(self, run_id: str) -> Run | None:
+        """The run with exactly this id."""
+        rows = self._rows("SELECT document FROM run WHERE id = ?", run_id)
+        return from_document(rows[0][0]) if rows else None
+
+    def find(self, text: str) -> Run:
+        """The run that `text` means: an id, a unique prefix of one, a name (its newest run), or `last`. Raises UsageError."""
+        if text == "last":
+            found = self.recent(1)
+        else:
+            found = self._by_prefix(text) or self._documents(
+                "SELECT document FROM run WHERE name = ? ORDER BY submitted DESC LIMIT 1", text
+            )
+        if not found:
+            raise UsageError(f"There is no run {text!r}", fix="mlrun ps")
+        if len(found) > 1:
+            names = ", ".join(f"{run.id} ({run.name})" for run in found[:LISTED_WHEN_AMBIGUOUS])
+            more = " …" if len(found) > LISTED_WHEN_AMBIGUOUS else ""
+            raise UsageError(f"{text!r} could be {names}{more}", fix="Give more letters.")
+        return found[0]
+
+    def recent(self, limit: int = 20) -> list[Run]:
+        """The newest runs, newest first."""
+        return self._documents(_NEWEST, limit)
+
+    def open_runs(self) -> list[Run]:
+        """Runs that are not finished, oldest first."""
+        return self._documents(_OPEN)
+
+    def save(self, run: Run) -> None:
+        """Keep what changed in a run without moving it."""
+        with self._writing():
+            self._must_stand(run)
+            self._write_run(run)
+
+    def advance(self, run: Run, to: RunState, **changes: Any) -> Run:
+        """Move a run on, with `changes` to its fields, in one commit. The one place where moves are checked."""
+        before = run.state
+        if to not in MOVES[before]:
+            raise ValueError(f"a run cannot go from {before} to {to}")
+        with self._writing():
+            self._must_stand(run)
+            for name, value in changes.items():
+                setattr(run, name, value)
+            _forbid_early_end(run, to)
+            run.state = to
+            try:
+                self._write_run(run)
+                self._note(run, before)
+            except BaseException:
+                run.state = before
+                raise
+        return run
+
+    def history(self, run_id: str) -> list[Transition]:
+        """Every move of a run, in order."""
+        rows = self._rows("SELECT time, before, after, doubt FROM transition WHERE run = ? ORDER BY id", run_id)
+        return [
+            Transition(run_id, time, RunState(old) if old else None, RunState(new), Doubt(doubt) if doubt else None)
+            for time, old, new, doubt in rows
+        ]
+
+    @contextmanager
+    def lease(self, run_id: str) -> Iterator[None]:
+        """Be the only one who drives this run. Raises RunBusy while another living process does."""
+        me = Owner.me()
+        with self._writing():
+            other = self.driver(run_id)
+            if other:
+                raise RunBusy(
+                    f"Run {run_id} is being driven by another mlrun, process {other.pid}", fix=f"mlrun logs -f {run_id}"
+                )
+            row = (run_id, me.pid, me.boot, me.born, self.clock.now())
+            self._db.execute("INSERT OR REPLACE INTO lease VALUES (?, ?, ?, ?, ?)", row)
+        try:
+            yield
+        finally:
+            with self._writing():
+                self._db.execute("DELETE FROM lease WHERE run = ? AND pid = ? AND born = ?", (run_id, me.pid, me.born))
+
+    def driver(self, run_id: str) -> Owner | None:
+        """The living process that drives a run, if any."""
+        rows = self._rows("SELECT pid, boot, born FROM lease WHERE run = ?", run_id)
+        owner = Owner(*rows[0]) if rows else None
+        return owner if owner and owner.alive else None
+
+    def wish(self, run_id: str, what: str) -> None:
+        """Ask the process that drives a run for something: it looks between its steps."""
+        with self._writing():
+            self._db.execute("INSERT OR REPLACE INTO wish VALUES (?, ?, ?)", (run_id, what, self.clock.now()))
+
+    def wished(self, run_id: str) -> str | None:
+        """What was asked of the process that drives this run."""
+        rows = self._rows("SELECT what FROM wish WHERE run = ?", run_id)
+        return str(rows[0][0]) if rows else None
+
+    def intent(self, label: Label, kind: str, request: dict[str, Any]) -> Intent:
+        """Write down what is about to be asked of a provider, before it is asked."""
+        now = self.clock.now()
+        with self._writing():
+            row = (str(label), kind, json.dumps(request, default=str), now)
+            cursor = self._db.execute("INSERT INTO intent (label, kind, request, written) VALUES (?, ?, ?, ?)", row)
+            return Intent(cursor.lastrowid or 0, label, kind, request, now)
+
+    def settle(self, intent: Intent, answer: str = "") -> None:
+        """The provider has answered; what it did is known."""
+        with self._writing():
+            self._db.execute("UPDATE intent SET settled = ?, answer = ? WHERE id = ?", (self.clock.now(), answer, intent.id))
+
+    def unsettled(self, run_id: str | None = None) -> list[Intent]:
+        """Intents whose effect is not known, oldest first."""
+        rows = self._rows("SELECT id, label, kind, request, written FROM intent WHERE settled IS NULL ORDER BY written")
+        intents = [_intent(*row) for row in rows]
+        return [one for one in intents if run_id in (None, one.label.run)]
+
+    def attempted(self, label: Label) -> bool:
+        """Whether one of our runs made an attempt with this label."""
+        return bool(self._rows("SELECT 1 FROM attempt WHERE label = ?", str(label)))
+
+    def totals(self, since: float = 0.0) -> list[MonthTotal]:
+        """Costs by month, newest first, of runs submitted after `since` (Unix seconds)."""
+        rows = self._rows(
+            "SELECT strftime('%Y-%m', submitted, 'unixepoch') AS month, count(*), total(ended - started) / 3600, total(cost)"
+            " FROM run WHERE submitted >= ? GROUP BY month ORDER BY month DESC",
+            since,
+        )
+        return [MonthTotal(*row) for row in rows]
+
+    def purge(self, older_than: float) -> list[str]:
+        """Forget finished runs submitted before `older_than` (Unix seconds); their ids, as their folders are the caller's."""
+        with self._writing():
+            rows = self._rows("SELECT id FROM run WHERE state = 'finished' AND submitted < ?", older_than)
+            for (run_id,) in rows:
+                self._db.execute("DELETE FROM intent WHERE label GLOB ?", (f"mlrun-{run_id}-*",))
+                self._db.execute("DELETE FROM wish WHERE run = ?", (run_id,))
+                self._db.execute("DELETE FROM run WHERE id = ?", (run_id,))
+        return [run_id for (run_id,) in rows]
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        with self._lock, saying_why(self.path):
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:  # a full disk ends the transaction by itself
+                    self._db.execute("ROLLBACK")
+                raise
+
+    def _rows(self, query: str, *values: Any) -> list[Any]:
+        with self._lock, saying_why(self.path):
+            return self._db.execute(query, values).fetchall()
+
+    def _documents(self, query: str, *values: Any) -> list[Run]:
+        return [from_document(row[0]) for row in self._rows(query, *values)]
+
+    def _by_prefix(self, text: str) -> list[Run]:
+        if not (text.isascii() and text.isalnum()):
+            return []
+        most = LISTED_WHEN_AMBIGUOUS + 1
+        return self._documents("SELECT document FROM run WHERE id >= ? AND id < ? LIMIT ?", text, text + "~", most)
+
+    def _must_stand(self, run: Run) -> None:
+        """Refuse to overwrite what another process has moved on meanwhile."""
+        rows = self._rows("SELECT state FROM run WHERE id = ?", run.id)
+        if not rows:
+            raise UsageError(f"Run {run.id} is no longer recorded", fix="mlrun ps")
+        if rows[0][0] != run.state:
+            raise RunBusy(f"Run {run.id} was moved on to {rows[0][0]} by another mlrun", fix=f"mlrun report {run.id}")
+
+    def _write_run(self, run: Run) -> None:
+        row = (run.id, run.name, run.state, run.submitted, run.started, run.ended, run.cost_so_far, to_document(run))
+        self._db.execute(
+            "INSERT INTO run VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET name = excluded.name,"
+            " state = excluded.state, submitted = excluded.submitted, started = excluded.started, ended = excluded.ended,"
+            " cost = excluded.cost, document = excluded.document",
+            row,
+        )
+        for one in run.attempts:
+            values = (str(one.label), run.id, one.where, one.machine, one.launched, one.ended)
+            self._db.execute("INSERT OR REPLACE INTO attempt VALUES (?, ?, ?, ?, ?, ?)", values)
+
+    def _note(self, run: Run, before: RunState | None) -> None:
+        row = (run.id, self.clock.now(), before, run.state, run.doubt)
+        self._db.execute("INSERT INTO transition (run, time, before, after, doubt) VALUES (?, ?, ?, ?, ?)", row)
+
+
+def _forbid_early_end(run: Run, to: RunState) -> None:
+    if to is RunState.FINISHED and run.attempts and not run.teardown_confirmed:
+        raise TeardownUnconfirmed(f"Run {run.id} cannot be finished: what it made may still exist", fix="mlrun sweep")
+
+
+def _intent(number: int, label: str, kind: str, request: str, written: float) -> Intent:
+    parsed = Label.parse(label)
+    assert parsed is not None
+    return Intent(number, parsed, kind, json.loads(request), written)
