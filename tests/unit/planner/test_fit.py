@@ -1,0 +1,82 @@
+"""Free memory against need."""
+
+from __future__ import annotations
+
+import pytest
+
+from dispatcher.planner.fit import budget, verdict
+from tests.unit.planner.things import amount, needs, offer, own
+
+
+def test_an_owned_gpu_offers_what_is_free_less_a_tenth_of_its_nameplate():
+    assert 3.6 - 0.4 == pytest.approx(budget(own()).gpu_gib)
+
+
+def test_an_owned_computer_keeps_a_tenth_of_its_ram_back():
+    assert 9.8 - 1.6 == pytest.approx(budget(own()).ram_gib)
+
+
+def test_the_share_kept_back_is_the_users_to_set():
+    assert 9.8 - 3.2 == pytest.approx(budget(own(), kept_back=0.2).ram_gib)
+
+
+def test_a_rented_gpu_offers_less_than_its_nameplate():
+    assert 15.0 < budget(offer()).gpu_gib < 16.0
+
+
+def test_a_job_fits_only_when_its_high_end_does():
+    room = budget(own(device_memory_free_gib=4.0))
+    assert verdict(needs(gpu_gib=3.2), room).fits
+    assert not verdict(needs(gpu_gib=3.4), room).fits
+
+
+def test_a_job_whose_likely_need_fits_but_not_its_high_end_probably_fits():
+    ruling = verdict(needs(gpu_gib=3.4), budget(own(device_memory_free_gib=4.0)))
+    assert ruling.probably
+    assert not ruling.fits
+
+
+def test_the_reason_names_what_is_there_what_is_in_use_and_what_is_needed():
+    (reason,) = verdict(needs(gpu_gib=3.6), budget(own())).reasons
+    assert "GPU memory: 3.2 GiB to spare (4.0 − 0.4 in use − 10% kept back); the job needs 3.6 GiB, at most 4.0 GiB." == reason
+
+
+def test_ram_and_gpu_memory_are_two_budgets():
+    ruling = verdict(needs(gpu_gib=1.0, ram_gib=40.0), budget(offer()))
+    assert not ruling.fits
+    assert ruling.reasons[0].startswith("RAM")
+
+
+def test_unified_memory_is_one_budget():
+    need = needs(gpu_gib=5.0, ram_gib=4.0)
+    separate = own(device_memory_gib=16.0, device_memory_free_gib=9.8)
+    assert verdict(need, budget(separate)).fits
+    assert not verdict(need, budget(separate, unified=True)).fits
+
+
+def test_a_full_disk_is_no_place_to_run():
+    ruling = verdict(needs(disk_gb=200.0, gpu_gib=1.0), budget(own()))
+    assert (False, False) == (ruling.fits, ruling.probably)
+    assert "disk" in ruling.reasons[-1]
+
+
+def test_what_the_framework_would_refuse_does_not_fit_however_much_memory_there_is():
+    ruling = verdict(needs(gpu_gib=1.0, forbidden=("bf16 needs Ampere.",)), budget(offer()))
+    assert (False, False) == (ruling.fits, ruling.probably)
+    assert ("bf16 needs Ampere.",) == ruling.reasons
+
+
+def test_headroom_is_the_share_left_by_the_tightest_need():
+    ruling = verdict(needs(gpu_gib=2.0, ram_gib=4.1), budget(own()))
+    assert 1 - 2.0 / 3.2 == pytest.approx(ruling.headroom)
+
+
+def test_a_computer_without_free_memory_has_no_headroom():
+    assert -1.0 == verdict(needs(gpu_gib=2.0), budget(own(device_memory_free_gib=0.0))).headroom
+
+
+def test_a_stated_need_is_said_to_be_stated():
+    need = needs(gpu_gib=None)
+    stated = type(need)(need.device, None, amount(64.0, spread=0.0, basis="stated"), need.disk)
+    (reason,) = verdict(stated, budget(own())).reasons
+    assert reason.endswith("the job file asks for 64.0 GiB.")
