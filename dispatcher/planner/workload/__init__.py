@@ -1,1 +1,64 @@
 """From a job to its work, one module per family."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from dispatcher.catalog.models import find_model, similar_models
+from dispatcher.catalog.networks import find_network
+from dispatcher.domain.hardware import Device
+from dispatcher.domain.job import JobConfig
+from dispatcher.domain.workload import TableWorkload, Workload
+from dispatcher.errors import UnknownError
+
+MODULES = {
+    "transformer": "transformer",
+    "vision": "vision",
+    "detection": "detection",
+    "diffusion": "diffusion",
+    "tabular": "tabular",
+    "custom": "custom",
+}
+"""The module of each family, loaded when a job is of it."""
+
+
+def workload(job: JobConfig, device: Device, *, for_time: bool = False) -> Workload | TableWorkload:
+    """What the job computes on `device`. Raises UnknownError where a needed setting is missing."""
+    family = infer_family(job)
+    if family == "torch":
+        raise UnknownError(
+            "A `torch` model must be traced, which this version cannot do yet.",
+            fix="Name a known model, or give model.family: custom with its parameters and FLOPs.",
+        )
+    module: Any = import_module(f"{__name__}.{MODULES[family]}")
+    if family == "tabular":
+        table: TableWorkload = module.build(job, device)
+        return table
+    work: Workload = module.build(job, device, for_time=for_time)
+    return work
+
+
+def infer_family(job: JobConfig) -> str:
+    """The family stated, else that of the model's known name, else the one whose keys are set. Raises UnknownError."""
+    model = job.model
+    if model is None:
+        raise UnknownError("The job names no model.", fix="Add `model:` with a known name, or with a family and its sizes.")
+    network = find_network(model.name) if model.name else None
+    if network and model.family in (None, "vision"):
+        return network.family
+    if model.family:
+        return model.family
+    if model.library or model.algorithm:
+        return "tabular"
+    if model.factory:
+        return "torch"
+    if model.flops_per_sample:
+        return "custom"
+    if model.layers or model.config or (model.name and find_model(model.name)):
+        return "transformer"
+    near = similar_models(model.name) if model.name else ()
+    raise UnknownError(
+        f"{model.name!r} is no model the catalog knows." if model.name else "The model's family is not stated.",
+        fix=(f"Near: {', '.join(near[:3])}. " if near else "") + "Or add model.family: transformer, vision, tabular, custom ….",
+    )

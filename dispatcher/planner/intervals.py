@@ -1,0 +1,29 @@
+"""How far the figures may be off: nine in ten measured ones lie within."""
+
+from __future__ import annotations
+
+from dispatcher.domain.hardware import Device
+from dispatcher.domain.workload import Workload
+
+MEMORY = {"transformer": (0.18, 0.2), "vision": (0.25, 0.3), "detection": (0.35, 0.4), "diffusion": (0.35, 0.4)}
+"""Share below and above the likely memory, by family."""
+TIME = {"transformer": (0.3, 0.35), "vision": (0.35, 0.5), "detection": (0.35, 0.5), "diffusion": (0.4, 0.6)}
+"""Share below and above the likely time, by family."""
+UNSURE = (0.4, 0.6)
+"""For families without measured rows."""
+UNKNOWN_DEVICE = 1.4
+"""Widening for devices that no measured row is about."""
+
+
+def memory_spread(work: Workload, device: Device) -> tuple[float, float]:
+    """Relative distance of the low and the high end of a memory figure."""
+    down, up = MEMORY.get(work.family, UNSURE)
+    wider = 1.2 if device.count > 1 and work.sharding != "none" else 1.0
+    return min(0.9, down * wider), up * wider
+
+
+def time_spread(work: Workload, device: Device) -> tuple[float, float]:
+    """Relative distance of the low and the high end of a time."""
+    down, up = TIME.get(work.family, UNSURE)
+    wider = 1.0 if device.kind == "cuda" else UNKNOWN_DEVICE
+    return min(0.9, down * wider), up * wider

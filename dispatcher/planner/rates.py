@@ -1,0 +1,73 @@
+"""How fast a device multiplies, moves and talks."""
+
+from __future__ import annotations
+
+from dispatcher.domain.hardware import Accelerator, Device
+from dispatcher.planner.constants import constant
+
+TILE = 128
+"""Side of the output tile that one multiprocessor works on."""
+FALLBACKS = {
+    "fp8_tflops": "bf16_tflops",
+    "bf16_tflops": "fp16_tflops",
+    "fp16_tflops": "fp32_tflops",
+    "tf32_tflops": "fp32_tflops",
+}
+"""Where a device has no figure for a precision, it computes in the next one."""
+NODE = 8
+"""Accelerators that share one host, at most."""
+
+
+def peak_flops(device: Device, figure: str) -> float:
+    """FLOP/s that the device states for a precision, dense."""
+    part = device.accelerator
+    if part is None:
+        return device.cpu.gflops * 1e9 * min(1.0, device.usable_cores / max(1, device.cpu.cores))
+    while not getattr(part, figure) and figure in FALLBACKS:
+        figure = FALLBACKS[figure]
+    return float(getattr(part, figure)) * 1e12
+
+
+def product_flops(device: Device, figure: str) -> float:
+    """FLOP/s that large matrix products reach: a share of the peak, no more than the part's power allows."""
+    peak = peak_flops(device, figure)
+    part = device.accelerator
+    if part is None:
+        return peak * constant("cpu_share")
+    if device.kind == "mps":
+        return peak * constant("mps_share")
+    return min(peak * constant("products_share"), _powered(part, peak))
+
+
+def _powered(part: Accelerator, peak: float) -> float:
+    """FLOP/s that the part's power feeds. The energy is that of 16-bit tensor FLOPs; slower formats cost in proportion."""
+    if not part.tdp_w or not part.year or part.fp16_tflops < 2 * part.fp32_tflops:
+        return peak
+    picojoules = constant("energy_2020") * 0.5 ** ((part.year - 2020) / constant("energy_halving"))
+    half = max(part.fp16_tflops, part.bf16_tflops) * 1e12
+    return part.tdp_w / picojoules * 1e12 * peak / half
+
+
+def filling(device: Device, rows: float, width: float) -> float:
+    """The share of a device that a product of `rows` x `width` outputs keeps busy: half of the last wave of tiles idles."""
+    if device.accelerator is None or not rows or not width:
+        return 1.0
+    tiles = max(1.0, rows / TILE) * max(1.0, width / TILE)
+    return tiles / (tiles + constant("tiles_to_fill") / 2)
+
+
+def bandwidth(device: Device) -> float:
+    """Bytes per second that element-wise work reaches."""
+    stated = device.accelerator.bandwidth_gbs if device.accelerator else device.cpu.bandwidth_gbs
+    return stated * 1e9 * constant("bandwidth_share")
+
+
+def link(device: Device) -> float:
+    """Bytes per second of one accelerator's collective communication, one way."""
+    part = device.accelerator
+    assert part is not None
+    stated = part.interconnect_gbs or 32.0
+    one_way = stated / 2 if "NVLink" in part.interconnect and "bridge" not in part.interconnect else stated
+    if device.count > NODE:
+        one_way = min(one_way, constant("node_link"))
+    return one_way * 1e9 * constant("link_share")

@@ -1,0 +1,230 @@
+"""Transformers: decoders, encoders and both, trained whole, with adapters, or used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dispatcher.domain.hardware import Device
+from dispatcher.domain.job import JobConfig
+from dispatcher.domain.workload import Block, Workload
+from dispatcher.errors import UnknownError
+from dispatcher.planner.precision import Numbers, numbers, resolve
+from dispatcher.planner.workload import lora
+from dispatcher.planner.workload.layers import FP32, Layer
+from dispatcher.planner.workload.shapes import Shape, shape_of
+from dispatcher.planner.workload.work import amounts, batch_of, noted, task_of
+
+CHUNKS = 8
+"""torchtune's default number of chunks of a chunked loss."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a job decides beside its shape. `tokens` per sample, as asked for."""
+
+    shape: Shape
+    numbers: Numbers
+    tokens: float
+    batch: int
+    training: bool
+    trained: bool
+    adapted: frozenset[str]
+    rank: int
+    kernel: str
+    compiled: bool
+    chunked: bool
+    embeddings: bool
+    logits: bool
+    prepared: bool
+
+
+def build(job: JobConfig, device: Device, *, for_time: bool = False) -> Workload:
+    """The job's work at its longest sequence, or `for_time` at its mean one. Raises UnknownError for what is missing."""
+    assert job.model is not None
+    shape = shape_of(job.model)
+    setting = _setting(job, shape, device, for_time=for_time)
+    blocks = tuple(_blocks(setting))
+    train = job.training
+    samples, steps = amounts(job, device.count, setting.tokens)
+    return Workload(
+        family="transformer",
+        name=shape.name or f"{shape.layers} layers of {shape.hidden}",
+        task=task_of(job),
+        method=train.method,
+        precision=resolve(train.precision, device),
+        optimizer=train.optimizer or "adamw",
+        batch_size=setting.batch,
+        gradient_accumulation=train.gradient_accumulation,
+        blocks=blocks,
+        checkpointing=train.gradient_checkpointing,
+        sharding=train.sharding,
+        offload=train.offload,
+        compiled=train.compile,
+        optimizer_in_backward=train.optimizer_in_backward,
+        tokens_per_sample=setting.tokens,
+        samples=samples,
+        steps=steps,
+        sample_bytes=8 * 3 * setting.tokens,
+        workspace_bytes=_dequantised(setting),
+        workers=train.workers,
+        notes=noted(job),
+    )
+
+
+def _setting(job: JobConfig, shape: Shape, device: Device, *, for_time: bool) -> Setting:
+    train, task = job.training, task_of(job)
+    precision = resolve(train.precision, device)
+    found = numbers(precision, train.method, train.sharding)
+    quantised = found.quantised > 0 and task != "inference"
+    return Setting(
+        shape=shape,
+        numbers=found,
+        tokens=_tokens(job, for_time=for_time),
+        batch=batch_of(job),
+        training=task != "inference",
+        trained=train.method == "full" and task != "inference",
+        adapted=lora.adapted(train, shape),
+        rank=lora.rank_of(train),
+        kernel=train.attention or ("eager" if shape.kind == "encoder-decoder" else "sdpa"),
+        compiled=train.compile,
+        chunked=train.chunked_loss,
+        embeddings=train.train_embeddings or train.method == "full",
+        logits=not (shape.kind == "encoder" and task == "finetune"),
+        prepared=quantised,
+    )
+
+
+def _tokens(job: JobConfig, *, for_time: bool) -> float:
+    assert job.model is not None
+    mean = job.dataset.mean_length if job.dataset else None
+    length = job.model.sequence_length
+    if for_time and mean:
+        return float(min(mean, length) if length else mean)
+    if length is None:
+        raise UnknownError("The sequence length is not stated.", fix="Add model.sequence_length: the tokens of a sample.")
+    return float(length)
+
+
+def _blocks(s: Setting) -> list[Block]:
+    """The network in forward order."""
+    shape = s.shape
+    found = [_embedding(s)]
+    if shape.kind == "encoder-decoder":
+        found.append(_layer(s, "encoder layers", shape.layers, causal=False))
+        found.append(_layer(s, "decoder layers", shape.decoder_layers, causal=True, cross=True))
+    else:
+        found.append(_layer(s, "layers", shape.layers, causal=shape.kind == "decoder"))
+    return [*found, _head(s)]
+
+
+def _layer(s: Setting, name: str, repeats: int, *, causal: bool, cross: bool = False) -> Block:
+    layer = Layer(
+        shape=s.shape,
+        numbers=s.numbers,
+        tokens=s.tokens,
+        trained=s.trained,
+        adapted=s.adapted,
+        rank=s.rank if s.adapted else 0,
+        kernel=s.kernel,
+        causal=causal,
+        compiled=s.compiled,
+        dropout=s.shape.kind != "decoder" and s.training,
+        cross=cross,
+        prepared=s.prepared,
+    )
+    n, parameters = s.tokens, layer.matrix_parameters + layer.other_parameters
+    adapters = layer.adapter_parameters if s.training else 0.0
+    quantised = layer.matrix_parameters if s.numbers.quantised else 0.0
+    return Block(
+        name=name,
+        repeats=repeats,
+        parameters=parameters,
+        trainable=parameters if s.trained else adapters,
+        quantised=quantised,
+        adapters=adapters,
+        cast=layer.matrix_parameters if s.numbers.autocast and s.numbers.stream > s.numbers.operand else 0.0,
+        saved_bytes=n * layer.saved if s.training else 0.0,
+        input_bytes=n * s.shape.hidden * s.numbers.stream,
+        selective_bytes=n * layer.selective,
+        working_bytes=n * layer.forward_working,
+        backward_bytes=n * layer.backward_working,
+        cache_bytes=0.0 if s.training or not causal else n * 2 * s.shape.keys * s.numbers.operand,
+        forward_flops=n * layer.forward_flops,
+        attention_flops=n * layer.attention_flops,
+        backward_flops=n * layer.backward_flops if s.training else 0.0,
+        rows=n,
+        inner=s.shape.hidden,
+        width=min(s.shape.hidden, s.shape.ffn),
+        matmul_bytes=n * layer.matmul_bytes,
+        moved_bytes=n * layer.moved,
+        kernels=layer.kernels,
+    )
+
+
+def _embedding(s: Setting) -> Block:
+    shape, n = s.shape, s.tokens
+    parameters = shape.vocab * shape.hidden
+    return Block(
+        name="embeddings",
+        kind="lookup",
+        parameters=parameters,
+        trainable=parameters if s.training and s.embeddings else 0.0,
+        moved_bytes=2 * n * shape.hidden * s.numbers.stream,
+        working_bytes=n * shape.hidden * s.numbers.stream,
+        kernels=2,
+    )
+
+
+def _head(s: Setting) -> Block:
+    """The last norm, the product with the vocabulary, and the loss: the widest tensors of most language models."""
+    shape, n = s.shape, s.tokens
+    weights = shape.vocab * shape.hidden if s.logits else shape.hidden * shape.hidden
+    own = 0.0 if shape.tied or not s.logits else weights
+    adapters = s.rank * (shape.hidden + shape.vocab) if lora.HEAD in s.adapted and s.training else 0.0
+    width = shape.vocab if s.logits else 2
+    flops = 2 * weights * n
+    saved, backward = _loss_bytes(s)
+    inputs = shape.hidden * (FP32 + s.numbers.operand) if s.training else 0.0
+    return Block(
+        name="head and loss" if s.training else "head",
+        parameters=own + shape.hidden,
+        trainable=own + shape.hidden if s.trained else adapters + (own if s.training and s.embeddings else 0.0),
+        adapters=adapters,
+        cast=weights if s.numbers.autocast and s.numbers.stream > s.numbers.operand else 0.0,
+        saved_bytes=n * (width * saved + inputs),
+        working_bytes=n * width * _logits_working(s),
+        backward_bytes=n * width * backward,
+        forward_flops=flops,
+        backward_flops=flops * (2 if s.trained else 1) if s.training else 0.0,
+        rows=n,
+        inner=shape.hidden,
+        width=shape.hidden,
+        matmul_bytes=n * s.numbers.operand * (shape.hidden + width),
+        moved_bytes=n * width * (2 * s.numbers.operand + 5 * FP32 if s.training else 0.0),
+        kernels=12,
+    )
+
+
+def _loss_bytes(s: Setting) -> tuple[float, float]:
+    """Bytes per logit kept for, and made in, the backward pass of the cross-entropy.
+
+    Kept: the logits themselves, which the training loop still holds, and their log-softmax in fp32. Made: the gradient of
+    the picked probabilities and that of the softmax, both fp32 and as wide as the logits. In chunks, only one chunk of them.
+    """
+    if not s.training:
+        return 0.0, 0.0
+    return s.numbers.operand + FP32, 2 * FP32 / (CHUNKS if s.chunked else 1)
+
+
+def _logits_working(s: Setting) -> float:
+    """Bytes per logit alive in the forward pass: the fp32 copy of 16-bit logits."""
+    if not s.training:
+        return s.numbers.operand
+    return FP32 / (CHUNKS if s.chunked else 1) if s.numbers.operand < FP32 else 0.0
+
+
+def _dequantised(s: Setting) -> float:
+    """The largest weight of a quantised base, in 16 bit while it is used."""
+    if not s.numbers.quantised:
+        return 0.0
+    return 2.0 * max(i * o for i, o in s.shape.linears.values())

@@ -1,0 +1,48 @@
+"""What every family reads of a job in the same way: task, batch, how much of it there is."""
+
+from __future__ import annotations
+
+from dispatcher.domain.job import JobConfig
+from dispatcher.errors import UnknownError
+
+
+def task_of(job: JobConfig) -> str:
+    """What is done: training, where the job does not say."""
+    if job.task:
+        return job.task
+    return "finetune" if job.training.method != "full" else "train"
+
+
+def batch_of(job: JobConfig) -> int:
+    """Samples per device and pass. Raises UnknownError: it sets memory and speed, and has no usual value."""
+    if job.training.batch_size is None:
+        raise UnknownError(
+            "The batch size is not stated, and memory and time hang on it.",
+            fix="Add training.batch_size: the samples per device and pass.",
+        )
+    return job.training.batch_size
+
+
+def amounts(job: JobConfig, devices: int, tokens_per_sample: float = 1.0) -> tuple[float | None, float | None]:
+    """The samples that the whole job sees, and its optimizer steps; None where the job does not say."""
+    train = job.training
+    per_step = (train.batch_size or 1) * train.gradient_accumulation * devices
+    if train.steps:
+        return float(train.steps) * per_step, float(train.steps)
+    if train.tokens:
+        samples = train.tokens / tokens_per_sample
+    elif job.dataset and job.dataset.samples:
+        samples = job.dataset.samples * (train.epochs or (1.0 if task_of(job) == "inference" else 0.0))
+    else:
+        return None, None
+    return (samples, samples / per_step) if samples else (None, None)
+
+
+def noted(job: JobConfig) -> tuple[str, ...]:
+    """The defaults that were taken for what the job leaves out."""
+    train, found = job.training, []
+    if train.precision is None:
+        found.append("Precision is not stated: taken as fp32, the frameworks' default.")
+    if train.optimizer is None and task_of(job) != "inference":
+        found.append("The optimizer is not stated: taken as AdamW.")
+    return tuple(found)
