@@ -1,0 +1,152 @@
+"""What stands in a folder: its script, data, requirements and outputs."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dispatcher.jobfile.script import ScriptFacts, read_script
+
+SCRIPTS = ("train.py", "main.py", "run.py", "finetune.py", "fit.py", "train.sh", "run.sh")
+TABLES = (".csv", ".tsv", ".parquet", ".feather", ".arrow", ".csv.gz", ".csv.zip", ".xlsx")
+ARRAYS = (".npz", ".npy", ".h5", ".hdf5", ".jsonl", ".json", ".bin", ".txt", ".pt", ".pkl", ".tar", ".zip")
+IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
+WEIGHTS = (".pt", ".pth", ".ckpt", ".safetensors", ".pkl", ".joblib", ".onnx", ".cbm", ".ubj")
+LEFT = ("outputs", "output", "runs", "results", "checkpoints", "models", "logs", "lightning_logs", "wandb", "mlruns")
+INSTALLS = (
+    ("uv.lock", "uv sync"),
+    ("requirements.txt", "pip install -r requirements.txt"),
+    ("environment.yml", "conda env update --file environment.yml"),
+    ("environment.yaml", "conda env update --file environment.yaml"),
+    ("pyproject.toml", "pip install -e ."),
+)
+FEWEST_IMAGES = 20
+SMALLEST_DATA = 64
+DEEPEST = 4
+MOST_FILES = 50_000
+LARGEST_COUNTED = 100_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """What is learned from: path below the folder, bytes, samples and columns where they are cheap to know."""
+
+    path: str
+    kind: str
+    size: int
+    samples: int | None = None
+    columns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """Everything a starter is chosen by."""
+
+    folder: Path
+    script: str | None = None
+    facts: ScriptFacts = field(default_factory=ScriptFacts)
+    setup: str | None = None
+    data: Data | None = None
+    outputs: tuple[str, ...] = ()
+
+
+def survey(folder: Path, script: str | None = None) -> Survey:
+    """Look at a folder; `script` is taken instead of the one that looks like the training."""
+    chosen = script or _script(folder)
+    facts = read_script(folder / chosen) if chosen and chosen.endswith(".py") else ScriptFacts()
+    setup = next((install for file, install in INSTALLS if (folder / file).is_file()), None)
+    return Survey(folder, chosen, facts, setup, _data(folder, facts), _outputs(folder, facts))
+
+
+def _script(folder: Path) -> str | None:
+    found = next((name for name in SCRIPTS if (folder / name).is_file()), None)
+    if found:
+        return found
+    scripts = sorted(file.name for file in folder.glob("[!_.]*.py") if file.is_file() and file.name.isprintable())
+    entries = [name for name in scripts if "__main__" in read_script(folder / name).strings]
+    candidates = entries or scripts
+    return candidates[0] if len(candidates) == 1 else None
+
+
+def _data(folder: Path, facts: ScriptFacts) -> Data | None:
+    """The file the script names, else a folder of images, else the largest table, else the largest array."""
+    files = list(_files(folder))
+    named = [(path, size) for path, size in files if any(text.endswith(path.name) for text in facts.strings if text)]
+    for suffixes, kind in ((TABLES, "table"), (ARRAYS, "array")):
+        if found := _largest(named, suffixes):
+            return _described(folder, *found, kind)
+    if images := _images(folder, files):
+        return images
+    found = _largest(files, TABLES)
+    return _described(folder, *found, "table") if found else None
+
+
+def _files(folder: Path) -> Iterator[tuple[Path, int]]:
+    """Regular files and their bytes, without what is hidden, left by runs, or an environment; links are not followed."""
+    seen = 0
+    for at, folders, names in os.walk(folder):
+        here = Path(at)
+        folders[:] = sorted(name for name in folders if not _passed_over(here / name, folder))
+        for name in sorted(names):
+            seen += 1
+            if seen > MOST_FILES:
+                return
+            try:
+                facts = (here / name).lstat()
+            except OSError:
+                continue
+            if stat.S_ISREG(facts.st_mode) and name.isprintable() and not name.startswith("."):
+                yield here / name, facts.st_size
+
+
+def _passed_over(inside: Path, folder: Path) -> bool:
+    if (
+        inside.name.startswith(".")
+        or not inside.name.isprintable()
+        or inside.name in (*LEFT, "__pycache__", "node_modules", "venv")
+    ):
+        return True
+    return len(inside.relative_to(folder).parts) > DEEPEST or (inside / "pyvenv.cfg").exists()
+
+
+def _largest(files: list[tuple[Path, int]], suffixes: tuple[str, ...]) -> tuple[Path, int] | None:
+    fitting = [(path, size) for path, size in files if path.name.lower().endswith(suffixes) and size >= SMALLEST_DATA]
+    return max(fitting, key=lambda file: file[1], default=None)
+
+
+def _images(folder: Path, files: list[tuple[Path, int]]) -> Data | None:
+    images = [(path, size) for path, size in files if path.suffix.lower() in IMAGES]
+    if len(images) < FEWEST_IMAGES:
+        return None
+    common = Path(os.path.commonpath([path.parent for path, _ in images]))
+    return Data(common.relative_to(folder).as_posix(), "images", sum(size for _, size in images), len(images))
+
+
+def _described(folder: Path, path: Path, size: int, kind: str) -> Data:
+    where = path.relative_to(folder).as_posix()
+    if path.suffix.lower() not in (".csv", ".tsv", ".jsonl") or size > LARGEST_COUNTED:
+        return Data(where, kind, size)
+    try:
+        with path.open("rb") as file:
+            header = file.readline()
+            lines = sum(1 for _ in file)
+    except OSError:
+        return Data(where, kind, size)
+    if path.suffix.lower() == ".jsonl":
+        return Data(where, kind, size, lines + 1)
+    separator = b"\t" if path.suffix.lower() == ".tsv" else b","
+    return Data(where, kind, size, lines or None, header.count(separator) + 1)
+
+
+def _outputs(folder: Path, facts: ScriptFacts) -> tuple[str, ...]:
+    """Folders that look like results, here or in the script's words; else the weights that the script names."""
+    said = [text.partition("/")[0] for text in facts.strings]
+    folders = [f"{name}/" for name in LEFT if (folder / name).is_dir() or name in said]
+    weights = [
+        text for text in facts.strings if re.fullmatch(r"[\w.-]+", text) and text.endswith(WEIGHTS) and text not in WEIGHTS
+    ]
+    return tuple(folders or dict.fromkeys(name for name in weights if not (folder / name).exists()))
