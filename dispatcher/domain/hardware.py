@@ -110,7 +110,8 @@ class Machine:
     """A computer as it stands now. Sizes in GiB (disk in GB), rates in GFLOP/s and GB/s.
 
     `cpus` is what may be used (affinity, cgroup quota), `threads` what is built in. `ram_available_gib` is free memory within
-    the container's limit. `notes` tells what could not be probed, in words.
+    the container's limit. `cpu_basis` tells how the rates are known: measured or computed. `notes` tells what could not be
+    probed, in words.
     """
 
     hostname: str
@@ -127,6 +128,7 @@ class Machine:
     disk_free_gb: float = 0.0
     cpu_gflops: float = 0.0
     cpu_bandwidth_gbs: float = 0.0
+    cpu_basis: str = ""
     simd: str = ""
     gpus: tuple[Gpu, ...] = ()
     unified: bool = False
