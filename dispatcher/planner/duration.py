@@ -19,7 +19,7 @@ LOADERS = 4
 
 @dataclass(frozen=True, slots=True)
 class Passes:
-    """Seconds of one micro-batch on one device: products, attention, element-wise work, dequantising, and the host's launches."""
+    """Seconds of one micro-batch on one device, by what takes them; `launching` is the host's and runs beside the others."""
 
     products: float = 0.0
     attention: float = 0.0

@@ -25,7 +25,7 @@ class Numbers:
 
 
 NF4 = 0.5 + 1 / 64 + 4 / (64 * 256)
-"""Bytes per weight in 4-bit NormalFloat, double-quantised: one 8-bit scale per 64, one fp32 scale per 256 of those (QLoRA, 2023)."""
+"""Bytes per weight in NormalFloat4, double-quantised: an 8-bit scale per 64, an fp32 one per 256 of those (QLoRA, 2023)."""
 INT8 = 1.0 + 4 / 4096
 """Bytes per weight in row-wise int8: one fp32 scale per output row."""
 

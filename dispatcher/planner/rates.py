@@ -43,7 +43,7 @@ def _powered(part: Accelerator, peak: float) -> float:
     """FLOP/s that the part's power feeds. The energy is that of 16-bit tensor FLOPs; slower formats cost in proportion."""
     if not part.tdp_w or not part.year or part.fp16_tflops < 2 * part.fp32_tflops:
         return peak
-    picojoules = constant("energy_2020") * 0.5 ** ((part.year - 2020) / constant("energy_halving"))
+    picojoules: float = constant("energy_2020") * 0.5 ** ((part.year - 2020) / constant("energy_halving"))
     half = max(part.fp16_tflops, part.bf16_tflops) * 1e12
     return part.tdp_w / picojoules * 1e12 * peak / half
 

@@ -104,7 +104,7 @@ class Layer:
     @cached_property
     def attention_saved(self) -> float:
         """Projections' inputs, queries, keys, values, output, and the probabilities where they are materialised."""
-        shape, operand = self.shape, self.numbers.operand
+        shape = self.shape
         inputs = self._inputs(("q_proj", "k_proj", "v_proj"), shape.hidden) + self._inputs(
             ("o_proj",), shape.queries, kept=True
         )
