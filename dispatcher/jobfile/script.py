@@ -38,8 +38,8 @@ FLAGS: dict[str, tuple[str, ...]] = {
 
 KEYWORDS = {
     "batch_size", "per_device_train_batch_size", "gradient_accumulation_steps", "num_train_epochs", "max_epochs", "epochs",
-    "max_steps", "n_layer", "n_layers", "num_layers", "num_hidden_layers", "n_embd", "d_model", "hidden_size", "n_head", "n_heads",
-    "num_heads", "num_attention_heads", "vocab_size", "block_size", "max_seq_length", "image_size", "n_estimators",
+    "max_steps", "n_layer", "n_layers", "num_layers", "num_hidden_layers", "n_embd", "d_model", "hidden_size", "n_head",
+    "n_heads", "num_heads", "num_attention_heads", "vocab_size", "block_size", "max_seq_length", "image_size", "n_estimators",
     "num_boost_round", "max_depth", "num_leaves", "max_leaf_nodes",
 }  # fmt: skip
 """Those that mean the same as keyword arguments; `dim` or `length` may mean anything there."""
@@ -113,7 +113,7 @@ def _facts(tree: ast.Module, script: str) -> ScriptFacts:
                 settings[setting] = value
     return ScriptFacts(
         libraries=frozenset(_imports(nodes)),
-        names=frozenset(_name(node) for node in nodes if isinstance(node, (ast.Name, ast.Attribute))),
+        names=frozenset(_name(node) for node in nodes),
         strings=tuple(node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)),
         settings=settings,
     )
@@ -182,7 +182,12 @@ def _argument(call: ast.Call, script: str) -> Iterator[tuple[str, Value]]:
 
 
 def _name(node: ast.AST) -> str:
-    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+    """The last word of a name, an attribute or an imported name."""
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    if isinstance(node, ast.alias):
+        return node.name
+    return node.id if isinstance(node, ast.Name) else ""
 
 
 def _text(node: ast.AST | None) -> str:

@@ -65,7 +65,8 @@ def render(starter: Starter) -> str:
     asked = _asked(template)
     known = {setting: value for setting, value in _known(starter.survey) if setting in asked}
     if {"training.epochs", "training.steps"} <= known.keys():
-        del known["training.epochs" if known["training.steps"].flag > known["training.epochs"].flag else "training.steps"]
+        only_steps = known["training.steps"].flag and not known["training.epochs"].flag
+        del known["training.epochs" if only_steps else "training.steps"]
     known["run"] = _command(starter.survey, known)
     lines = [line for block in _blocks(template) for line in _filled(block, known)]
     return "\n".join(lines) + "\n"

@@ -14,7 +14,8 @@ HUGGING_FACE = """
 from transformers import AutoModelForCausalLM, Trainer, TrainingArguments
 MODEL = "gpt2-medium"
 model = AutoModelForCausalLM.from_pretrained(MODEL)
-arguments = TrainingArguments("runs/ft", per_device_train_batch_size=4, num_train_epochs=3, bf16=True, gradient_checkpointing=True)
+lengths = dict(per_device_train_batch_size=4, num_train_epochs=3)
+arguments = TrainingArguments("runs/ft", **lengths, bf16=True, gradient_checkpointing=True)
 """
 TORCHVISION = """
 import argparse, torch
