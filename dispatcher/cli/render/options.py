@@ -8,21 +8,31 @@ from dispatcher.domain.plan import Candidate, Plan, Range
 from dispatcher.units import show_clock, show_seconds, show_usd
 
 SHOWN = 6
+SHORT = {"training.batch_size": "batch", "training.gradient_accumulation": "accumulation", "training.precision": ""}
 NAMES = {"provision": "boot", "setup": "packages", "sync": "upload", "run": "train", "fetch": "fetch", "teardown": "delete"}
 
 
 def option_lines(plan: Plan, width: int, *, everything: bool) -> list[str]:
-    """Ranked candidates with price, time range and job cost range."""
+    """Ranked candidates with price, time range and job cost range; remarks stand below their option where they must."""
     listed = list(enumerate(plan.candidates)) if everything else notable(plan)
     if not listed:
         return [bold("YOUR OPTIONS"), "  none: nothing offered fits.", *_rejected(plan, width, everything=True)]
-    rows = [_row(plan, index, candidate, width) for index, candidate in listed]
-    head = ["", "YOUR OPTIONS", "per hour", "time (range)", "JOB COST (range)", ""]
-    lines = table(head, rows, width=width, right=(0, 2))
+    rows = [_row(index, candidate, width) for index, candidate in listed]
+    remarks = [_note(plan, index, candidate) for index, candidate in listed]
+    lines = table(("", "YOUR OPTIONS", "per hour", "time (range)", "JOB COST (range)"), rows, width=width, right=(2,), shrink=1)
+    body = [part for line, remark in zip(lines[1:], remarks, strict=True) for part in _beside(line, remark, width)]
     more = len(plan.candidates) - len(listed)
     if more > 0:
-        lines.append(dim(f"     {more} more: --all"))
-    return [bold(lines[0]), *lines[1:], *(_rejected(plan, width, everything=everything))]
+        body.append(dim(f"     {more} more: --all"))
+    return [bold(lines[0]), *body, *(_rejected(plan, width, everything=everything))]
+
+
+def _beside(line: str, remark: str, width: int) -> list[str]:
+    if not remark:
+        return [line]
+    if len(line) + 2 + len(remark) <= width:
+        return [f"{line}  {remark}"]
+    return [line, *wrapped(f"     {remark}", width, "     ")]
 
 
 def notable(plan: Plan) -> list[tuple[int, Candidate]]:
@@ -50,7 +60,9 @@ def chosen_lines(plan: Plan, width: int) -> list[str]:
     if candidate is None or candidate.offer.where == "local" or candidate.hours is None:
         return []
     phases = " · ".join(f"{NAMES.get(name, name)} {show_clock(seconds)}" for name, seconds in candidate.phases_seconds.items())
-    lines = wrapped(f"{bold(f'OPTION {(plan.choice or 0) + 1}')}   {phases}", width + 8, "  ")
+    title = f"OPTION {(plan.choice or 0) + 1}"
+    first, *rest = wrapped(f"{title} {phases}", width - 2, "  ")
+    lines = [first.replace(title, bold(title) + "  ", 1), *rest]
     if candidate.cost:
         parts = [f"{name} {show_usd(usd)}" for name, usd in candidate.cost.parts.items() if usd > 0]
         stop = f" (hard stop {show_seconds(candidate.hard_stop_seconds)} after launch)" if candidate.hard_stop_seconds else ""
@@ -60,19 +72,19 @@ def chosen_lines(plan: Plan, width: int) -> list[str]:
     return lines
 
 
-def _row(plan: Plan, index: int, candidate: Candidate, width: int) -> list[str]:
+def _row(index: int, candidate: Candidate, width: int) -> list[str]:
     offer = candidate.offer
     hours = _time(candidate.hours) if candidate.hours else _step(candidate)
     price = (
         "–" if offer.market == "owned" else (f"${offer.price_per_hour:.2f}" if offer.price_per_hour is not None else "unknown")
     )
-    return [str(index + 1), _place(candidate, width), price, hours, _money(candidate), _note(plan, index, candidate)]
+    return [f"{index + 1:>3}", _place(candidate, width), price, hours, _money(candidate)]
 
 
 def _place(candidate: Candidate, width: int) -> str:
     offer = candidate.offer
     if offer.where == "local":
-        changes = ", ".join(f"{key.rpartition('.')[2]} {value}" for key, value in candidate.changes.items())
+        changes = ", ".join(f"{SHORT.get(key, key.rpartition('.')[2])} {value}" for key, value in candidate.changes.items())
         return "here" + (f", {changes}" if changes else "")
     count = f"{offer.count}× " if offer.count > 1 else ""
     market = " spot" if offer.market == "spot" else ""
@@ -82,8 +94,16 @@ def _place(candidate: Candidate, width: int) -> str:
 
 
 def _time(hours: Range) -> str:
-    low, likely, high = (show_seconds(value * 3600) for value in (hours.low, hours.likely, hours.high))
-    return f"{likely} ({low} – {high})"
+    """52 min (40–75): one unit for all three."""
+    for unit, name in ((24.0, "d"), (1.0, "h"), (1 / 60, "min"), (1 / 3600, "s")):
+        if hours.likely >= 1.5 * unit or name == "s":
+            low, likely, high = (_figure(value / unit) for value in (hours.low, hours.likely, hours.high))
+            return f"{likely} {name} ({low}–{high})"
+    return ""
+
+
+def _figure(value: float) -> str:
+    return f"{value:.1f}" if value < 9.95 else f"{value:,.0f}"
 
 
 def _step(candidate: Candidate) -> str:
@@ -97,7 +117,8 @@ def _money(candidate: Candidate) -> str:
         return "free"
     if cost is None:
         return "unknown"
-    return f"{show_usd(cost.range.likely)} ({show_usd(cost.range.low)} – {show_usd(cost.range.high)})"
+    low, high = (show_usd(value).replace("$", "") for value in (cost.range.low, cost.range.high))
+    return f"{show_usd(cost.range.likely)} ({low}–{high})"
 
 
 def _note(plan: Plan, index: int, candidate: Candidate) -> str:

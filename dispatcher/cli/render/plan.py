@@ -86,7 +86,8 @@ def _bar(name: str, value: float, most: float, room: int) -> str:
 def _here(plan: Plan, width: int) -> list[str]:
     if plan.here.machine is None:
         return []
-    lines = wrapped(f"{bold('THIS MACHINE')}  {machine_words(plan.here.machine)}", width + 8, "  ")
+    words = wrapped(f"THIS MACHINE   {machine_words(plan.here.machine)}", width - 2, "  ")
+    lines = [words[0].replace("THIS MACHINE", f"{bold('THIS MACHINE')}  ", 1), *words[1:]]
     mark = good("✓") if plan.here.capable else caution("✗")
     verdict = "Yes, as written." if plan.here.capable else "Not as written."
     reasons = plan.here.reasons[:MAX_REASONS]
@@ -137,7 +138,10 @@ def _warnings(plan: Plan, width: int) -> list[str]:
 
 
 def _explained(plan: Plan, width: int) -> list[str]:
-    return [bold("HOW EACH FIGURE COMES ABOUT"), *(part for line in plan.explain for part in wrapped(line, width - 2, "    "))]
+    return [
+        bold("HOW EACH FIGURE COMES ABOUT"),
+        *(part for line in plan.explain for part in wrapped(f"  {line}", width, "    ")),
+    ]
 
 
 def _next(plan: Plan, width: int) -> list[str]:

@@ -7,23 +7,26 @@ from collections.abc import Sequence
 from rich.cells import cell_len, set_cell_size
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, width: int, right: Sequence[int] = ()) -> list[str]:
-    """Lines of a table; the last column is cut to fit, columns in `right` are flush right."""
+def table(
+    head: Sequence[str], rows: Sequence[Sequence[str]], *, width: int, right: Sequence[int] = (), shrink: int = -1
+) -> list[str]:
+    """Lines of a table no wider than `width`: column `shrink` is cut to fit, columns in `right` are flush right."""
     sizes = [max(cell_len(row[i]) for row in (head, *rows)) for i in range(len(head))]
-    room = width - sum(sizes[:-1]) - 2 * (len(sizes) - 1)
-    sizes[-1] = max(4, min(sizes[-1], room))
+    others = sum(sizes) - sizes[shrink] + 2 * (len(sizes) - 1)
+    sizes[shrink] = max(8, min(sizes[shrink], width - others))
     return [_line(row, sizes, right).rstrip() for row in (head, *rows)]
 
 
 def wrapped(text: str, width: int, indent: str = "") -> list[str]:
-    """`text` broken at spaces, further lines indented."""
-    lines, current = [], ""
+    """`text` broken at spaces, further lines indented; what leads the first line stays."""
+    lead = text[: len(text) - len(text.lstrip(" "))]
+    lines, current = [], lead
     for word in text.split():
-        if current and cell_len(current) + 1 + cell_len(word) > width:
+        if current.strip() and cell_len(current) + 1 + cell_len(word) > width:
             lines.append(current)
             current = indent
         current = f"{current} {word}" if current.strip() else current + word
-    return [*lines, current] if current else lines
+    return [*lines, current] if current.strip() else lines
 
 
 def _line(row: Sequence[str], sizes: Sequence[int], right: Sequence[int]) -> str:
