@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dispatcher.errors import UsageError
-from dispatcher.jobfile.script import Value
+from dispatcher.jobfile.source import Value
 from dispatcher.jobfile.survey import Survey, survey
 from dispatcher.paths import templates_dir
 from dispatcher.units import show_bytes
@@ -46,16 +46,21 @@ class Starter:
         return templates_dir() / "jobs" / f"{self.kind}.yaml"
 
 
-def choose(folder: Path, *, script: str | None = None, kind: str | None = None) -> Starter:
-    """The starter for what stands in a folder, or of the kind asked for."""
-    if kind is not None and kind not in kinds():
-        raise UsageError(f"There is no template {kind!r}.", fix=f"choose one of: {', '.join(kinds())}")
-    found = survey(folder, script)
-    return Starter(kind or _kind(found), found)
+def choose(folder: Path, *, script: Path | None = None) -> Starter:
+    """The starter for what stands in a folder, or for a script in it."""
+    found = survey(folder, _below(folder, script) if script else None)
+    return Starter(_kind(found), found)
 
 
-def kinds() -> tuple[str, ...]:
-    """The templates there are."""
+def from_template(kind: str, folder: Path) -> Starter:
+    """The starter of the kind asked for, filled with what stands in the folder."""
+    if kind not in templates():
+        raise UsageError(f"There is no template {kind!r}.", fix=f"choose one of: {', '.join(templates())}")
+    return Starter(kind, survey(folder))
+
+
+def templates() -> tuple[str, ...]:
+    """The kinds there are."""
     return tuple(sorted(file.stem for file in (templates_dir() / "jobs").glob("*.yaml")))
 
 
@@ -70,6 +75,12 @@ def render(starter: Starter) -> str:
     known["run"] = _command(starter.survey, known)
     lines = [line for block in _blocks(template) for line in _filled(block, known)]
     return "\n".join(lines) + "\n"
+
+
+def _below(folder: Path, script: Path) -> str:
+    """The script as the command names it: from the folder where it is below it."""
+    whole, home = script.absolute(), folder.absolute()
+    return whole.relative_to(home).as_posix() if whole.is_relative_to(home) else whole.as_posix()
 
 
 def _kind(found: Survey) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dispatcher.jobfile.script import ScriptFacts, read_script
+from dispatcher.jobfile.source import ScriptFacts, read_script
 
 SCRIPTS = ("train.py", "main.py", "run.py", "finetune.py", "fit.py", "train.sh", "run.sh")
 TABLES = (".csv", ".tsv", ".parquet", ".feather", ".arrow", ".csv.gz", ".csv.zip", ".xlsx")

@@ -8,7 +8,7 @@ import pytest
 
 from dispatcher.errors import UsageError
 from dispatcher.jobfile.load import LoadedJob, load
-from dispatcher.jobfile.starter import choose, kinds, render
+from dispatcher.jobfile.starter import Starter, choose, from_template, render, templates
 
 HUGGING_FACE = """
 from transformers import AutoModelForCausalLM, Trainer, TrainingArguments
@@ -37,25 +37,25 @@ open("forest.joblib", "wb")
 OWN = "import torch\nfrom torch.nn.functional import scaled_dot_product_attention\nGPT(n_layer=6, n_embd=384, dim=1)\n"
 
 
-def written(folder: Path, **asked: str) -> tuple[str, LoadedJob]:
+def written(folder: Path, starter: Starter | None = None) -> tuple[str, LoadedJob]:
     """The rendered file, and what the loader makes of it."""
-    text = render(choose(folder, **asked))
+    text = render(starter or choose(folder))
     (folder / "job.yaml").write_text(text)
     return text, load(folder / "job.yaml")
 
 
 @pytest.mark.parametrize("kind", ["gpt", "script", "tabular", "transformer", "vision"])
 def test_a_template_for_an_empty_folder_loads_and_asks_what_it_does_not_know(tmp_path: Path, kind: str) -> None:
-    assert kind in kinds()
-    text, job = written(tmp_path, kind=kind)
+    assert kind in templates()
+    text, job = written(tmp_path, from_template(kind, tmp_path))
     assert job.command == "python train.py"
     assert "CHANGE THIS" in text
     assert "#   path:" in text
 
 
-@pytest.mark.parametrize("kind", kinds())
+@pytest.mark.parametrize("kind", templates())
 def test_a_template_as_it_is_written_loads_but_for_its_two_lengths(tmp_path: Path, kind: str) -> None:
-    text = choose(tmp_path, kind=kind).template.read_text()
+    text = from_template(kind, tmp_path).template.read_text()
     lines = [line for line in text.splitlines() if not line.startswith("  steps:")]
     (tmp_path / "job.yaml").write_text("\n".join(lines))
     assert load(tmp_path / "job.yaml").config.run == "python train.py"
@@ -63,7 +63,7 @@ def test_a_template_as_it_is_written_loads_but_for_its_two_lengths(tmp_path: Pat
 
 def test_a_kind_that_does_not_exist_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="poetry") as refused:
-        choose(tmp_path, kind="poetry")
+        from_template("poetry", tmp_path)
     assert "tabular" in refused.value.fix
 
 
@@ -191,3 +191,14 @@ def test_the_job_is_named_for_the_folder_in_legal_letters(tmp_path: Path, folder
     _, job = written(tmp_path / folder)
     assert job.name.strip("-") == job.name
     assert 1 <= len(job.name) <= 39
+
+
+def test_the_script_asked_for_is_taken_and_named_from_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "train.py").write_text("x = 1\n")
+    (tmp_path / "jobs").mkdir()
+    (tmp_path / "jobs" / "boost.py").write_text("import lightgbm\nlightgbm.LGBMRegressor(num_leaves=15)\n")
+    monkeypatch.chdir(tmp_path)
+    _, job = written(tmp_path, choose(Path(), script=Path("jobs/boost.py")))
+    assert job.command == "python jobs/boost.py"
+    assert job.config.model is not None
+    assert (job.config.model.library, job.config.model.leaves) == ("lightgbm", 15)
