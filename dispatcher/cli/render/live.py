@@ -1,0 +1,112 @@
+"""A run as it happens: the job's bytes to stdout, our words to stderr."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from typing import Any
+
+from dispatcher.cli.render.console import caution, dim, document, say
+from dispatcher.cli.render.errors import warn
+from dispatcher.cli.render.records import attempt_record, moment, run_record
+from dispatcher.cli.render.sanitise import Sanitiser
+from dispatcher.domain.run import RunState
+from dispatcher.events import AttemptStarted, Event, Finished, LogBytes, Progress, Sampled, StateChanged, Warned
+
+SPOKEN = {
+    RunState.PREPARING: "setting up",
+    RunState.COLLECTING: "collecting outputs",
+    RunState.HELD: "held: its outputs are not home yet",
+}
+"""States worth a line on a local run; the others pass in milliseconds."""
+
+
+class Screen:
+    """A listener for people. `quiet` leaves only the job's own output, warnings and errors."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._quiet = quiet
+        self._mid_line = False
+        self._sanitiser = Sanitiser() if sys.stdout.isatty() else None
+        self._listening = True
+
+    def __call__(self, event: Event) -> None:
+        """Show one event."""
+        match event:
+            case LogBytes():
+                self._write(event.data)
+            case Warned():
+                self._break_line()
+                warn(event.message, event.fix)
+            case StateChanged() if event.state in SPOKEN and not self._quiet:
+                self._tell(SPOKEN[event.state])
+            case AttemptStarted() if event.attempt.label.attempt > 1 and not self._quiet:
+                self._tell(f"attempt {event.attempt.label.attempt} on {event.attempt.machine or 'this machine'}")
+            case Progress() if not self._quiet:
+                self._tell(event.message)
+            case _:
+                pass
+
+    def close(self) -> None:
+        """End an unfinished line of the job's."""
+        self._break_line()
+
+    def _tell(self, words: str) -> None:
+        self._break_line()
+        say(dim(f"· {words}"))
+
+    def _write(self, data: bytes) -> None:
+        if not self._listening or not data:
+            return
+        shown = self._sanitiser.feed(data) if self._sanitiser else data
+        try:
+            sys.stdout.buffer.write(shown)
+            sys.stdout.buffer.flush()
+        except (BrokenPipeError, OSError) as why:
+            self._stop_listening(why)
+        self._mid_line = bool(shown) and not shown.endswith(b"\n")
+
+    def _stop_listening(self, why: OSError) -> None:
+        """Whoever read our output is gone; the job and its log go on."""
+        self._listening = False
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        say(caution("  ! ") + f"Its output cannot be shown any more ({why.strerror}); the job goes on, and its log is whole.")
+
+    def _break_line(self) -> None:
+        if self._mid_line and sys.stdout.isatty():
+            say("")
+        self._mid_line = False
+
+
+class JsonLines:
+    """A listener for programs: one event a line on stdout."""
+
+    def __call__(self, event: Event) -> None:
+        """Write one event."""
+        document(event_record(event), line=True)
+
+    def close(self) -> None:
+        """Nothing is left to end."""
+
+
+def event_record(event: Event) -> dict[str, Any]:
+    """An event as its JSON line."""
+    base: dict[str, Any] = {"time": moment(event.time), "run": event.run}
+    match event:
+        case StateChanged():
+            return {"event": "state", **base, "state": str(event.state), "doubt": event.doubt and str(event.doubt)}
+        case AttemptStarted():
+            return {"event": "attempt", **base, "attempt": attempt_record(event.attempt)}
+        case Progress():
+            return {"event": "progress", **base, "step": event.step, "message": event.message, "fraction": event.fraction}
+        case LogBytes():
+            return {"event": "log", **base, "offset": event.offset, "text": event.data.decode("utf-8", "replace")}
+        case Sampled():
+            return {"event": "progress", **base, "step": "sample", "cpus": event.cpus, "ram_gib": event.ram_gib,
+                    "gpu_utilisation": event.gpu_utilisation, "gpu_memory_gib": event.gpu_memory_gib}  # fmt: skip
+        case Warned():
+            return {"event": "warning", **base, "message": event.message, "fix": event.fix}
+        case Finished():
+            return {"event": "result", **base, "exit_code": event.exit_code, "result": run_record(event.record)}

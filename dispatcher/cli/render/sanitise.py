@@ -1,0 +1,31 @@
+"""Log bytes for a terminal: colours and rewritten lines pass, commands to the terminal do not."""
+
+from __future__ import annotations
+
+import re
+
+STRINGS = re.compile(rb"\x1b[\]PX^_].*?(?:\x07|\x1b\\)|\x9d.*?(?:\x07|\x9c)", re.DOTALL)
+"""OSC, DCS, SOS, PM and APC sequences: they set titles and clipboards, and can make terminals answer."""
+ALLOWED = rb"\x1b\[[0-9;:]*[mKGABCDJH]"
+OTHERS = re.compile(rb"(?!" + ALLOWED + rb")\x1b(?:\[[0-?]*[ -/]*[@-~]|[^\[\]PX^_])|[\x00-\x07\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f]")
+"""Sequences other than colour, erasing and moving within what was written; control characters that ring or shift."""
+OPENED = re.compile(rb"\x1b(?:[\]PX^_][^\x07]*|\[[0-?]*[ -/]*)?$", re.DOTALL)
+LONGEST = 4096
+"""An unfinished sequence longer than this is no sequence: it is dropped."""
+
+
+class Sanitiser:
+    """Cleans a stream chunk by chunk; a sequence cut by a chunk's end waits for the next one."""
+
+    def __init__(self) -> None:
+        self._held = b""
+
+    def feed(self, data: bytes) -> bytes:
+        """What may be shown of `data`."""
+        whole = STRINGS.sub(b"", self._held + data)
+        self._held = b""
+        if cut := OPENED.search(whole):
+            held = cut.group()
+            self._held = held if len(held) <= LONGEST else b""
+            whole = whole[: cut.start()]
+        return OTHERS.sub(b"", whole)
