@@ -19,8 +19,9 @@ SOURCES = {
 }
 """What each source's short name stands for, and its date."""
 COLUMNS = (
-    "name", "part", "kind", "source", "image_size", "parameters", "mactivations", "saved_mb", "saved32_mb", "extra_mb",
-    "moved_mb", "moved32_mb", "backward_moved", "kernels", "backward_kernels", "scores_m", "products",
+    "name", "part", "kind", "scales", "source", "image_size", "parameters", "trained", "mactivations", "saved_mb",
+    "saved32_mb", "frozen_mb", "extra_mb", "widest_mb", "moved_mb", "moved32_mb", "backward_flops", "backward_moved", "kernels",
+    "backward_kernels", "scores_m", "products",
 )  # fmt: skip
 MEGA = 1e6
 
@@ -46,25 +47,32 @@ class Products:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A network, or one trained or frozen part of a system of several, at `image_size` pixels a side.
+    """A network, or one part of several, at `image_size` pixels a side. `scales` with the image's area, or is fixed.
 
-    Bytes per image: `saved` under autocast and `saved32` in fp32 from the forward to the backward pass, `extra` what else is
-    alive at the peak, `moved` and `moved32` element-wise traffic of a forward pass, `backward_moved` times that in the backward
+    `trained` of the parameters have gradients where it is trained the usual way. Bytes per image: `saved` under autocast and
+    `saved32` in fp32 from the forward to the backward pass, `frozen` the former where weights have no gradients (0: not known),
+    `extra` what else is alive at the peak, `widest` the inputs and outputs of the widest operation, `moved` and `moved32` the
+    element-wise traffic of a forward pass. `backward_flops` and `backward_moved` times the forward pass's in the backward
     pass. `scores` counts the elements of all attention matrices. `kernels` are launches.
     """
 
     name: str
     role: str
     kind: str
+    scales: str
     source: str
     image_size: int
     parameters: int
+    trained: int
     activations: float
     saved: float
     saved32: float
+    frozen: float
     extra: float
+    widest: float
     moved: float
     moved32: float
+    backward_flops: float
     backward_moved: float
     kernels: float
     backward_kernels: float
@@ -159,16 +167,37 @@ def _lines(family: str) -> dict[str, list[list[str]]]:
 
 
 def _part(family: str, cells: list[str]) -> Part:
-    name, role, kind, source, size, parameters, *figures, products = cells
+    name, role, kind, scales, source, size, parameters, trained, *figures, products = cells
     try:
-        macts, saved, saved32, extra, moved, moved32, backward, kernels, backward_kernels, scores = map(float, figures)
-        return Part(
-            name, role, kind, source, int(size), int(parameters), macts * MEGA, saved * MEGA, saved32 * MEGA, extra * MEGA,
-            moved * MEGA, moved32 * MEGA, backward, kernels, backward_kernels, scores * MEGA,
-            tuple(_products(text) for text in products.split()),
-        )  # fmt: skip
+        macts, saved, saved32, frozen, extra, widest, moved, moved32, *ratios, scores = map(float, figures)
+        flops, backward, kernels, launched = ratios
+        found = tuple(_products(text) for text in products.split())
     except ValueError as error:
         raise CatalogDamaged(path(TABLES[family]), f"the line of {name!r} is not figures: {error}") from error
+    return Part(
+        name=name,
+        role=role,
+        kind=kind,
+        scales=scales,
+        source=source,
+        image_size=int(size),
+        parameters=int(parameters),
+        trained=int(trained),
+        activations=MEGA * macts,
+        saved=MEGA * saved,
+        saved32=MEGA * saved32,
+        frozen=MEGA * frozen,
+        extra=MEGA * extra,
+        widest=MEGA * widest,
+        moved=MEGA * moved,
+        moved32=MEGA * moved32,
+        backward_flops=flops,
+        backward_moved=backward,
+        kernels=kernels,
+        backward_kernels=launched,
+        scores=MEGA * scores,
+        products=found,
+    )
 
 
 def _products(text: str) -> Products:
@@ -177,6 +206,8 @@ def _products(text: str) -> Products:
     return Products(kind, gflop * 1e9, moved * MEGA, rows, inner, width, int(count), groups)
 
 
+REGNETS = {"400mf": "004", "800mf": "008", "1_6gf": "016", "3_2gf": "032", "8gf": "080", "16gf": "160", "32gf": "320"}
+"""torchvision's sizes of the RegNets, and timm's."""
 ALIASES = {
     "resnet_18": "resnet18", "resnet_34": "resnet34", "resnet_50": "resnet50", "resnet_101": "resnet101",
     "resnet_152": "resnet152", "vit_b_16": "vit_base_patch16_224", "vit_l_16": "vit_large_patch16_224",
@@ -197,7 +228,6 @@ ALIASES = {
     "convnext_large_224": "convnext_large", "dinov2_small": "vit_small_patch14_dinov2",
     "dinov2_base": "vit_base_patch14_dinov2", "dinov2_large": "vit_large_patch14_dinov2",
     "dinov2_giant": "vit_giant_patch14_dinov2", "beit_base_patch16": "beit_base_patch16_224",
-    **{f"regnet_{side}_{size}": f"regnet{side}_{code}" for side in "xy" for size, code in (
-        ("400mf", "004"), ("800mf", "008"), ("1_6gf", "016"), ("3_2gf", "032"), ("8gf", "080"), ("16gf", "160"), ("32gf", "320"))},
+    **{f"regnet_{side}_{size}": f"regnet{side}_{code}" for side in "xy" for size, code in REGNETS.items()},
 }  # fmt: skip
 """Other names of a network, mostly torchvision's and the Hugging Face hub's."""

@@ -1,4 +1,4 @@
-"""The fitted and measured constants of the neural formulas, read from one table."""
+"""The fitted and measured constants of the neural formulas, read from two tables."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import cache
 
 from dispatcher import paths
 
-TABLE = "constants-neural.csv"
+TABLES = ("constants-neural.csv", "constants-vision.csv")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +26,12 @@ class Constant:
 @cache
 def constants() -> dict[str, Constant]:
     """Every constant by its name."""
-    with (paths.tables_dir() / TABLE).open(newline="", encoding="utf-8") as file:
-        return {row["name"]: Constant(**{**row, "value": float(row["value"])}) for row in csv.DictReader(file)}
+    return {found.name: found for table in TABLES for found in _read(table)}
+
+
+def _read(table: str) -> list[Constant]:
+    with (paths.tables_dir() / table).open(newline="", encoding="utf-8") as file:
+        return [Constant(**{**row, "value": float(row["value"])}) for row in csv.DictReader(file)]
 
 
 @cache

@@ -80,7 +80,7 @@ def test_every_line_of_every_table_can_be_read() -> None:
 
 
 def test_every_alias_leads_to_a_known_network() -> None:
-    assert [] == [alias for alias in networks.ALIASES if find_network(alias) is None]
+    assert [alias for alias in networks.ALIASES if find_network(alias) is None] == []
 
 
 def test_names_are_unique() -> None:

@@ -1,0 +1,165 @@
+"""A traced network part as blocks of work: each of its kinds of products with its share of memory and traffic."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dispatcher.catalog.networks import Part, Products
+from dispatcher.domain.hardware import Device
+from dispatcher.domain.workload import Block
+from dispatcher.planner.constants import constant
+from dispatcher.planner.precision import Numbers
+from dispatcher.planner.rates import peak_flops
+
+TRACED = 2.0
+"""Bytes per number of the traced operands."""
+EAGER_MOVED = 16.0
+"""Bytes of traffic per attention score: product, softmax in fp32, cast, product."""
+EAGER_SAVED = 4.0
+"""Softmax in fp32; autocast and 16-bit jobs keep a 16-bit copy for the product with the values as well."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a job decides beside the part: image size, precision, which weights have gradients, kernels."""
+
+    device: Device
+    numbers: Numbers
+    image_size: int
+    training: bool
+    trained: bool = True
+    rank: int = 0
+    eager: bool = False
+    compiled: bool = False
+
+    @property
+    def wide(self) -> bool:
+        """Whether activations are fp32 throughout."""
+        return self.numbers.operand > TRACED
+
+
+def part_blocks(part: Part, setting: Setting) -> list[Block]:
+    """The part in forward order, early (wide, few weights) before late (narrow, most weights)."""
+    area = scale(part, setting)
+    total = sum(p.moved for p in part.products)
+    weights = sum(own_weights(p) for p in part.products) or 1.0
+    return [_block(part, p, setting, area, p.moved / total, own_weights(p) / weights) for p in part.products]
+
+
+def scale(part: Part, setting: Setting) -> float:
+    """How many times the traced image's area the job's images have; 1 for what does not grow with the image."""
+    return (setting.image_size / part.image_size) ** 2 if part.scales == "area" else 1.0
+
+
+def own_weights(products: Products) -> float:
+    """Weights of these products; products of two activations have none."""
+    if products.kind in ("batched", "attention", "windowed"):
+        return 0.0
+    return products.count * products.groups * products.inner * products.width
+
+
+def _block(part: Part, products: Products, setting: Setting, area: float, share: float, weight_share: float) -> Block:
+    """One of the repeats of `products`, with `share` of the part's memory and traffic."""
+    n = products.count
+    growth = area * area if products.kind == "attention" else area
+    trainable = part.trained * weight_share / n if setting.training and setting.trained else 0.0
+    adapters = setting.rank * (products.inner + products.width) if setting.training and own_weights(products) else 0.0
+    forward = products.flops * growth / n
+    kept = share * area / n * saved_bytes(part, setting) + eager_saved(part, products, setting) * growth / n
+    core = forward if products.kind in ("attention", "windowed") else 0.0
+    return Block(
+        name=f"{part.role}: {products.kind}",
+        repeats=n,
+        kind=products.kind,
+        parameters=part.parameters * weight_share / n,
+        trainable=trainable + adapters,
+        adapters=adapters,
+        cast=part.parameters * weight_share / n if setting.numbers.autocast else 0.0,
+        saved_bytes=kept if setting.training else 0.0,
+        input_bytes=kept * constant("checkpoint_inputs"),
+        working_bytes=area * part.widest * setting.numbers.operand / TRACED,
+        backward_bytes=area * part.extra * setting.numbers.operand / TRACED,
+        forward_flops=forward,
+        attention_flops=core,
+        backward_flops=forward * _backward(part, products, setting) if setting.training else 0.0,
+        rows=products.rows * area,
+        inner=products.inner,
+        width=products.width,
+        matmul_bytes=product_bytes(products, setting) * area / n,
+        moved_bytes=share * area / n * moved_bytes(part, setting) + eager_moved(part, products, setting) * growth / n,
+        backward_moved=part.backward_moved,
+        kernels=kernels_each(part, setting),
+        efficiency=efficiency(products, setting),
+    )
+
+
+def saved_bytes(part: Part, setting: Setting) -> float:
+    """Bytes per image from the forward to the backward pass, at the traced size."""
+    kept = part.saved if setting.numbers.autocast else part.saved32 * setting.numbers.operand / 4
+    if not setting.trained:
+        kept *= part.frozen / part.saved if part.frozen else constant("frozen_saved")
+    return kept * (constant("fused_saved") if setting.compiled else 1.0)
+
+
+def moved_bytes(part: Part, setting: Setting) -> float:
+    """Element-wise bytes per image of a forward pass, at the traced size."""
+    moved = part.moved if setting.numbers.autocast else part.moved32 * setting.numbers.operand / 4
+    return moved * (constant("fused_traffic") if setting.compiled else 1.0)
+
+
+def eager_saved(part: Part, products: Products, setting: Setting) -> float:
+    """What attention matrices keep where they are written out, all of them."""
+    if not setting.eager or products.kind not in ("attention", "windowed"):
+        return 0.0
+    return part.scores * (EAGER_SAVED + (0.0 if setting.wide else TRACED))
+
+
+def eager_moved(part: Part, products: Products, setting: Setting) -> float:
+    """Traffic of attention matrices: written by the product, read and written by the softmax and its cast, read again."""
+    if not setting.eager or products.kind not in ("attention", "windowed"):
+        return 0.0
+    return part.scores * EAGER_MOVED
+
+
+def product_bytes(products: Products, setting: Setting) -> float:
+    """Bytes of activations that products read and write, all of them, with what their kind adds."""
+    moved = products.moved * setting.numbers.operand / TRACED
+    if products.kind == "depthwise":
+        return moved * constant("depthwise_traffic")
+    if convolves(products) and not setting.wide and setting.device.kind == "cuda":
+        return moved * (1 + constant("layout_traffic"))
+    return moved
+
+
+def convolves(products: Products) -> bool:
+    """Whether these are convolutions, not plain products."""
+    return products.kind in ("convolution", "grouped", "depthwise")
+
+
+def efficiency(products: Products, setting: Setting) -> float:
+    """Share of a large plain product's speed."""
+    if products.kind == "depthwise":
+        scalar, peak = peak_flops(setting.device, "fp32_tflops"), peak_flops(setting.device, setting.numbers.peak)
+        return constant("depthwise_share") * scalar / peak
+    narrow = 1.0
+    if setting.device.accelerator and products.width:
+        narrow = products.width / (products.width + constant("narrow_channels"))
+    if products.kind == "grouped":
+        return constant("grouped_share") * narrow
+    return narrow * (constant("convolution_share") if convolves(products) else 1.0)
+
+
+def _backward(part: Part, products: Products, setting: Setting) -> float:
+    """Backward over forward FLOPs: two passes where weights are trained, else one; fused attention recomputes its scores."""
+    if products.kind in ("attention", "windowed"):
+        return 2.0 if setting.eager else 2.5
+    if products.kind == "batched":
+        return 2.0
+    return part.backward_flops if setting.trained else 1.0
+
+
+def kernels_each(part: Part, setting: Setting) -> float:
+    """Launches of a forward pass for one of the products, element-wise ones included; compiled, chains become one."""
+    total = sum(p.count for p in part.products)
+    each = part.kernels / total
+    return min(each, 2.0) if setting.compiled else each

@@ -1,0 +1,112 @@
+"""Networks that classify or segment images, by their traced counts."""
+
+from __future__ import annotations
+
+from dispatcher import catalog
+from dispatcher.catalog.networks import Network, Part
+from dispatcher.domain.hardware import Device
+from dispatcher.domain.job import JobConfig
+from dispatcher.domain.workload import Block, Workload
+from dispatcher.errors import UnknownError
+from dispatcher.planner.constants import constant
+from dispatcher.planner.precision import numbers, resolve
+from dispatcher.planner.workload.parts import Setting, convolves, part_blocks
+from dispatcher.planner.workload.work import amounts, batch_of, noted, task_of
+from dispatcher.units import GIB
+
+CHANNELS = 3
+RANK = 8
+"""PEFT's default rank of adapters."""
+ARRAYS = (".npy", ".npz", ".pt", ".pth", ".csv", ".parquet", ".h5", ".hdf5", ".arrow", ".pkl")
+"""Data that need no decoding."""
+
+
+def build(job: JobConfig, device: Device, *, for_time: bool = False) -> Workload:  # noqa: ARG001 - one signature for all families
+    """The job's work on images of its size. Raises UnknownError for an unknown network."""
+    network = network_of(job)
+    size = size_of(job, network)
+    setting = setting_of(job, device, size)
+    blocks = [block for part in network.parts for block in part_blocks(part, setting)]
+    return workload_of(job, device, network, tuple(blocks), setting)
+
+
+def network_of(job: JobConfig) -> Network:
+    """The network that the job names. Raises UnknownError with the nearest names."""
+    name = job.model.name if job.model else None
+    if found := catalog.find_network(name):
+        return found
+    near = catalog.similar_networks(name) if name else ()
+    raise UnknownError(
+        f"{name!r} is no network the catalog knows." if name else "The network is not named.",
+        fix=(f"Near: {', '.join(near)}. " if near else "")
+        + "Write timm's or torchvision's name in model.name, or model.family: custom with its parameters and FLOPs.",
+    )
+
+
+def size_of(job: JobConfig, network: Network) -> int:
+    """The side of the job's images in pixels: the network's own where the job does not say."""
+    assert job.model is not None
+    return job.model.image_size or network.image_size
+
+
+def setting_of(job: JobConfig, device: Device, size: int) -> Setting:
+    """What the job decides beside the network."""
+    train, training = job.training, task_of(job) != "inference"
+    adapted = training and train.method != "full"
+    return Setting(
+        device=device,
+        numbers=numbers(resolve(train.precision, device), train.method, train.sharding),
+        image_size=size,
+        training=training,
+        trained=not adapted,
+        rank=(train.lora_rank or RANK) if adapted else 0,
+        eager=train.attention == "eager",
+        compiled=train.compile,
+    )
+
+
+def workload_of(job: JobConfig, device: Device, network: Network, blocks: tuple[Block, ...], setting: Setting) -> Workload:
+    """The job around the network's blocks."""
+    train = job.training
+    samples, steps = amounts(job, device.count)
+    return Workload(
+        family=network.family,
+        name=network.name,
+        task=task_of(job),
+        method=train.method,
+        precision=resolve(train.precision, device),
+        optimizer=train.optimizer or "adamw",
+        batch_size=batch_of(job),
+        gradient_accumulation=train.gradient_accumulation,
+        blocks=blocks,
+        checkpointing=train.gradient_checkpointing,
+        sharding=train.sharding,
+        offload=train.offload,
+        compiled=train.compile,
+        optimizer_in_backward=train.optimizer_in_backward,
+        samples=samples,
+        steps=steps,
+        sample_bytes=4.0 * CHANNELS * setting.image_size**2,
+        workspace_bytes=workspace(network.parts, device),
+        host_seconds=decoding(job),
+        workers=train.workers,
+        notes=(*noted(job), *_sized(job, network)),
+    )
+
+
+def workspace(parts: tuple[Part, ...], device: Device) -> float:
+    """Bytes that cuDNN's convolutions take as scratch."""
+    convolving = any(convolves(p) for part in parts for p in part.products)
+    return constant("cudnn_workspace") * GIB if convolving and device.kind == "cuda" else 0.0
+
+
+def decoding(job: JobConfig) -> float:
+    """Seconds of one core to read one image file; 0 where the data are arrays, or their place is not told."""
+    path = job.dataset.path if job.dataset else None
+    return 0.0 if path is None or path.lower().endswith(ARRAYS) else constant("decode_seconds")
+
+
+def _sized(job: JobConfig, network: Network) -> tuple[str, ...]:
+    if job.model and job.model.image_size:
+        return ()
+    return (f"The image size is not stated: taken as {network.image_size}, {network.name}'s own.",)
