@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 Kind = Literal["active", "venv", "path"]
-ACTIVE = (("VIRTUAL_ENV", "active"), ("CONDA_PREFIX", "active"))
+ACTIVE = ("VIRTUAL_ENV", "CONDA_PREFIX")
 NAMES = ("python", "python3")
 
 
@@ -28,19 +28,18 @@ class PythonEnv:
 def job_python(workdir: Path, environ: Mapping[str, str], *, own_prefix: str = sys.prefix) -> PythonEnv | None:
     """The job's Python; None where there is none.
 
-    An environment counts as active only when the user activated it: then it is first of its kind on PATH. mlrun's own
-    environment is used when the user activated it, and never because mlrun happens to run from it.
+    mlrun's own environment counts as active only when the user activated it (its bin folder is then on PATH), never because
+    mlrun happens to run from it. A `.venv` in the job's folder is the project's, whatever is installed in it.
     """
     return next(_candidates(workdir, environ, Path(own_prefix)), None)
 
 
 def _candidates(workdir: Path, environ: Mapping[str, str], own: Path) -> Iterator[PythonEnv]:
-    for variable, kind in ACTIVE:
+    for variable in ACTIVE:
         prefix = environ.get(variable)
         if prefix and (not _same(Path(prefix), own) or _on_path(Path(prefix), environ)):
-            yield from _in_prefix(Path(prefix), "active" if kind == "active" else "venv")
-    if not _same(workdir / ".venv", own) or _on_path(own, environ):
-        yield from _in_prefix(workdir / ".venv", "venv")
+            yield from _in_prefix(Path(prefix), "active")
+    yield from _in_prefix(workdir / ".venv", "venv")
     yield from _on_search_path(environ, own)
 
 

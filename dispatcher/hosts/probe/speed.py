@@ -100,12 +100,13 @@ def _trial(python: str, cpus: float, available: float) -> dict[str, float | None
     blas = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(max(1, round(cpus))))
     try:
         done = subprocess.run(
-            [python, "-s", str(TRIAL), str(threads), str(size)],
+            [python, "-c", TRIAL.read_text(encoding="utf-8"), str(threads), str(size)],
             capture_output=True,
             timeout=TRIAL_SECONDS,
             check=True,
             stdin=subprocess.DEVNULL,
             env={**os.environ, **blas},
+            cwd="/",  # so that no file of the user's, named numpy.py say, is imported
         )
         found = json.loads(done.stdout)
     except (OSError, subprocess.SubprocessError, ValueError):
