@@ -1,0 +1,74 @@
+"""Every job in configs/ runs here as it is shipped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from shell import Shell
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+JOBS = [
+    pytest.param("train", "runs/digits", "test_accuracy", 0.95, id="train"),
+    pytest.param("boosting", "runs/flights", "test_auc", 0.68, id="boosting"),
+    pytest.param("gpt", "runs/gpt", "test_loss", None, id="gpt", marks=[pytest.mark.torch, pytest.mark.slow]),
+    pytest.param("images", "runs/textures", "test_accuracy", 0.6, id="images", marks=[pytest.mark.torch, pytest.mark.slow]),
+]
+
+
+@pytest.fixture
+def configs(shell: Shell) -> Path:
+    """A copy, so that nothing is left in the checkout."""
+    shutil.copytree(CONFIGS, shell.folder / "configs", ignore=shutil.ignore_patterns("runs", "__pycache__"))
+    return shell.folder / "configs"
+
+
+@pytest.mark.parametrize(("name", "outputs", "metric", "least"), JOBS)
+def test_an_example_job_learns_and_its_outputs_are_recorded(
+    shell: Shell, configs: Path, name: str, outputs: str, metric: str, least: float | None
+) -> None:
+    done = shell.mlrun(f"configs/{name}.yaml", timeout=500)
+    assert done.code == 0, done.said
+    metrics = json.loads((configs / outputs / "metrics.json").read_text())
+    assert metrics[metric] > least if least else metrics[metric] < 2.7
+    run = shell.last()
+    assert ("finished", "succeeded", 0, "local") == tuple(run[key] for key in ("state", "outcome", "exit_code", "where"))
+    recorded = {output["path"]: (output["size"], output["sha256"]) for output in run["outputs"]}
+    there = {
+        file.relative_to(configs).as_posix(): (file.stat().st_size, hashlib.sha256(file.read_bytes()).hexdigest())
+        for file in (configs / outputs).iterdir()
+    }
+    assert recorded == there
+
+
+def test_a_plain_script_runs_by_its_command_alone(shell: Shell, configs: Path) -> None:
+    done = shell.mlrun("configs/script.yaml")
+    assert done.code == 0, done.said
+    assert "functions, median" in done.out
+    assert shell.last()["name"] == "script"
+    assert ["runs/census/functions.csv"] == [output["path"] for output in shell.last()["outputs"]]
+
+
+@pytest.mark.torch
+def test_a_job_that_was_cut_short_goes_on_from_its_checkpoint(shell: Shell, configs: Path) -> None:
+    small = ["--set", "model.layers=1", "--set", "training.batch_size=2"]
+    first = shell.mlrun("configs/gpt.yaml", *small, "--set", "training.steps=4", "--", "--every", "2")
+    assert first.code == 0, first.said
+    again = shell.mlrun("configs/gpt.yaml", *small, "--set", "training.steps=6", "--", "--every", "2", "--resume")
+    assert again.code == 0, again.said
+    steps = [json.loads(line)["step"] for line in again.out.splitlines() if line.startswith("{") and '"step"' in line]
+    assert steps == [4, 6]
+
+
+@pytest.mark.parametrize("name", ["train", "boosting", "gpt", "images", "script"])
+def test_an_example_job_is_planned_without_starting_anything(shell: Shell, configs: Path, name: str) -> None:
+    done = shell.mlrun("plan", f"configs/{name}.yaml", "--json")
+    assert done.code == 0, done.said
+    plan = done.json()
+    assert plan["schema"].startswith("1.")
+    assert plan["here"]["capable"] is True
+    assert not (configs / "runs").exists()
+    assert shell.runs() == []
