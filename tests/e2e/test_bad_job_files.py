@@ -1,4 +1,4 @@
-"""Job files that are malformed, hostile, huge or contradictory: a place, a reason, a fix, exit code 100, and nothing started."""
+"""Bad job files get a place, a reason, a fix and exit code 100, and nothing is started."""
 
 from __future__ import annotations
 
