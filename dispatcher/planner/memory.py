@@ -183,7 +183,7 @@ def _training(work: Workload, states: States) -> Iterator[Moment]:
         each, copies = kept_bytes(work, block), 2.0 * block.cast
         for repeat in dict.fromkeys((1, block.repeats)):
             kept = kept_before + (repeat - 1) * each
-            cast = copies_before + repeat * copies if work.checkpointing is not True or block.repeats == 1 else copies
+            cast = copies if work.checkpointing is True else copies_before + repeat * copies
             found.append((block, repeat, kept, cast))
         kept_before += block.repeats * each
         copies_before += block.repeats * copies
@@ -199,7 +199,7 @@ def _training(work: Workload, states: States) -> Iterator[Moment]:
     done = 0.0
     for block, repeat, kept, cast in reversed(found):
         own = states.gradient_bytes(block)
-        arrived = done + own * (block.repeats - repeat + 1)
+        arrived = done + own * (block.repeats - repeat)
         recomputed = work.checkpointing is not False and block.input_bytes > 0
         working = block.saved_bytes + block.backward_bytes + (block.input_bytes if recomputed else 0.0)
         yield Moment(

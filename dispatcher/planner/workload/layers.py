@@ -108,8 +108,7 @@ class Layer:
         inputs = self._inputs(("q_proj", "k_proj", "v_proj"), shape.hidden) + self._inputs(
             ("o_proj",), shape.queries, kept=True
         )
-        repeated = self.kernel != "flash"
-        keys = shape.queries if repeated else shape.keys
+        keys = shape.queries if self.kernel == "eager" else shape.keys
         return inputs + self._core_bytes * (2 * shape.queries + 2 * keys) + self.probabilities
 
     @cached_property
@@ -150,7 +149,7 @@ class Layer:
         """
         numbers, total = self.numbers, 0.0
         if self.trained:
-            total += width * numbers.operand * (len(names) if self.autocast else 0 if kept else 1)
+            total += width * numbers.operand * (0 if kept else len(names) if self.autocast else 1)
         adapters = sum(name in self.adapted for name in names)
         if adapters and not self.trained:
             shared = numbers.stream >= FP32
@@ -174,10 +173,14 @@ class Layer:
 
     @property
     def backward_working(self) -> float:
-        """Bytes of gradients of activations at their most, beside what is still kept."""
+        """Bytes of gradients of activations at their most, beside all that is kept.
+
+        Within the feed-forward part: the gradients of both factors and of their product. Within eager attention, when what
+        the feed-forward part kept is gone: those of the probabilities and of the scores.
+        """
         width = self.active * self.shape.ffn * (self.numbers.stream if self.prepared else self.numbers.operand)
-        mlp = (2 if self.shape.gated else 1) * width
-        scores = 2 * FP32 * self.shape.heads * self.tokens if self.kernel == "eager" else 0.0
+        mlp = (3 if self.shape.gated else 1) * width
+        scores = 2 * FP32 * self.shape.heads * self.tokens - self.mlp_saved if self.kernel == "eager" else 0.0
         return max(mlp, scores) + 2 * self.shape.hidden * self.numbers.stream
 
     # --- time -------------------------------------------------------------------------------------------------------
@@ -221,7 +224,7 @@ class Layer:
         turned = (2 if self.compiled else 9) * operand * (shape.queries + shape.keys) if self.rotary else 0.0
         casts = sum(i * (stream + operand) for i, _ in shape.linears.values()) if self.autocast and not self.compiled else 0.0
         scores = (8 * operand + 2 * FP32) * shape.heads * self.tokens if self.kernel == "eager" else 0.0
-        repeated = 4 * operand * shape.queries if self.kernel == "sdpa" and shape.kv_heads < shape.heads else 0.0
+        repeated = 4 * operand * shape.queries if self.kernel == "eager" and shape.kv_heads < shape.heads else 0.0
         drops = 2 * (2 * stream + MASK) * shape.hidden if self.dropout and not self.compiled else 0.0
         adapters = sum(3 * (FP32 + operand) * sum(shape.linears[name]) for name in self.adapted if name in shape.linears)
         return norms + residual + activation + turned + casts + scores + repeated + drops + adapters
