@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field
 
-from dispatcher.domain.values import Bytes, Cores, DiskGb, Gpus, RamGib, Seconds, Span, Strict
+from dispatcher.domain.values import Bytes, Cores, DiskGb, Form, Gpus, RamGib, Seconds, Span, Strict, whole
 
 Task = Literal["train", "finetune", "inference"]
 Family = Literal["transformer", "vision", "diffusion", "detection", "tabular", "torch", "custom"]
@@ -18,133 +20,57 @@ Optimizer = Literal[
 ]  # fmt: skip
 Sharding = Literal["none", "zero1", "zero2", "zero3", "fsdp"]
 
-Positive = Annotated[int, Field(gt=0, le=10**18)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[int, BeforeValidator(whole), Field(gt=0, le=10**18)]
+Size = Annotated[int, BeforeValidator(whole), Field(gt=0, le=10**9)]
 Amount = Annotated[float, Field(gt=0, le=1e30)]
+Usd = Annotated[float, Field(gt=0, le=1e9)]
+
+NAME = r"^[a-z0-9][a-z0-9-]{0,38}$"
+_PLACE = r"^(?:auto|local|cloud|(?:aws|gcp)(?:/[a-z][a-z0-9-]*)?|ssh:[A-Za-z0-9_][A-Za-z0-9_.-]*)$"
+_CLOCK, _DATE, _ZONE = "[0-2]?[0-9]:[0-5][0-9]", "[0-9]{4}-[0-9]{2}-[0-9]{2}", "(?:Z|[+-][0-9]{2}:?[0-9]{2})?"
+_MOMENT = rf"^ *(?:{_CLOCK}|{_DATE}[T ][0-9]{{2}}:[0-9]{{2}}(?::[0-9]{{2}})?{_ZONE}) *$"
+_VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
+_SHAPE = {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "array"}, {"type": "object"}]}
 
 
-class Search(Strict):
-    """A grid search or cross-validation: `candidates` × `folds` fits, `jobs` at a time."""
-
-    candidates: Positive = 1
-    folds: Positive = 1
-    jobs: Annotated[int, Field(ge=-1, le=10**6)] = 1
+def _place(value: str) -> str:
+    if not re.fullmatch(_PLACE[1:-1], value):
+        raise ValueError(f"{value!r} is not a place. Use auto, local, cloud, aws, gcp, aws/us-east-1 or ssh:desk")
+    return value
 
 
-class Model(Strict):
-    """What is trained. The family follows from a known name, else it is named; unset keys are inferred or asked for."""
-
-    family: Family | None = Field(None, description="transformer, vision, diffusion, detection, tabular, torch or custom")
-    name: str | None = Field(None, description="a known model: resnet50, llama-3.1-8b, xgboost")
-    config: str | None = Field(None, description="a Hugging Face config.json")
-    kind: Literal["decoder", "encoder", "encoder-decoder"] | None = None
-    layers: Positive | None = None
-    hidden: Positive | None = None
-    heads: Positive | None = None
-    kv_heads: Positive | None = None
-    ffn: Positive | None = None
-    vocab: Positive | None = None
-    experts: Positive | None = Field(None, description="experts per layer in a mixture of experts")
-    active_experts: Positive | None = Field(None, description="experts that each token passes through")
-    mlp: Literal["gated", "plain"] | None = None
-    tied_embeddings: bool | None = None
-    sequence_length: Positive | None = Field(None, description="tokens per sample")
-    image_size: Positive | None = Field(None, description="side of the square image in pixels")
-    library: Literal["sklearn", "xgboost", "lightgbm", "catboost", "cuml"] | None = None
-    algorithm: str | None = None
-    trees: Positive | None = None
-    depth: Positive | None = None
-    leaves: Positive | None = None
-    bins: Positive | None = None
-    search: Search | None = None
-    factory: str | None = Field(None, description="pkg.mod:build, a function that returns the torch module")
-    input: Any = Field(None, description="shape of one sample, for `factory`")
-    parameters: Amount | None = None
-    flops_per_sample: Amount | None = None
-    activation_bytes_per_sample: Amount | None = None
+def _moment(value: str) -> str:
+    """A time of day, or a date and time; both as they would be read later."""
+    text = value.strip()
+    try:
+        readable = bool(re.fullmatch(_MOMENT[1:-1], text))
+        datetime.fromisoformat(text if len(text) > 5 else f"2000-01-01T{text.rjust(5, '0')}")
+    except ValueError:
+        readable = False
+    if not readable:
+        raise ValueError(f"{value!r} is not a time. Write 07:30, or 2026-11-22 07:30")
+    return value
 
 
-class Dataset(Strict):
-    """What it is trained on; size and samples are read where they can be."""
-
-    path: str | None = Field(None, description="a file or folder; also s3://, gs://, hf://")
-    samples: Positive | None = Field(None, alias="rows", description="samples, or rows of a table")
-    columns: Positive | None = None
-    size: Bytes | None = Field(None, description="bytes on disk, like 1.1GB")
-    dtype: Literal["float64", "float32", "float16", "int64", "int32", "int8", "uint8"] | None = None
-    in_memory: bool | None = Field(None, description="whether the library needs the whole table in RAM")
-    mean_length: Amount | None = Field(None, description="mean tokens per sample where data are ragged")
+def _bucket(value: str) -> str:
+    if not re.fullmatch(r"(?:s3|gs)://[a-z0-9][^\s]*", value):
+        raise ValueError(f"{value!r} is not a bucket. Write s3://my-bucket/folder or gs://my-bucket/folder")
+    return value
 
 
-class Training(Strict):
-    """How it is trained. `batch_size` is per device."""
-
-    method: Method = "full"
-    precision: Precision | None = None
-    optimizer: Optimizer | None = None
-    batch_size: Positive | None = None
-    gradient_accumulation: Positive = 1
-    gradient_checkpointing: Literal["selective"] | bool = False
-    epochs: Amount | None = None
-    steps: Positive | None = None
-    tokens: Amount | None = None
-    sharding: Sharding = "none"
-    lora_rank: Positive | None = None
-    lora_targets: Literal["all-linear"] | tuple[str, ...] | None = None
-    attention: Literal["flash", "sdpa", "eager"] | None = None
-    compile: bool = False
-    chunked_loss: bool = False
-    optimizer_in_backward: bool = False
-    offload: Literal["none", "optimizer", "parameters"] = "none"
-    train_embeddings: bool = False
-    workers: Annotated[int, Field(ge=0, le=4096)] | None = Field(None, description="data loader processes")
+def _filled(value: str) -> str:
+    if not value.strip():
+        raise ValueError("empty. Give a value, or leave the line out")
+    return value
 
 
-class Resources(Strict):
-    """Limits on rented and owned machines, not on this one."""
-
-    gpu: Gpus | None = Field(None, alias="accelerators", description="T4, L4:1, 24GB+, a list of these, or 0 for none")
-    cpus: Cores | None = None
-    memory: RamGib | None = Field(None, description="RAM, as sold: 16GB+")
-    disk: DiskGb | None = None
-
-
-class Budget(Strict):
-    """What it may cost and take."""
-
-    max_cost: Amount | None = Field(None, description="USD for the whole job")
-    max_time: Seconds | None = None
-    max_hourly: Amount | None = Field(None, description="USD per hour")
-    finish_by: str | None = Field(None, description="a time of day, 07:30, or a date and time")
-    prefer: Literal["cheap", "fast"] = "cheap"
-
-
-class Checkpoint(Strict):
-    """Where the job saves its state, and how often."""
-
-    dir: str
-    every: Seconds | None = None
-
-
-class Schedule(Strict):
-    """When `mlrun schedule add` starts it."""
-
-    at: str | None = None
-    cron: str | None = None
-    timezone: str | None = None
-
-
-class Import(Strict):
-    """Values read from a file that the job has already."""
-
-    from_: Literal["axolotl", "llama-factory", "hf-trainer", "skypilot", "dstack", "yaml", "json", "toml"] = Field(alias="from")
-    file: str | None = None
-    command: str | None = None
-    map: dict[str, str] = Field(default_factory=dict)
+def _tupled(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _listed(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
+    """One text is a list of one."""
+    return (value,) if isinstance(value, str) else _tupled(value)
 
 
 def _texts(value: Any) -> Any:
@@ -153,7 +79,7 @@ def _texts(value: Any) -> Any:
         return value
     for name, text in value.items():
         if isinstance(text, bool) or text is None:
-            raise ValueError(f"the value of {name} must be text: put it in quotes")
+            raise ValueError(f"the value of {name} must be text. Put it in quotes")
     return {name: str(text) if isinstance(text, (int, float)) else text for name, text in value.items()}
 
 
@@ -161,61 +87,232 @@ def _names(value: dict[str, str]) -> dict[str, str]:
     for name, text in value.items():
         _variable(name)
         if "\0" in text:
-            raise ValueError(f"the value of {name} holds a NUL byte")
+            raise ValueError(f"the value of {name} holds a NUL byte. Leave it out")
     return value
 
 
 def _variable(name: str) -> str:
-    if not name.isascii() or not name.isidentifier():
+    if not re.fullmatch(_VARIABLE[1:-1], name):
         raise ValueError(f"{name!r} is not a variable's name. Use letters, digits and _")
     return name
 
 
-Texts = Annotated[tuple[str, ...], BeforeValidator(_listed)]
-Variable = Annotated[str, AfterValidator(_variable)]
+def _named(value: Any) -> Any:
+    return {"name": value} if isinstance(value, str) else value
+
+
+def _pathed(value: Any) -> Any:
+    return {"path": value} if isinstance(value, str) else value
+
+
+Text = Annotated[str, Field(max_length=4096), AfterValidator(_filled)]
+Texts = Annotated[tuple[Text, ...], BeforeValidator(_listed)]
+Moment = Annotated[
+    str, AfterValidator(_moment), Form("a time: 07:30, or 2026-11-22 07:30", {"type": "string", "pattern": _MOMENT})
+]
+Variables = Annotated[
+    tuple[Annotated[str, AfterValidator(_variable), Form("a variable's name", {"type": "string", "pattern": _VARIABLE})], ...],
+    BeforeValidator(_listed),
+]
+Environment = Annotated[
+    dict[str, str],
+    BeforeValidator(_texts),
+    AfterValidator(_names),
+    Form(
+        "names with their values: {OMP_NUM_THREADS: 4}",
+        {"type": "object", "propertyNames": {"pattern": _VARIABLE}, "additionalProperties": {"type": ["string", "number"]}},
+    ),
+]
+Place = Annotated[
+    str,
+    AfterValidator(_place),
+    Form("auto, local, cloud, aws, gcp, aws/us-east-1 or ssh:desk", {"type": "string", "pattern": _PLACE, "default": "auto"}),
+]
+Bucket = Annotated[
+    str, AfterValidator(_bucket), Form("s3://… or gs://…", {"type": "string", "pattern": r"^(?:s3|gs)://[a-z0-9]\S*$"})
+]
+
+
+class Search(Strict):
+    """A grid search or cross-validation: `candidates` × `folds` fits, `jobs` at a time."""
+
+    candidates: Size = Field(1, description="combinations of settings that are tried")
+    folds: Size = Field(1, description="parts of the data, each left out once")
+    jobs: Annotated[int, BeforeValidator(whole), Field(ge=-1, le=10**6)] = Field(
+        1, description="fits at a time; -1 for all cores"
+    )
+
+
+class Model(Strict):
+    """What is trained. The family follows from a known name, else it is named; unset keys are inferred or asked for."""
+
+    family: Family | None = Field(None, description="the kind of model; follows from a known name")
+    name: Text | None = Field(None, description="a known model: resnet50, llama-3.1-8b, distilbert-base-uncased")
+    config: Text | None = Field(None, description="a Hugging Face config.json")
+    kind: Literal["decoder", "encoder", "encoder-decoder"] | None = Field(None, description="the transformer's halves")
+    layers: Size | None = Field(None, description="transformer layers")
+    hidden: Size | None = Field(None, description="width of the residual stream")
+    heads: Size | None = Field(None, description="attention heads per layer")
+    kv_heads: Size | None = Field(None, description="heads of keys and values, where queries share them")
+    ffn: Size | None = Field(None, description="width of the feed-forward layer")
+    vocab: Size | None = Field(None, description="tokens in the vocabulary")
+    experts: Size | None = Field(None, description="experts per layer in a mixture of experts")
+    active_experts: Size | None = Field(None, description="experts that each token passes through")
+    mlp: Literal["gated", "plain"] | None = Field(
+        None, description="gated as in Llama, plain as in GPT-2; inferred if not said"
+    )
+    tied_embeddings: bool | None = Field(None, description="whether input and output embeddings share weights")
+    sequence_length: Size | None = Field(None, description="tokens per sample, at most")
+    image_size: Size | None = Field(None, description="side of the square image, pixels")
+    library: Literal["sklearn", "xgboost", "lightgbm", "catboost", "cuml"] | None = Field(
+        None, description="what fits the table"
+    )
+    algorithm: Text | None = Field(None, description="random-forest, gradient-boosting, logistic-regression, k-means …")
+    trees: Size | None = Field(None, description="trees, or boosting rounds")
+    depth: Size | None = Field(None, description="deepest a tree may grow")
+    leaves: Size | None = Field(None, description="most leaves per tree")
+    bins: Size | None = Field(None, description="histogram bins per column")
+    search: Search | None = Field(None, description="a grid search or cross-validation")
+    factory: Text | None = Field(None, description="pkg.mod:build, a function that returns the torch module")
+    input: Annotated[Any, Form("a shape: [3, 224, 224]", _SHAPE)] = Field(
+        None, description="shape of one sample, for `factory`"
+    )
+    parameters: Amount | None = Field(None, description="parameters of a custom model")
+    flops_per_sample: Amount | None = Field(None, description="FLOPs of one sample's forward pass in a custom model")
+    activation_bytes_per_sample: Amount | None = Field(None, description="bytes kept per sample for the backward pass")
+
+
+class Dataset(Strict):
+    """What it is trained on; size and samples are read where they can be."""
+
+    path: Text | None = Field(None, description="a file or folder; also s3://, gs://, hf://")
+    samples: Positive | None = Field(None, alias="rows", description="samples, or rows of a table")
+    columns: Size | None = Field(None, description="columns of a table")
+    size: Bytes | None = Field(None, description="bytes on disk")
+    dtype: Literal["float64", "float32", "float16", "int64", "int32", "int8", "uint8"] | None = Field(
+        None, description="type of the table's values in memory"
+    )
+    in_memory: bool | None = Field(None, description="whether the library needs the whole table in RAM")
+    mean_length: Amount | None = Field(None, description="mean tokens per sample where data are ragged")
+
+
+class Training(Strict):
+    """How it is trained. `batch_size` is per device."""
+
+    method: Method = Field("full", description="all weights, or adapters; qlora has a 4-bit base")
+    precision: Precision | None = Field(
+        None, description="amp-…: fp32 weights with autocast; bf16, fp16: pure; amp: what the device has"
+    )
+    optimizer: Optimizer | None = Field(None, description="decides the bytes kept per parameter")
+    batch_size: Size | None = Field(None, description="samples per device in one pass")
+    gradient_accumulation: Size = Field(1, description="passes gathered before the weights move")
+    gradient_checkpointing: Literal["selective"] | bool = Field(
+        default=False, description="recompute activations: less memory, more time"
+    )
+    epochs: Annotated[float, Field(gt=0, le=1e9)] | None = Field(None, description="passes over the data; or steps, or tokens")
+    steps: Positive | None = Field(None, description="optimizer steps, instead of epochs")
+    tokens: Positive | None = Field(None, description="tokens seen in all, instead of epochs")
+    sharding: Sharding = Field("none", description="what is split over devices")
+    lora_rank: Size | None = Field(None, description="rank of the adapters")
+    lora_targets: (
+        Annotated[
+            tuple[Text, ...],
+            BeforeValidator(_tupled),
+            Form(
+                "all-linear, or a list: [q_proj, v_proj]",
+                {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]},
+            ),
+        ]
+        | Literal["all-linear"]
+        | None
+    ) = Field(None, description="layers that get adapters")
+    attention: Literal["flash", "sdpa", "eager"] | None = Field(None, description="how attention is computed")
+    compile: bool = Field(default=False, description="torch.compile")
+    chunked_loss: bool = Field(default=False, description="logits are never whole in memory")
+    optimizer_in_backward: bool = Field(
+        default=False, description="weights move during the backward pass: gradients are not kept"
+    )
+    offload: Literal["none", "optimizer", "parameters"] = Field("none", description="what waits in RAM instead of GPU memory")
+    train_embeddings: bool = Field(default=False, description="embeddings are trained beside the adapters")
+    workers: Annotated[int, BeforeValidator(whole), Field(ge=0, le=4096)] | None = Field(
+        None, description="data loader processes"
+    )
+
+
+class Resources(Strict):
+    """Limits on rented and owned machines, not on this one."""
+
+    gpu: Gpus | None = Field(None, alias="accelerators", description="nameplate class and count")
+    cpus: Cores | None = Field(None, description="virtual CPUs")
+    memory: RamGib | None = Field(None, description="RAM, as sold: GB is what people mean by it")
+    disk: DiskGb | None = Field(None, description="disk, decimal")
+
+
+class Budget(Strict):
+    """What it may cost and take."""
+
+    max_cost: Usd | None = Field(None, description="USD for the whole job")
+    max_time: Seconds | None = Field(None, description="from the machine's creation to its end")
+    max_hourly: Usd | None = Field(None, description="USD per hour")
+    finish_by: Moment | None = Field(None, description="a time of day, or a date and time")
+    prefer: Literal["cheap", "fast"] = Field("cheap", description="cheapest, or fastest within the budget")
+
+
+class Checkpoint(Strict):
+    """Where the job saves its state, and how often."""
+
+    dir: Text = Field(description="the folder, below workdir")
+    every: Seconds | None = Field(None, description="how often the job saves")
+
+
+class Schedule(Strict):
+    """When `mlrun schedule add` starts it; a plain `mlrun JOB` runs now."""
+
+    at: Moment | None = Field(None, description="once, at this time")
+    cron: Annotated[str, Field(pattern=r"^ *(\S+ +){4}\S+ *$")] | None = Field(None, description="again and again: 30 1 * * *")
+    timezone: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$")] | None = Field(
+        None, description="Europe/Rome; this computer's if not said"
+    )
+
+
+class Import(Strict):
+    """Values read from a file that the job has already."""
+
+    from_: Literal["axolotl", "llama-factory", "hf-trainer", "skypilot", "dstack", "yaml", "json", "toml"] = Field(
+        alias="from", description="the file's format"
+    )
+    file: Text | None = Field(None, description="the file, below workdir")
+    command: Text | None = Field(None, description="instead of a file: a command that prints the configuration")
+    map: dict[str, str] = Field(default_factory=dict, description="our setting: theirs, for yaml, json and toml")
 
 
 class JobConfig(Strict):
     """One job. Only `run` is required; everything else describes, limits or hints."""
 
-    run: str = Field(min_length=1, max_length=65536, description="the command, as a shell reads it")
-    name: str | None = Field(None, pattern=r"^[a-z0-9][a-z0-9-]{0,38}$", description="default: the file's stem")
-    workdir: str = Field(".", description="what travels; .gitignore and .dispatchignore are honoured")
-    setup: str | None = Field(None, description="what must be installed first")
-    env: Annotated[dict[str, str], BeforeValidator(_texts), AfterValidator(_names)] = Field(default_factory=dict, alias="envs")
-    secrets: Annotated[tuple[Variable, ...], BeforeValidator(_listed)] = ()
-    outputs: Texts = ()
-    results: str | None = None
-    checkpoint: Checkpoint | None = None
-    task: Task | None = None
-    model: Model | None = None
-    dataset: Dataset | None = None
-    training: Training = Field(default_factory=Training)
-    resources: Resources = Field(default_factory=Resources)
-    budget: Budget = Field(default_factory=Budget)
-    where: str = Field("auto", description="auto, local, cloud, aws, gcp, aws/us-east-1 or ssh:desk")
-    spot: Literal["auto"] | bool = "auto"
-    schedule: Schedule | None = None
-    notify: Texts = ()
-    import_: Import | None = Field(None, alias="import")
-
-    @field_validator("model", mode="before")
-    @classmethod
-    def _short_model(cls, value: Any) -> Any:
-        return {"name": value} if isinstance(value, str) else value
-
-    @field_validator("dataset", mode="before")
-    @classmethod
-    def _short_dataset(cls, value: Any) -> Any:
-        return {"path": value} if isinstance(value, str) else value
-
-    @field_validator("where")
-    @classmethod
-    def _known_place(cls, value: str) -> str:
-        place = value.partition("/")[0].partition(":")[0]
-        if place not in ("auto", "local", "cloud", "aws", "gcp", "ssh") or value.endswith((":", "/")):
-            raise ValueError(f"{value!r} is not a place. Use auto, local, cloud, aws, gcp, aws/us-east-1 or ssh:desk")
-        return value
+    run: Annotated[str, Field(max_length=65536), AfterValidator(_filled)] = Field(
+        description="the command, as a shell reads it"
+    )
+    name: Annotated[str, Field(pattern=NAME)] | None = Field(None, description="the file's stem if not said")
+    workdir: Text = Field(".", description="what travels; .gitignore and .dispatchignore are honoured")
+    setup: Text | None = Field(None, description="what must be installed first; here only with --setup")
+    env: Environment = Field(default_factory=dict, alias="envs", description="environment variables")
+    secrets: Variables = Field((), description="names only; values from the environment, .env or the keyring")
+    outputs: Texts = Field((), description="files and folders that are brought home and verified")
+    results: Bucket | None = Field(None, description="also kept there, as they come")
+    checkpoint: Checkpoint | None = Field(None, description="where the job saves its state, and how often")
+    task: Task | None = Field(None, description="what is done with the model")
+    model: Annotated[Model, BeforeValidator(_named)] | None = Field(None, description="what is trained; a name, or a section")
+    dataset: Annotated[Dataset, BeforeValidator(_pathed)] | None = Field(None, description="the data; a path, or a section")
+    training: Training = Field(default_factory=Training, description="how it is trained")
+    resources: Resources = Field(default_factory=Resources, description="limits on rented and owned machines, not on this one")
+    budget: Budget = Field(default_factory=Budget, description="what it may cost and take")
+    where: Place = Field("auto", description="where it may run")
+    spot: Literal["auto"] | bool = Field("auto", description="auto: only where a restart loses little")
+    schedule: Schedule | None = Field(None, description="read by `mlrun schedule add`; a plain `mlrun JOB` runs now")
+    notify: Annotated[tuple[Literal["desktop"], ...], BeforeValidator(_listed)] = Field(
+        (), description="who is told at the end"
+    )
+    import_: Import | None = Field(None, alias="import", description="values from a file that the job has already")
 
 
-__all__ = ["Budget", "Dataset", "JobConfig", "Model", "Resources", "Span", "Training"]
+__all__ = ["Budget", "Dataset", "Form", "JobConfig", "Model", "Resources", "Span", "Training"]
