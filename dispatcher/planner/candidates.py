@@ -34,7 +34,9 @@ def judged(need: Assessment, offer: Offer, terms: Terms) -> Verdict:
     return verdict(need, budget(offer, unified=_unified(need), kept_back=terms.kept_back))
 
 
-def candidate(job: JobConfig, need: Assessment, offer: Offer, ruling: Verdict, terms: Terms, **changes: Any) -> Candidate:
+def candidate(
+    job: JobConfig, need: Assessment, offer: Offer, ruling: Verdict, terms: Terms, changes: dict[str, Any] | None = None
+) -> Candidate:
     """The offer with what the job needs, takes and costs there."""
     run = _on_market(job, need.run, offer)
     parts = phases(offer.where, replace(need, run=run), terms.moved, has_setup=job.setup is not None)
@@ -59,7 +61,7 @@ def candidate(job: JobConfig, need: Assessment, offer: Offer, ruling: Verdict, t
         cost=cost(offer, hours, stop, terms.tariff(offer.where, offer.region), use) if hours else None,
         hard_stop_seconds=None if offer.where == "local" and not job.budget.max_time else stop,
         phases_seconds=parts,
-        changes=changes,
+        changes=changes or {},
     )
 
 

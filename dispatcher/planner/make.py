@@ -15,7 +15,7 @@ from dispatcher.planner.candidates import Terms, candidate, judged, over_budget
 from dispatcher.planner.choose import choose, ranked
 from dispatcher.planner.here import here_verdict
 from dispatcher.planner.market import survey
-from dispatcher.planner.suggest import suggestions
+from dispatcher.planner.suggest import Idea, ideas
 from dispatcher.planner.work import work_words
 
 
@@ -68,6 +68,8 @@ def plan_all(
     local = _local(job, world, explained=explained)
     if local and job.where in ("auto", "local"):
         found += _within(job, local[1], world.terms, rejected)
+    helpful = ideas(job, world.here, world.terms, bound) if world.here and local and not local[1].fits else ()
+    found += _changed(world, helpful)
     survey_result = survey(job, world.offers, world.device_of, world.terms, everything=everything)
     found += survey_result.candidates
     rejected += survey_result.rejected
@@ -75,7 +77,6 @@ def plan_all(
     choice = choose(order, job.budget.prefer)
     reference = _reference(order, choice, local, survey_result.needs)
     here = here_verdict(world.machine, local)
-    ideas = suggestions(job, world.here, world.terms, bound) if world.here and not here.capable else ()
     return Plan(
         job=summary,
         estimate=_estimate(reference),
@@ -83,7 +84,7 @@ def plan_all(
         candidates=tuple(order),
         choice=choice,
         rejected=tuple(rejected),
-        suggestions=ideas,
+        suggestions=tuple(idea.suggestion for idea in helpful),
         warnings=_once((*reference.warnings, *world.notes)),
         work=work_words(job, reference),
         prefer=job.budget.prefer,
@@ -99,6 +100,14 @@ def _local(job: JobConfig, world: World, *, explained: bool) -> tuple[Assessment
     need = assess(job, device, explained=explained)
     ruling = judged(need, offer, world.terms)
     return need, candidate(job, need, offer, ruling, world.terms), ruling.reasons
+
+
+def _changed(world: World, helpful: tuple[Idea, ...]) -> list[Candidate]:
+    """The least change that makes it fit here and that mlrun can make itself, as an option to pick."""
+    if world.here is None:
+        return []
+    able = [idea for idea in helpful if idea.suggestion.bound][:1]
+    return [candidate(i.job, i.need, world.here[1], i.ruling, world.terms, i.suggestion.change) for i in able]
 
 
 def _within(job: JobConfig, one: Candidate, terms: Terms, rejected: list[Rejection]) -> list[Candidate]:

@@ -45,12 +45,13 @@ NUMBERS = {
 def numbers(precision: str, method: str = "full", sharding: str = "none") -> Numbers:
     """The bytes of one setting.
 
-    A quantised base runs its products in 16 bit. FSDP's and DeepSpeed's mixed precision hand every layer 16-bit inputs, so
+    A quantised base runs its products in 16 bit between fp32 norms: PEFT prepares it so, and what lies between its layers is
+    then fp32. FSDP's and DeepSpeed's mixed precision hand every layer 16-bit inputs, so
     that the stream between layers is 16 bit too; autocast alone leaves it in fp32.
     """
     found = NUMBERS[precision]
     if method == "qlora":
-        return Numbers(2, 4, 2, found.stream, "bf16_tflops", quantised=INT8 if precision == "int8" else NF4)
+        return Numbers(2, 4, 2, 4, "bf16_tflops", quantised=INT8 if precision == "int8" else NF4)
     if found.autocast and sharding in ("zero2", "zero3", "fsdp"):
         return Numbers(4, 4, 2, 2, found.peak)
     return found

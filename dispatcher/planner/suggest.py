@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from dispatcher.domain.hardware import Device
@@ -12,6 +13,7 @@ from dispatcher.planner.assess import assess
 from dispatcher.planner.assessment import Assessment
 from dispatcher.planner.candidates import Terms, judged
 from dispatcher.planner.compatibility import BITSANDBYTES
+from dispatcher.planner.fit import Verdict
 from dispatcher.units import show_gib, show_seconds
 
 Change = dict[str, Any]
@@ -19,18 +21,29 @@ MOST = 4
 """Suggestions shown; more confuse."""
 
 
-def suggestions(job: JobConfig, here: tuple[Device, Offer], terms: Terms, bound: frozenset[str]) -> tuple[Suggestion, ...]:
+@dataclass(frozen=True, slots=True)
+class Idea:
+    """A suggestion with the job it makes, and what that job needs."""
+
+    suggestion: Suggestion
+    job: JobConfig
+    need: Assessment
+    ruling: Verdict
+
+
+def ideas(job: JobConfig, here: tuple[Device, Offer], terms: Terms, bound: frozenset[str]) -> tuple[Idea, ...]:
     """Changes under which the job fits here, least intrusive first; none where nothing helps."""
     device, offer = here
     if job.model is None:
         return ()
     before = assess(job, device)
-    found: list[Suggestion] = []
+    found: list[Idea] = []
     for change, results in _ladder(job, device):
         trial = apply(job, change)
         need = assess(trial, device)
-        if judged(need, offer, terms).fits:
-            found.append(_suggestion(change, results, before, need, bound))
+        ruling = judged(need, offer, terms)
+        if ruling.fits:
+            found.append(Idea(_suggestion(change, results, before, need, bound), trial, need, ruling))
         if len(found) >= MOST:
             break
     return tuple(found)

@@ -33,6 +33,7 @@ class Setting:
     kernel: str
     compiled: bool
     chunked: bool
+    fused: bool
     embeddings: bool
     logits: bool
     prepared: bool
@@ -88,6 +89,7 @@ def _setting(job: JobConfig, shape: Shape, device: Device, *, for_time: bool) ->
         kernel=train.attention or ("eager" if shape.kind == "encoder-decoder" else "sdpa"),
         compiled=train.compile,
         chunked=train.chunked_loss,
+        fused=task == "train" and train.attention == "flash" and shape.kind == "decoder",
         embeddings=train.train_embeddings or train.method == "full",
         logits=not (shape.kind == "encoder" and task == "finetune"),
         prepared=quantised,
@@ -210,16 +212,19 @@ def _loss_bytes(s: Setting) -> tuple[float, float]:
 
     Kept: the logits themselves, which the training loop still holds, and their log-softmax in fp32. Made: the gradient of
     the picked probabilities and that of the softmax, both fp32 and as wide as the logits. In chunks, only one chunk of them.
+    Pretraining code that asks for FlashAttention takes its fused loss too, which writes the gradient over the logits.
     """
     if not s.training:
         return 0.0, 0.0
+    if s.fused:
+        return s.numbers.operand, s.numbers.operand
     return s.numbers.operand + FP32, 2 * FP32 / (CHUNKS if s.chunked else 1)
 
 
 def _logits_working(s: Setting) -> float:
     """Bytes per logit alive in the forward pass: the fp32 copy of 16-bit logits."""
-    if not s.training:
-        return s.numbers.operand
+    if not s.training or s.fused:
+        return 0.0 if s.fused else s.numbers.operand
     return FP32 / (CHUNKS if s.chunked else 1) if s.numbers.operand < FP32 else 0.0
 
 
