@@ -72,7 +72,7 @@ class Warned:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The run's last word before its state is finished."""
+    """The run's last word: how it ended, and mlrun's exit code."""
 
     run: str
     time: float

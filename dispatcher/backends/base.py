@@ -46,6 +46,10 @@ class Backend(Protocol):
 
     name: str
 
+    @property
+    def owner(self) -> str:
+        """Who we are to this provider, as our leftovers carry it: those of others are strangers."""
+
     def offers(self, need: Requirements) -> Iterable[Offer]:
         """Machines that could be had now."""
 

@@ -1,0 +1,106 @@
+"""What a run is driven with: the store, the places, the clock, the user's will."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dispatcher.backends.base import Backend, ProvisionedMachine
+from dispatcher.domain.run import Attempt, Label, Run, RunState
+from dispatcher.events import Event, Listener, StateChanged, nobody
+from dispatcher.hosts.base import Host
+from dispatcher.hosts.job import JobStatus
+from dispatcher.retries import Clock, SystemClock
+from dispatcher.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class JobInstructions:
+    """What to do on the machine, wherever it is. `secrets` are values: they are never written down."""
+
+    command: str
+    workdir: Path
+    env: dict[str, str] = field(default_factory=dict)
+    secrets: dict[str, str] = field(default_factory=dict, repr=False)
+    setup: str | None = None
+    outputs: tuple[str, ...] = ()
+    deadline_seconds: float | None = None
+    keep_awake: bool = True
+    path_prefix: str = ""
+    stop_grace: float = 30.0
+
+    def as_record(self) -> dict[str, Any]:
+        """As the run's record keeps it: secrets by name only."""
+        return asdict(self) | {"workdir": str(self.workdir), "secrets": sorted(self.secrets), "outputs": list(self.outputs)}
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> JobInstructions:
+        """What a record kept: enough to follow and collect a job, not to start it again."""
+        kept = {**record, "workdir": Path(record["workdir"]), "outputs": tuple(record["outputs"]), "secrets": {}}
+        return cls(**kept)
+
+
+def no_checkpoint(_name: str) -> None:
+    """Between two effects nothing happens, outside tests."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What steps need beside the attempt itself.
+
+    `cancel` ends the job, `hurry` ends it without grace, `detach` leaves it running. `checkpoint` is called between effects.
+    `runs` is the folder of the runs' folders, for receipts.
+    """
+
+    store: Store
+    backend: Callable[[str], Backend]
+    clock: Clock = field(default_factory=SystemClock)
+    emit: Listener = nobody
+    cancel: threading.Event = field(default_factory=threading.Event)
+    hurry: threading.Event = field(default_factory=threading.Event)
+    detach: threading.Event = field(default_factory=threading.Event)
+    checkpoint: Callable[[str], None] = no_checkpoint
+    runs: Path | None = None
+    retry_preempted: bool = False
+
+    def move(self, run: Run, to: RunState, **changes: Any) -> None:
+        """Advance the run in the store, then tell."""
+        self.store.advance(run, to, **changes)
+        self.tell(StateChanged(run.id, self.clock.now(), run.state, run.doubt))
+
+    def tell(self, event: Event) -> None:
+        """Hand an event to the listeners."""
+        self.emit(event)
+
+
+@dataclass(slots=True)
+class Work:
+    """One attempt in progress. `adopting`: an earlier process may have started it already; nothing is started anew.
+    `launched` once a job may run.
+    """
+
+    run: Run
+    attempt: Attempt
+    backend: Backend
+    job: JobInstructions
+    adopting: bool = False
+    launched: bool = False
+    offset: int = 0
+    machine: ProvisionedMachine | None = None
+    host: Host | None = None
+    cwd: str = ""
+    status: JobStatus | None = None
+    trouble: list[Exception] = field(default_factory=list)
+
+    @property
+    def label(self) -> Label:
+        """The attempt's label."""
+        return self.attempt.label
+
+    def reached(self) -> Host:
+        """The host, once connected."""
+        assert self.host is not None
+        return self.host

@@ -1,0 +1,198 @@
+"""One run through its states: attempts, cancellation, leaving, coming back."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from dataclasses import asdict, replace
+
+from dispatcher.domain.plan import Offer
+from dispatcher.domain.run import Attempt, Doubt, Label, Run, RunState
+from dispatcher.engine.context import Context, JobInstructions, Work
+from dispatcher.engine.ending import finish, record_verdict, tries_next
+from dispatcher.engine.step import Held, Left, NeverStarted, carry_out, count_seconds, undo
+from dispatcher.engine.steps import STEPS
+from dispatcher.errors import MlrunError, NothingFits, OutcomeUnknown
+from dispatcher.events import AttemptStarted, Warned, nobody
+from dispatcher.hosts import job as jobs
+from dispatcher.retries import DRIVER_ENDS, wait_until
+
+FRESH_SECONDS = 60.0
+"""A younger run without an attempt is being started right now, by somebody."""
+WAITING = frozenset({RunState.SCHEDULED, RunState.QUEUED, RunState.HELD})
+"""States in which a run is at rest without a driver."""
+
+
+def execute(run: Run, offers: Iterable[Offer], ctx: Context, job: JobInstructions) -> Run:
+    """Drive a run to its end, offer by offer, or to where the user leaves it.
+
+    Errors of the job and of machines become the run's outcome, reason and exit code (`outcome.exit_code`), and are told as
+    Warned. Raised are only RunBusy, errors of the store, and, after everything was undone, bugs.
+    """
+    with ctx.store.lease(run.id):
+        run.job["instructions"] = job.as_record()
+        if ctx.store.get(run.id) is None:
+            ctx.store.add(run)
+        error: BaseException | None = NothingFits("There is no machine to run on", fix="mlrun plan JOB --all")
+        for offer in offers:
+            try:
+                work = _begin(run, offer, ctx, job)
+            except MlrunError as refusal:
+                error = refusal
+                break
+            error = _attempt(work, ctx)
+            if isinstance(error, (Left, Held)):
+                return run
+            if not tries_next(error, ctx) or run.doubt:
+                break
+        return finish(run, ctx, error)
+
+
+def resume(run_id: str, ctx: Context, *, offset: int = 0, grace: float | None = None) -> Run:
+    """Take a run up where its last driver left it: follow from a byte of its log, collect, tear down, finish.
+
+    With `ctx.detach` set it does not wait for a job that still runs; with `ctx.cancel` set it ends that job.
+    """
+    with ctx.store.lease(run_id):
+        run = ctx.store.find(run_id)
+        if not run.open:
+            return run
+        attempt = run.attempt
+        if attempt is None:
+            return finish(run, ctx, NeverStarted())
+        job = JobInstructions.from_record(run.job["instructions"])
+        job = job if grace is None else replace(job, stop_grace=grace)
+        work = Work(run, attempt, ctx.backend(attempt.where), job, adopting=True, offset=offset)
+        if run.state is RunState.TERMINATING:
+            _tear_down(work, ctx)
+            return finish(run, ctx, _without_verdict(run))
+        error = _attempt(work, ctx)
+        return run if isinstance(error, (Left, Held)) else finish(run, ctx, error)
+
+
+def stop(run_id: str, ctx: Context, grace: float = 30.0) -> Run:
+    """End a run's job, then see the run to its end: by the mlrun that drives it, else by this one."""
+    run = ctx.store.find(run_id)
+    if not run.open:
+        return run
+    if ctx.store.driver(run.id):
+        ctx.store.wish(run.id, "stop")
+        _stop_job(run, ctx, grace)
+        wait_until(lambda: True if _at_rest(run.id, ctx) else None, DRIVER_ENDS, ctx.clock)
+    if ctx.store.driver(run.id):
+        return ctx.store.find(run.id)
+    asked = threading.Event()
+    asked.set()
+    return resume(run.id, replace(ctx, cancel=asked), offset=0, grace=grace)
+
+
+def reconcile(ctx: Context, seconds: float = 1.0) -> list[Run]:
+    """Bring runs that nobody drives to where they should be, for at most so long. Returns those it looked after.
+
+    Only on the user's own machines: what rented ones would take longer is left to `resume` and `sweep`.
+    """
+    begun, seen = ctx.clock.monotonic(), []
+    gone = threading.Event()
+    gone.set()
+    quiet = replace(ctx, detach=gone, cancel=threading.Event(), emit=nobody)
+    for run in ctx.store.open_runs():
+        if ctx.clock.monotonic() - begun > seconds:
+            break
+        if _left_alone(run, ctx):
+            try:
+                seen.append(resume(run.id, quiet))
+            except MlrunError as error:
+                ctx.tell(Warned(run.id, ctx.clock.now(), error.message, error.fix))
+    return seen
+
+
+def _left_alone(run: Run, ctx: Context) -> bool:
+    if run.state in WAITING or ctx.store.driver(run.id):
+        return False
+    if run.attempt is None:
+        return ctx.clock.now() - run.submitted > FRESH_SECONDS
+    return run.attempt.market == "owned"
+
+
+def _begin(run: Run, offer: Offer, ctx: Context, job: JobInstructions) -> Work:
+    """A new attempt, recorded before anything is made for it."""
+    backend = ctx.backend(offer.where)
+    attempt = Attempt(
+        Label(run.id, len(run.attempts) + 1), offer.where, offer.machine, offer.region, offer.market, offer.price_per_hour,
+        launched=ctx.clock.now(), offer=asdict(offer),
+    )  # fmt: skip
+    run.attempts.append(attempt)
+    run.teardown_confirmed, run.started = False, None
+    ctx.store.save(run)
+    ctx.tell(AttemptStarted(run.id, ctx.clock.now(), attempt))
+    return Work(run, attempt, backend, job)
+
+
+def _attempt(work: Work, ctx: Context) -> BaseException | None:
+    """One attempt through all steps and back. Returns its first error; raises nothing."""
+    begun = 0.0
+
+    def end_reached(error: BaseException | None) -> None:
+        nonlocal begun
+        begun = ctx.clock.monotonic()
+        record_verdict(work, ctx, error)
+
+    error = carry_out(STEPS, ctx, work, end_reached)
+    if isinstance(error, (Left, Held)):
+        _let_go(work, ctx, held=isinstance(error, Held))
+        return error
+    count_seconds(work, "teardown", ctx.clock.monotonic() - begun)
+    _doubt(work, ctx)
+    return error
+
+
+def _tear_down(work: Work, ctx: Context) -> None:
+    begun = ctx.clock.monotonic()
+    undo(STEPS[:1], ctx, work)
+    count_seconds(work, "teardown", ctx.clock.monotonic() - begun)
+    _doubt(work, ctx)
+
+
+def _doubt(work: Work, ctx: Context) -> None:
+    """A teardown that was not confirmed is said at once, and stays on the run."""
+    if work.attempt.ended is not None:
+        return
+    work.run.doubt = Doubt.TEARDOWN
+    for trouble in work.trouble:
+        if isinstance(trouble, MlrunError):
+            ctx.tell(Warned(work.run.id, ctx.clock.now(), trouble.message, trouble.fix))
+
+
+def _let_go(work: Work, ctx: Context, *, held: bool) -> None:
+    if work.host is not None:
+        work.host.close()
+    if held:
+        ctx.move(work.run, RunState.HELD)
+        return
+    work.run.detached = True
+    ctx.store.save(work.run)
+
+
+def _without_verdict(run: Run) -> BaseException | None:
+    """What to conclude where the last driver was ended before it could: None where it could."""
+    if run.outcome is not None:
+        return None
+    return NeverStarted() if run.started is None else OutcomeUnknown("mlrun was ended while it tore the machine down")
+
+
+def _stop_job(run: Run, ctx: Context, grace: float) -> None:
+    """Ask the job itself, whoever follows it; there may be none yet."""
+    attempt = run.attempt
+    machine = ctx.backend(attempt.where).find(attempt.label) if attempt else None
+    if attempt is None or machine is None:
+        return
+    host = ctx.backend(attempt.where).connect(machine)
+    try:
+        if jobs.status(host, str(attempt.label)).phase not in ("absent", "ended", "lost"):
+            jobs.stop(host, str(attempt.label), grace)
+    finally:
+        host.close()
+
+
+def _at_rest(run_id: str, ctx: Context) -> bool:
+    return ctx.store.driver(run_id) is None or not ctx.store.find(run_id).open

@@ -1,0 +1,77 @@
+"""Destroying what an attempt made, and seeing with the provider's eyes that it is gone."""
+
+from __future__ import annotations
+
+from dispatcher.backends.base import Backend
+from dispatcher.domain.run import Attempt, Label, Run
+from dispatcher.engine.context import Context, Work
+from dispatcher.errors import HostError, MlrunError, TeardownUnconfirmed
+from dispatcher.retries import TEARDOWN, wait_until
+from dispatcher.store import Intent
+
+
+def destroy(ctx: Context, work: Work) -> None:
+    """Terminate, confirm, and close the attempt. Raises TeardownUnconfirmed; the attempt then stays open."""
+    if work.attempt.ended is not None:
+        return
+    intent = _intended(ctx, work)
+    ctx.checkpoint("terminate:intended")
+    try:
+        work.backend.terminate(work.label)
+        ctx.checkpoint("terminate:made")
+        proof = confirm_gone(ctx, work.backend, work.label)
+    except MlrunError as error:
+        raise unconfirmed(work.attempt, error.message) from error
+    if intent:
+        ctx.store.settle(intent, proof)
+    _close(ctx, work, proof)
+
+
+def confirm_gone(ctx: Context, backend: Backend, label: Label) -> str:
+    """Look until the provider says that nothing has this label; what it said, as a sentence."""
+
+    def gone() -> bool | None:
+        return True if backend.find(label) is None else None
+
+    if not wait_until(gone, TEARDOWN, ctx.clock):
+        raise TeardownUnconfirmed(f"{backend.name} still shows a machine with the label {label}")
+    left = [one for one in backend.leftovers() if one.label == label]
+    if left:
+        names = ", ".join(f"{one.kind} {one.id}" for one in left)
+        raise TeardownUnconfirmed(f"{backend.name} still shows {names}")
+    return f"{backend.name}: nothing carries the label {label}"
+
+
+def unconfirmed(attempt: Attempt, why: str) -> TeardownUnconfirmed:
+    """The error above all others: what, where, for how much, and the next command."""
+    price = f" at ${attempt.price_per_hour:.2f} per hour" if attempt.price_per_hour else ""
+    what = f"{attempt.machine or 'the machine'} ({attempt.label}) on {attempt.where}{price} may still exist"
+    return TeardownUnconfirmed(f"{what}: {why}", fix="mlrun sweep")
+
+
+def all_gone(run: Run) -> bool:
+    """Whether every attempt's teardown was confirmed."""
+    return all(attempt.ended is not None for attempt in run.attempts)
+
+
+def spent(run: Run, now: float) -> float:
+    """USD for all attempts, from launch to confirmed end or to now. Unknown prices count as nothing."""
+    return sum((a.price_per_hour or 0.0) * max(0.0, (a.ended or now) - a.launched) / 3600 for a in run.attempts if a.launched)
+
+
+def _intended(ctx: Context, work: Work) -> Intent | None:
+    """A full disk must not keep a machine alive: destroying is harmless, and is tried without its record too."""
+    try:
+        return ctx.store.intent(work.label, "terminate", {"where": work.attempt.where})
+    except HostError as error:
+        work.trouble.append(error)
+        return None
+
+
+def _close(ctx: Context, work: Work, proof: str) -> None:
+    run = work.run
+    work.attempt.ended = ctx.clock.now()
+    run.teardown_proof.append(proof)
+    run.cost_so_far = spent(run, work.attempt.ended)
+    run.teardown_confirmed = all_gone(run)
+    ctx.store.save(run)

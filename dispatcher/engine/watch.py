@@ -1,0 +1,120 @@
+"""What goes on beside the log while a job runs: samples, notices, the user's wish to stop."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+from dispatcher.engine.context import Context, Work
+from dispatcher.errors import MlrunError
+from dispatcher.events import Sampled, Warned
+from dispatcher.hosts import job as jobs
+from dispatcher.hosts.base import Host
+
+LOOK_SECONDS = 0.1
+SAMPLE_SECONDS = 2.0
+
+
+class Watch:
+    """A thread beside the follower. It passes samples on, and ends the job when the user cancels."""
+
+    def __init__(self, ctx: Context, work: Work) -> None:
+        self._ctx = ctx
+        self._work = work
+        self._over = threading.Event()
+        self._stopping: threading.Thread | None = None
+        self._thread = threading.Thread(target=self._look, name="watch", daemon=True)
+
+    def __enter__(self) -> Watch:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._over.set()
+        self._thread.join()
+        if self._stopping:
+            self._stopping.join()
+
+    def _look(self) -> None:
+        samples = Lines(self._work.reached(), f"{self._work.label}/samples.jsonl")
+        notices = Lines(self._work.reached(), f"{self._work.label}/notices.jsonl")
+        due = SAMPLE_SECONDS
+        hurried = False
+        while not self._over.wait(LOOK_SECONDS):
+            due -= LOOK_SECONDS
+            if self._ctx.cancel.is_set() and self._stopping is None:
+                self._stop(self._work.job.stop_grace)
+            if self._ctx.hurry.is_set() and not hurried:
+                hurried = True
+                self._stop(0.0)
+            if due <= 0:
+                due = SAMPLE_SECONDS
+                self._tell(samples, notices)
+
+    def _tell(self, samples: Lines, notices: Lines) -> None:
+        run, now = self._work.run.id, self._ctx.clock.now()
+        if latest := samples.new()[-1:]:
+            self._ctx.tell(sampled(run, now, latest[0]))
+        for notice in notices.new():
+            self._ctx.tell(Warned(run, now, str(notice.get("message", notice)), str(notice.get("fix", ""))))
+        if self._ctx.store.wished(run) == "stop":
+            self._ctx.cancel.set()
+
+    def _stop(self, grace: float) -> None:
+        self._stopping = threading.Thread(target=self._end_job, args=(grace,), name="stop", daemon=True)
+        self._stopping.start()
+
+    def _end_job(self, grace: float) -> None:
+        try:
+            jobs.stop(self._work.reached(), str(self._work.label), grace)
+        except MlrunError as error:
+            run, now = self._work.run.id, self._ctx.clock.now()
+            self._ctx.tell(Warned(run, now, f"The job could not be asked to stop: {error.message}", error.fix))
+
+
+class Lines:
+    """A file of JSON lines on a host, read as it grows."""
+
+    def __init__(self, host: Host, path: str) -> None:
+        self._host = host
+        self._path = path
+        self._offset = 0
+
+    def new(self) -> list[dict[str, Any]]:
+        """Whole lines written since the last call; what is no JSON object is left out."""
+        try:
+            data = b"".join(_until_quiet(self._host.read(self._path, self._offset)))
+        except MlrunError:
+            return []  # the log's follower meets the same error, and tells it
+        whole, _, _ = data.rpartition(b"\n")
+        self._offset += len(whole) + 1 if whole else 0
+        return [one for one in map(_object, whole.splitlines()) if one]
+
+
+def sampled(run: str, time: float, sample: dict[str, Any]) -> Sampled:
+    """A line of the agent's samples as an event."""
+    return Sampled(
+        run,
+        time,
+        cpus=float(sample.get("cpus") or 0.0),
+        ram_gib=float(sample.get("ram_gib") or 0.0),
+        gpu_utilisation=sample.get("gpu_utilisation"),
+        gpu_memory_gib=sample.get("gpu_memory_gib"),
+    )
+
+
+def _until_quiet(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    for chunk in chunks:
+        if not chunk:
+            return
+        yield chunk
+
+
+def _object(line: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(line)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
