@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from dispatcher.domain.values import Bytes, Cores, DiskGb, Form, Gpus, RamGib, Seconds, Span, Strict, whole
+from dispatcher.domain.values import Bytes, Cores, DiskGb, Form, Gpus, RamGib, Seconds, Shorthand, Span, Strict, whole
 
 Task = Literal["train", "finetune", "inference"]
 Family = Literal["transformer", "vision", "diffusion", "detection", "tabular", "torch", "custom"]
@@ -30,6 +30,8 @@ _PLACE = r"^(?:auto|local|cloud|(?:aws|gcp)(?:/[a-z][a-z0-9-]*)?|ssh:[A-Za-z0-9_
 _CLOCK, _DATE, _ZONE = "[0-2]?[0-9]:[0-5][0-9]", "[0-9]{4}-[0-9]{2}-[0-9]{2}", "(?:Z|[+-][0-9]{2}:?[0-9]{2})?"
 _MOMENT = rf"^ *(?:{_CLOCK}|{_DATE}[T ][0-9]{{2}}:[0-9]{{2}}(?::[0-9]{{2}})?{_ZONE}) *$"
 _VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
+_CRON = r"^ *(?:[0-9A-Za-z*/,-]+ +){4}[0-9A-Za-z*/,-]+ *$"
+_TIMEZONE = r"^[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+)*$"
 _SHAPE = {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "array"}, {"type": "object"}]}
 
 
@@ -128,6 +130,15 @@ Place = Annotated[
     AfterValidator(_place),
     Form("auto, local, cloud, aws, gcp, aws/us-east-1 or ssh:desk", {"type": "string", "pattern": _PLACE, "default": "auto"}),
 ]
+Cron = Annotated[
+    str, Field(pattern=_CRON), Form("five fields, as cron reads them: 30 1 * * *", {"type": "string", "pattern": _CRON})
+]
+Zone = Annotated[str, Field(pattern=_TIMEZONE), Form("a zone: Europe/Rome", {"type": "string", "pattern": _TIMEZONE})]
+Name = Annotated[
+    str,
+    Field(pattern=NAME),
+    Form("a name of lower-case letters, digits and hyphens, at most 39 of them", {"type": "string", "pattern": NAME}),
+]
 Bucket = Annotated[
     str, AfterValidator(_bucket), Form("s3://… or gs://…", {"type": "string", "pattern": r"^(?:s3|gs)://[a-z0-9]\S*$"})
 ]
@@ -218,10 +229,7 @@ class Training(Strict):
         Annotated[
             tuple[Text, ...],
             BeforeValidator(_tupled),
-            Form(
-                "all-linear, or a list: [q_proj, v_proj]",
-                {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]},
-            ),
+            Form("a list: [q_proj, v_proj]", {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1}),
         ]
         | Literal["all-linear"]
         | None
@@ -269,10 +277,8 @@ class Schedule(Strict):
     """When `mlrun schedule add` starts it; a plain `mlrun JOB` runs now."""
 
     at: Moment | None = Field(None, description="once, at this time")
-    cron: Annotated[str, Field(pattern=r"^ *(\S+ +){4}\S+ *$")] | None = Field(None, description="again and again: 30 1 * * *")
-    timezone: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$")] | None = Field(
-        None, description="Europe/Rome; this computer's if not said"
-    )
+    cron: Cron | None = Field(None, description="again and again: 30 1 * * *")
+    timezone: Zone | None = Field(None, description="Europe/Rome; this computer's if not said")
 
 
 class Import(Strict):
@@ -283,7 +289,7 @@ class Import(Strict):
     )
     file: Text | None = Field(None, description="the file, below workdir")
     command: Text | None = Field(None, description="instead of a file: a command that prints the configuration")
-    map: dict[str, str] = Field(default_factory=dict, description="our setting: theirs, for yaml, json and toml")
+    map: dict[str, Text] = Field(default_factory=dict, description="our setting: theirs, for yaml, json and toml")
 
 
 class JobConfig(Strict):
@@ -292,7 +298,7 @@ class JobConfig(Strict):
     run: Annotated[str, Field(max_length=65536), AfterValidator(_filled)] = Field(
         description="the command, as a shell reads it"
     )
-    name: Annotated[str, Field(pattern=NAME)] | None = Field(None, description="the file's stem if not said")
+    name: Name | None = Field(None, description="the file's stem if not said")
     workdir: Text = Field(".", description="what travels; .gitignore and .dispatchignore are honoured")
     setup: Text | None = Field(None, description="what must be installed first; here only with --setup")
     env: Environment = Field(default_factory=dict, alias="envs", description="environment variables")
@@ -301,13 +307,18 @@ class JobConfig(Strict):
     results: Bucket | None = Field(None, description="also kept there, as they come")
     checkpoint: Checkpoint | None = Field(None, description="where the job saves its state, and how often")
     task: Task | None = Field(None, description="what is done with the model")
-    model: Annotated[Model, BeforeValidator(_named)] | None = Field(None, description="what is trained; a name, or a section")
-    dataset: Annotated[Dataset, BeforeValidator(_pathed)] | None = Field(None, description="the data; a path, or a section")
+    model: Annotated[Model, BeforeValidator(_named), Shorthand("name")] | None = Field(
+        None, description="what is trained; a name, or a section"
+    )
+    dataset: Annotated[Dataset, BeforeValidator(_pathed), Shorthand("path")] | None = Field(
+        None, description="the data; a path, or a section"
+    )
     training: Training = Field(default_factory=Training, description="how it is trained")
     resources: Resources = Field(default_factory=Resources, description="limits on rented and owned machines, not on this one")
     budget: Budget = Field(default_factory=Budget, description="what it may cost and take")
     where: Place = Field("auto", description="where it may run")
     spot: Literal["auto"] | bool = Field("auto", description="auto: only where a restart loses little")
+    nodes: Literal[1] = Field(1, alias="num_nodes", description="one machine per job; more are refused")
     schedule: Schedule | None = Field(None, description="read by `mlrun schedule add`; a plain `mlrun JOB` runs now")
     notify: Annotated[tuple[Literal["desktop"], ...], BeforeValidator(_listed)] = Field(
         (), description="who is told at the end"

@@ -26,6 +26,13 @@ class Form:
     schema: dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Shorthand:
+    """A section that may be written as one text: the value of this key. Stands in a type's annotation."""
+
+    key: str
+
+
 class Span(Strict):
     """At least `minimum`, at most `maximum`; a plain amount is a minimum."""
 
