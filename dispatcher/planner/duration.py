@@ -150,7 +150,7 @@ def _forward(work: Workload, block: Block, device: Device, setting: Numbers) -> 
         attention=_attention(work, block.attention_flops, device, setting),
         moving=work.batch_size * block.moved_bytes / bandwidth(device) + _casting(block, device),
         dequantising=_dequantising(block, device),
-        launching=_launching(block.kernels, device),
+        launching=_launching(work, block.kernels, device),
     )
 
 
@@ -162,19 +162,22 @@ def _backward(work: Workload, block: Block, device: Device, setting: Numbers) ->
         attention=_attention(work, attention, device, setting),
         moving=work.batch_size * block.moved_bytes * block.backward_moved / bandwidth(device),
         dequantising=_dequantising(block, device),
-        launching=_launching(block.kernels * (1 + passes) / 2, device),
+        launching=_launching(work, block.kernels * (1 + passes / 2), device),
     )
 
 
 def _products(work: Workload, block: Block, device: Device, setting: Numbers, flops: float, passes: float) -> float:
-    """Seconds of matrix products: arithmetic at the speed that their size allows, or reading weights and activations."""
+    """Seconds of matrix products: arithmetic at the speed that their size allows, and filling and draining their tiles.
+
+    A product's arithmetic hardly starts before its first operands arrive, nor do its results leave before it ends: bytes add.
+    """
     if flops <= 0:
         return 0.0
     rows = block.rows * work.batch_size
     speed = product_flops(device, setting.peak) * block.efficiency * filling(device, rows, block.width)
     weights = setting.operand * block.parameters if block.kind != "lookup" else 0.0
     moved = passes * (weights + work.batch_size * block.matmul_bytes)
-    return max(work.batch_size * flops / speed, moved / bandwidth(device))
+    return work.batch_size * flops / speed + moved / bandwidth(device)
 
 
 def _attention(work: Workload, flops: float, device: Device, setting: Numbers) -> float:
@@ -194,8 +197,12 @@ def _dequantising(block: Block, device: Device) -> float:
     return 2.5 * block.quantised / (bandwidth(device) * constant("dequantise_share"))
 
 
-def _launching(kernels: float, device: Device) -> float:
-    return 0.0 if device.kind == "cpu" else kernels * constant("host_kernel")
+def _launching(work: Workload, kernels: float, device: Device) -> float:
+    """The host's time for a block's kernels; a sharded unit is gathered, viewed and freed around them."""
+    if device.kind == "cpu":
+        return 0.0
+    gathering = constant("unit_launches") if work.sharding in ("zero3", "fsdp") and device.count > 1 else 0.0
+    return (kernels + gathering) * constant("host_kernel")
 
 
 def optimizer_seconds(work: Workload, device: Device) -> float:

@@ -69,5 +69,5 @@ def link(device: Device) -> float:
     stated = part.interconnect_gbs or 32.0
     one_way = stated / 2 if "NVLink" in part.interconnect and "bridge" not in part.interconnect else stated
     if device.count > NODE:
-        one_way = min(one_way, constant("node_link"))
+        one_way = min(one_way, constant("node_link") * 2.0 ** ((part.year - 2020) / 2))
     return one_way * 1e9 * constant("link_share")
