@@ -5,16 +5,15 @@ from __future__ import annotations
 import importlib.util
 import os
 import signal
-import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from ground import MARK, settled
 from pytest_socket import socket_allow_hosts
 
 FOREIGN = ("AWS_", "GOOGLE_", "CLOUDSDK_", "DISPATCHER_", "XDG_")
-MARK = "DISPATCHER_TEST"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -52,29 +51,7 @@ def nothing_left_running(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     mark = f"{MARK}={uuid.uuid4().hex}"
     monkeypatch.setenv(*mark.split("="))
     yield
-    left = _settled(mark.encode())
+    left = settled(mark.encode())
     for pid in left:
         os.kill(pid, signal.SIGKILL)
     assert not left, f"still running after the test: {left}"
-
-
-def _settled(mark: bytes, grace: float = 2.0) -> dict[int, str]:
-    """Who still carries the mark once those who are just leaving have left."""
-    until = time.monotonic() + grace
-    while left := _marked(mark):
-        if time.monotonic() > until:
-            return left
-        time.sleep(0.02)
-    return {}
-
-
-def _marked(mark: bytes) -> dict[int, str]:
-    """Processes with the mark in their environment: pid and command. Only Linux lets us look."""
-    found = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            if mark in (folder / "environ").read_bytes() and int(folder.name) != os.getpid():
-                found[int(folder.name)] = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-    return found

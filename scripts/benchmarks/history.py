@@ -6,6 +6,10 @@ from pathlib import Path
 
 from measure import MLRUN, Row, home, in_turns, run, seconds
 
+from dispatcher.domain.run import Attempt, Label, Outcome, Run, RunState, new_run_id
+from dispatcher.retries import SystemClock
+from dispatcher.store import Store
+
 FEW, MANY = 10, 10_000
 
 
@@ -27,19 +31,18 @@ def ps_rows(work: Path, turns: int) -> list[Row]:
 
 def _filled(folder: Path, count: int) -> dict[str, str]:
     """A home whose store holds `count` finished runs."""
-    from dispatcher.store import Store
 
-    from dispatcher.domain.run import Attempt, Label, Outcome, Run, RunState, new_run_id
-    from dispatcher.retries import SystemClock
 
-    store = Store.open(folder / "data" / "runs.sqlite3", SystemClock())
-    for place in range(count):
-        run_id = new_run_id()
-        attempt = Attempt(Label(run_id), "local", None, launched=1.7e9 + place, ended=1.7e9 + place + 60)
-        store.add(
-            Run(
-                run_id, f"job-{place % 50}", RunState.FINISHED, outcome=Outcome.SUCCEEDED, exit_code=0, submitted=1.7e9 + place,
-                started=1.7e9 + place, ended=1.7e9 + place + 60, attempts=[attempt], teardown_confirmed=True,
-            )
-        )  # fmt: skip
+    with Store.open(folder / "data" / "runs.sqlite3", SystemClock()) as store:
+        for place in range(count):
+            store.add(_past(new_run_id(), place))
     return home(folder)
+
+
+def _past(run_id: str, place: int) -> Run:
+    """A finished run; each is a minute younger than the one before."""
+    began = 1.7e9 + 60 * place
+    attempt = Attempt(Label(run_id), "local", None, launched=began, ended=began + 60)
+    run = Run(run_id, f"job-{place % 50}", RunState.FINISHED, outcome=Outcome.SUCCEEDED, exit_code=0, submitted=began)
+    run.started, run.ended, run.attempts, run.teardown_confirmed = began, began + 60, [attempt], True
+    return run
