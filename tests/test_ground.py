@@ -14,7 +14,7 @@ from pytest_socket import SocketConnectBlockedError
 
 
 def test_the_network_is_out_of_reach_and_this_computer_is_not() -> None:
-    with socket.socket() as outside, pytest.raises((SocketConnectBlockedError, UserWarning), match="192.0.2.1"):
+    with socket.socket() as outside, pytest.raises((SocketConnectBlockedError, UserWarning), match="tried to use"):
         outside.connect(("192.0.2.1", 80))
     with socket.socket() as server, socket.socket() as client:
         server.bind(("127.0.0.1", 0))
