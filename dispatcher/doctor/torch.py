@@ -59,9 +59,11 @@ def parse(output: str, code: int) -> TorchFacts:
     last = output.strip().splitlines()[-1] if output.strip() else ""
     try:
         found = json.loads(last)
-        known = {field.name: found[field.name] for field in fields(TorchFacts) if field.name in found}
-    except (ValueError, TypeError):
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
         return TorchFacts(broken=f"its process died (signal {-code})" if code < 0 else "it gave no answer")
+    known = {field.name: found[field.name] for field in fields(TorchFacts) if field.name in found}
     return TorchFacts(**{**known, "archs": tuple(known.get("archs", ()))})
 
 

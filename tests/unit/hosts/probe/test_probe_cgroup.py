@@ -127,7 +127,9 @@ def test_groups_are_listed_by_controller():
     assert {"cpu": "/a", "cpuacct": "/a", "": "/b:c"} == parse_groups("3:cpu,cpuacct:/a\n0::/b:c\nrubbish\n")
 
 
-@pytest.mark.parametrize(("text", "cpus"), [("max 100000", None), ("50000 100000", 0.5), ("", None), ("5", None), ("100 0", None)])
+@pytest.mark.parametrize(
+    ("text", "cpus"), [("max 100000", None), ("50000 100000", 0.5), ("", None), ("5", None), ("100 0", None)]
+)
 def test_cpu_quotas(text, cpus):
     assert cpus == cpu_quota(text)
 

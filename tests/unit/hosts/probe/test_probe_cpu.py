@@ -83,6 +83,9 @@ def test_usable_cpus_are_the_least_of_built_in_pinned_and_quota(threads, affinit
 
 def test_cores_come_from_the_topology_where_cpuinfo_does_not_tell_them(tmp_path):
     siblings = {f"sys/devices/system/cpu/cpu{n}/topology/thread_siblings_list": "0-1\n" for n in range(2)}
-    files = {"proc/cpuinfo": recorded("cpuinfo-graviton2.txt"), "sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq": "2500000\n"}
+    files = {
+        "proc/cpuinfo": recorded("cpuinfo-graviton2.txt"),
+        "sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq": "2500000\n",
+    }
     facts = linux_cpu(tree(tmp_path, {**files, **siblings}))
     assert (1, 2, 2.5) == (facts.cores, facts.threads, facts.clock_ghz)

@@ -121,7 +121,16 @@ def test_gpus_that_are_reported_need_no_note():
 
 @pytest.mark.parametrize(
     ("ram", "limit", "budget"),
-    [(8, 0, 5.33), (16, 0, 10.67), (32, 0, 21.33), (36, 0, 24.0), (48, 0, 36.0), (64, 0, 48.0), (24, 20480, 20.0), (8, 99999, 8.0)],
+    [
+        (8, 0, 5.33),
+        (16, 0, 10.67),
+        (32, 0, 21.33),
+        (36, 0, 24.0),
+        (48, 0, 36.0),
+        (64, 0, 48.0),
+        (24, 20480, 20.0),
+        (8, 99999, 8.0),
+    ],
 )
 def test_metals_budget_is_not_all_of_ram(ram, limit, budget):
     assert budget == pytest.approx(apple.working_set_gib(ram, limit), abs=0.01)
@@ -157,3 +166,8 @@ def test_an_intel_mac_has_no_apple_gpu():
 
 def test_system_profiler_tells_the_gpus_cores():
     assert ("Apple M1", 7) == apple.parse_displays(recorded("displays-m1.json"))
+
+
+def test_an_answer_that_is_no_object_is_refused():
+    with pytest.raises(ValueError, match="not an object"):
+        amd.parse_rocm_smi("[\n1]")

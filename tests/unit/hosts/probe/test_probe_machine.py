@@ -6,6 +6,7 @@ import os
 import platform
 import time
 
+import psutil
 import pytest
 
 from dispatcher.domain.hardware import Gpu
@@ -149,3 +150,12 @@ def test_numbers_that_are_none(tmp_path):
     (tmp_path / "text").write_text("many")
     assert read_number(tmp_path / "text") is None
     assert read_number(tmp_path / "missing") is None
+
+
+def test_memory_is_asked_of_the_system_where_there_is_no_proc(monkeypatch):
+    assert psutil.__version__  # imported before the platform is another
+    ours = machine.memory.read_memory()
+    monkeypatch.setattr(machine.memory.sys, "platform", "darwin")
+    theirs = machine.memory.read_memory()
+    assert theirs.total == pytest.approx(ours.total, rel=0.01)
+    assert theirs.available == pytest.approx(ours.available, rel=0.2)

@@ -1,5 +1,7 @@
 """NVIDIA GPUs, from a constructed NVML that answers and fails as the real one does (nvml.h, nvidia-ml-py)."""
 
+# ruff: noqa: N802 - NVML names its functions so
+
 from __future__ import annotations
 
 import os
@@ -104,7 +106,12 @@ def look(nvml, **environ):
 
 def test_a_laptops_gpu_with_what_is_free_on_it():
     (gpu,), notes = look(Nvml(Card()))
-    assert ("NVIDIA GeForce RTX 3050 Laptop GPU", 4.0, 3.5, 8.6) == (gpu.name, gpu.total_gib, gpu.free_gib, gpu.compute_capability)
+    assert ("NVIDIA GeForce RTX 3050 Laptop GPU", 4.0, 3.5, 8.6) == (
+        gpu.name,
+        gpu.total_gib,
+        gpu.free_gib,
+        gpu.compute_capability,
+    )
     assert ("550.54.14", "12.4", 0.25, "", False) == (gpu.driver, gpu.cuda, gpu.utilisation, gpu.throttled, gpu.unified)
     assert () == notes
 
@@ -187,7 +194,15 @@ def test_a_process_that_cannot_be_seen_is_somebody_elses(tmp_path):
 
 @pytest.mark.parametrize(
     ("bits", "words"),
-    [(0x0, ""), (0x1, ""), (0x2, ""), (0x4, "power limit"), (0x60, "heat"), (0x48, "heat, hardware slowdown"), (0x80, "power brake")],
+    [
+        (0x0, ""),
+        (0x1, ""),
+        (0x2, ""),
+        (0x4, "power limit"),
+        (0x60, "heat"),
+        (0x48, "heat, hardware slowdown"),
+        (0x80, "power brake"),
+    ],
 )
 def test_only_what_slows_a_job_down_is_told_of_the_clocks(bits, words):
     assert words == nvidia.throttle_words(bits)
@@ -217,3 +232,30 @@ def test_cuda_versions(number, text):
 def test_a_computer_without_traces_of_a_driver_is_not_asked(tmp_path):
     assert not nvidia.present(tmp_path)
     assert nvidia.present(tree(tmp_path, {"usr/lib/wsl/lib/libnvidia-ml.so.1": ""}))
+
+
+def test_the_real_binding_is_asked_and_a_computer_without_a_driver_is_quiet(monkeypatch):
+    monkeypatch.setattr(pynvml, "nvmlInit", Nvml(init=pynvml.NVML_ERROR_LIBRARY_NOT_FOUND).nvmlInit)
+    assert ((), ()) == nvidia.nvidia_gpus({})
+
+
+def test_the_real_binding_has_every_function_that_is_asked():
+    asked = [name for name in vars(Nvml) if name.startswith("nvml")]
+    assert [] == [name for name in asked if not hasattr(pynvml, name)]
+
+
+def test_a_driver_that_breaks_after_it_was_opened_is_noted_and_let_go_of():
+    nvml = Nvml(Card())
+    nvml.nvmlDeviceGetCount = lambda: nvml.cards[0].say("count", None) or _raise(pynvml.NVML_ERROR_UNKNOWN)
+    gpus, (note,) = look(nvml)
+    assert ((), False) == (gpus, nvml.open)
+    assert "Unknown Error" in note
+
+
+def test_memory_that_cannot_be_read_is_a_fault_and_not_shared_memory():
+    gpus, notes = look(Nvml(Card(memory=Fails(pynvml.NVML_ERROR_UNKNOWN))))
+    assert ((), 1) == (gpus, len(notes))
+
+
+def _raise(code):
+    raise pynvml.NVMLError(code)
