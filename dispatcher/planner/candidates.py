@@ -59,7 +59,7 @@ def candidate(
         step_seconds=need.step,
         samples_per_second=need.rate,
         cost=cost(offer, hours, stop, terms.tariff(offer.where, offer.region), use) if hours else None,
-        hard_stop_seconds=None if offer.where == "local" and not job.budget.max_time else stop,
+        hard_stop_seconds=stop if _limited(job, offer, terms) else None,
         phases_seconds=parts,
         changes=changes or {},
     )
@@ -80,6 +80,11 @@ def over_budget(job: JobConfig, one: Candidate, terms: Terms) -> str | None:
     if needed <= useful:
         return None
     return f"needs {show_seconds(needed)}, but {_limit(job, one, terms)} leaves {show_seconds(max(0.0, useful))}"
+
+
+def _limited(job: JobConfig, offer: Offer, terms: Terms) -> bool:
+    """A run on an owned machine costs nothing: only the user's own limits end it."""
+    return offer.market != "owned" or job.budget.max_time is not None or terms.seconds_left is not None
 
 
 def _limit(job: JobConfig, one: Candidate, terms: Terms) -> str:

@@ -1,0 +1,146 @@
+"""Running, and looking after runs: every verb that touches the store."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from dispatcher import paths
+from dispatcher.backends import registry
+from dispatcher.domain.plan import Plan
+from dispatcher.domain.run import Run, new_run_id
+from dispatcher.engine import lifecycle
+from dispatcher.engine.context import Context, JobInstructions
+from dispatcher.errors import UsageError
+from dispatcher.events import Listener, Warned, nobody
+from dispatcher.hosts.python_env import PythonEnv, job_python
+from dispatcher.jobfile.load import LoadedJob
+from dispatcher.jobfile.secrets import resolve
+from dispatcher.jobfile.settings import Settings
+from dispatcher.retries import SystemClock
+from dispatcher.store import Store
+
+KEPT_CANDIDATES = 6
+"""Alternatives that a run's record keeps beside the chosen one, for its receipt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Will:
+    """What the user may want of a run while it goes on: end it, end it now, leave it."""
+
+    cancel: threading.Event = field(default_factory=threading.Event)
+    hurry: threading.Event = field(default_factory=threading.Event)
+    detach: threading.Event = field(default_factory=threading.Event)
+
+
+@contextmanager
+def opened(emit: Listener = nobody, will: Will | None = None) -> Iterator[Context]:
+    """The store and what drives runs; runs that nobody drives are brought up to date first, within a second."""
+    will = will or Will()
+    clock = SystemClock()
+    with Store.open(paths.database(), clock) as store:
+        wishes = {"cancel": will.cancel, "hurry": will.hurry, "detach": will.detach}
+        ctx = Context(store=store, backend=registry.load, clock=clock, emit=emit, runs=paths.runs_dir(), **wishes)
+        for warning in store.warnings:
+            emit(Warned("", clock.now(), warning))
+        lifecycle.reconcile(ctx)
+        yield ctx
+
+
+def submit(ctx: Context, loaded: LoadedJob, plan: Plan, settings: Settings, *, do_setup: bool = False) -> Run:
+    """Run the plan's choice to its end, or to where the user leaves it."""
+    chosen = plan.chosen
+    if chosen is None:
+        raise UsageError("The plan has no choice to run.", fix="mlrun plan JOB")
+    now = ctx.clock.now()
+    run = Run(
+        id=new_run_id(),
+        name=loaded.name,
+        submitted=now,
+        plan=compact(plan),
+        job={"file": plan.job.file, "sha256": plan.job.sha256, "run": loaded.config.run},
+        cost_likely=chosen.cost.range.likely if chosen.cost else 0.0,
+        cost_worst=chosen.cost.worst_case if chosen.cost else 0.0,
+    )
+    _keep_job(run, loaded)
+    return lifecycle.execute(
+        run, [chosen.offer], ctx, instructions(loaded, settings, chosen.hard_stop_seconds, do_setup=do_setup)
+    )
+
+
+def instructions(loaded: LoadedJob, settings: Settings, deadline: float | None, *, do_setup: bool) -> JobInstructions:
+    """The job as the agent is told it. Raises JobFileError where a secret cannot be found."""
+    config = loaded.config
+    python = job_python(loaded.workdir, os.environ)
+    secrets = resolve(config.secrets, loaded.workdir)
+    return JobInstructions(
+        command=loaded.command,
+        workdir=loaded.workdir,
+        env={**_environment(python), **config.env},
+        secrets={name: secret.reveal() for name, secret in secrets.items()},
+        setup=_setup(loaded, python) if do_setup else None,
+        outputs=config.outputs,
+        deadline_seconds=deadline,
+        keep_awake=settings.local.keep_awake,
+        path_prefix=str(python.bin_dir) if python else "",
+    )
+
+
+def follow(ctx: Context, text: str, *, offset: int = 0) -> Run:
+    """Take a run up: its output from `offset`, its end, its outputs."""
+    run = ctx.store.find(text)
+    return lifecycle.resume(run.id, ctx, offset=offset) if run.open else run
+
+
+def stop(ctx: Context, text: str, grace: float) -> Run:
+    """End a run's job and see it to its end."""
+    return lifecycle.stop(ctx.store.find(text).id, ctx, grace)
+
+
+def going_on(ctx: Context, run_id: str) -> bool:
+    """Whether a run is still open, once those that nobody drives were brought up to date."""
+    lifecycle.reconcile(ctx)
+    return ctx.store.find(run_id).open
+
+
+def log_path(run: Run, name: str = "log") -> Path | None:
+    """Where a run's output (or that of its setup) stands on this computer; None before there is any."""
+    attempt = run.attempt
+    folder = paths.runs_dir() / run.id
+    own = folder / str(attempt.label) / name if attempt else folder / name
+    return next((path for path in (own, folder / name) if path.is_file()), None)
+
+
+def compact(plan: Plan) -> dict[str, Any]:
+    """The plan's document as a run keeps it: the choice, and the best alternatives."""
+    assert plan.choice is not None
+    others = [c for i, c in enumerate(plan.candidates) if i != plan.choice][:KEPT_CANDIDATES]
+    assert plan.chosen is not None
+    return replace(plan, candidates=(plan.chosen, *others), choice=0, rejected=(), explain=(), sends={}).as_dict()
+
+
+def _environment(python: PythonEnv | None) -> dict[str, str]:
+    """What activating the job's environment would set."""
+    if python is None or python.kind != "venv":
+        return {}
+    return {"VIRTUAL_ENV": str(python.bin_dir.parent)}
+
+
+def _setup(loaded: LoadedJob, python: PythonEnv | None) -> str | None:
+    """`setup`, in an environment of the job's own: made first where there is only the system's Python."""
+    text = loaded.config.setup
+    if text is None or python is None or python.kind != "path":
+        return text
+    return f"{python.path} -m venv .venv && . .venv/bin/activate && {{ {text}\n}}"
+
+
+def _keep_job(run: Run, loaded: LoadedJob) -> None:
+    """The job file as it was, beside the log; a run goes on without it."""
+    folder = paths.runs_dir() / run.id
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (folder / "job.yaml").write_text(loaded.text, encoding="utf-8")

@@ -1,0 +1,52 @@
+"""Runs and costs as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dispatcher.cli.render.console import bad, dim
+from dispatcher.cli.render.tables import table
+from dispatcher.domain.run import Run
+from dispatcher.store.records import MonthTotal
+from dispatcher.units import show_seconds, show_usd
+
+
+def ps_lines(found: Sequence[Run], now: float, width: int) -> list[str]:
+    """One line a run; what may still cost money stands first, and says so."""
+    if not found:
+        return ["No runs yet. Start one: mlrun train.yaml"]
+    doubtful = [
+        bad(f"! {run.name} ({run.id[:4]}): its teardown is not confirmed. mlrun stop {run.id[:4]}")
+        for run in found
+        if run.doubt
+    ]
+    rows = [_row(run, now) for run in found]
+    head, *lines = table(
+        ("RUN", "NAME", "STATE", "WHERE", "AGE", "TOOK", "COST", "EXIT"), rows, width=width, right=(4, 5, 6, 7), shrink=1
+    )
+    return [*doubtful, dim(head), *lines]
+
+
+def cost_lines(totals: Sequence[MonthTotal], width: int) -> list[str]:
+    """One line a month."""
+    if not totals:
+        return ["No runs yet, no costs."]
+    rows = [(one.month, f"{one.runs:,}", f"{one.hours:,.1f}", "free" if not one.usd else show_usd(one.usd)) for one in totals]
+    return [*table(("MONTH", "RUNS", "HOURS", "COST"), rows, width=width, right=(1, 2, 3)), dim("Runs of this computer only.")]
+
+
+def _row(run: Run, now: float) -> tuple[str, ...]:
+    attempt = run.attempt
+    where = "here" if attempt is None or attempt.where == "local" else f"{attempt.where} {attempt.machine}"
+    began, ended = run.started or run.submitted, run.ended or now
+    state = str(run.outcome or run.state)
+    return (
+        run.id,
+        run.name,
+        state,
+        where,
+        show_seconds(max(0.0, now - run.submitted)),
+        show_seconds(max(0.0, ended - began)),
+        show_usd(run.cost_so_far) if run.cost_so_far else "free",
+        "" if run.exit_code is None else str(run.exit_code),
+    )

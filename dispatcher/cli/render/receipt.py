@@ -1,0 +1,153 @@
+"""What is said before a run here, at its end, and in its report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from dispatcher.cli.render.console import bad, bold, dim, good
+from dispatcher.cli.render.plan import machine_words
+from dispatcher.cli.render.records import moment
+from dispatcher.cli.render.tables import table, wrapped
+from dispatcher.domain.plan import Plan
+from dispatcher.domain.run import Outcome, Run
+from dispatcher.engine.outcome import explain
+from dispatcher.engine.receipt import figures_of
+from dispatcher.units import show_bytes, show_gib, show_seconds, show_usd
+
+SHOWN_OUTPUTS = 5
+FIGURES = {
+    "ram_gib": ("peak RAM", show_gib),
+    "gpu_memory_gib": ("peak GPU memory", show_gib),
+    "run_seconds": ("the job itself", show_seconds),
+    "hours": ("from start to end", lambda hours: show_seconds(hours * 3600)),
+    "cost_usd": ("cost", show_usd),
+}
+
+
+def here_lines(plan: Plan, width: int) -> list[str]:
+    """Before a run on this machine: what it needs, and why here."""
+    needs = plan.estimate
+    parts = [f"GPU memory {show_gib(needs.gpu_memory.range.likely)}"] if needs.gpu_memory else []
+    parts.append(f"RAM {show_gib(needs.ram.range.likely)}" if needs.ram.range.high > 0 else "RAM unknown")
+    lines = wrapped(f"{plan.job.name} needs {', '.join(parts)}: {' '.join(plan.here.reasons) or 'fits.'}", width, "  ")
+    if plan.here.machine:
+        lines += [dim(line) for line in wrapped(f"  here: {machine_words(plan.here.machine)}", width, "  ")]
+    for warning in plan.warnings:
+        lines += wrapped(f"  ! {warning}", width, "    ")
+    return lines
+
+
+def last_words(run: Run, log: Path | None, width: int) -> list[str]:
+    """After a run, or when the user leaves it: outcome, figures, outputs, what to type next."""
+    if run.open and run.doubt is None:
+        return _left(run)
+    mark = good("✓") if run.outcome is Outcome.SUCCEEDED else bad("✗")
+    lines = wrapped(f"{mark} {_ending(run)}", width + 9, "  ")
+    if run.outputs:
+        size = sum(output.size for output in run.outputs)
+        names = ", ".join(output.path for output in run.outputs[:SHOWN_OUTPUTS])
+        more = f" and {len(run.outputs) - SHOWN_OUTPUTS} more" if len(run.outputs) > SHOWN_OUTPUTS else ""
+        lines += wrapped(f"  outputs: {len(run.outputs)} files, {show_bytes(size)}: {names}{more}", width, "    ")
+    lines.append(dim(f"  log: {log}" if log else "  no output was written"))
+    lines.append(dim(f"  receipt: mlrun report {run.id[:4]}"))
+    return lines
+
+
+def report_lines(run: Run, log: Path | None, width: int) -> list[str]:
+    """A run's receipt: planned against actual, phases, outputs, what it would have cost elsewhere, proof of teardown."""
+    attempt = run.attempt
+    place = "this machine" if attempt is None or attempt.where == "local" else f"{attempt.where} {attempt.machine}"
+    lines = [f"{bold(run.name)} · {run.id} · {run.outcome or run.state} on {place}"]
+    if run.outcome:
+        lines += wrapped(f"  {_ending(run)}", width, "  ")
+    times = [("submitted", run.submitted), ("started", run.started), ("ended", run.ended)]
+    lines.append("  " + " · ".join(f"{name} {moment(value)}" for name, value in times if value))
+    lines += ["", bold("PLANNED AND ACTUAL"), *_compared(run, width)]
+    lines += _phases(run, width) + _outputs(run, width) + _elsewhere(run, width)
+    lines += ["", bold("TEARDOWN") + ("  confirmed" if run.teardown_confirmed else "  not confirmed")]
+    lines += [f"  {proof}" for proof in run.teardown_proof]
+    return [*lines, "", dim(f"log: {log}" if log else "no output was written")]
+
+
+def _left(run: Run) -> list[str]:
+    short = run.id[:4]
+    return [
+        f"{good('✓')} {run.name} runs in the background as {bold(run.id)}. Nothing of it ends with this terminal.",
+        f"  follow: {bold(f'mlrun attach {short}')} · stop: {bold(f'mlrun stop {short}')} · all runs: {bold('mlrun ps')}",
+    ]
+
+
+def _ending(run: Run) -> str:
+    parts = [f"{run.outcome}" if run.outcome else str(run.state)]
+    seconds = run.phases_seconds.get("run")
+    if run.outcome is not Outcome.SUCCEEDED:
+        parts[0] += f": {explain(run)}" + (f" (exit code {run.exit_code})" if run.exit_code is not None else "")
+    if seconds is not None:
+        parts[0] += f" {'in' if run.outcome is Outcome.SUCCEEDED else 'after'} {show_seconds(seconds)}"
+    if run.peak.ram_gib is not None:
+        parts.append(f"peak RAM {show_gib(run.peak.ram_gib)}")
+    if run.peak.gpu_memory_gib is not None:
+        parts.append(f"peak GPU memory {show_gib(run.peak.gpu_memory_gib)}")
+    parts.append("free" if not run.cost_so_far else show_usd(run.cost_so_far))
+    return " · ".join(parts)
+
+
+def _compared(run: Run, width: int) -> list[str]:
+    rows = []
+    for figure in figures_of(run, run.plan):
+        name, show = FIGURES[figure["name"]]
+        planned = figure["estimated"]
+        if planned is None and figure["actual"] is None:
+            continue
+        rows.append(
+            (f"  {name}", _planned(planned, show), "not measured" if figure["actual"] is None else show(figure["actual"]))
+        )
+    return table(("", "planned", "actual"), rows, width=width) if rows else ["  nothing was estimated or measured"]
+
+
+def _planned(planned: dict[str, float] | None, show: Any) -> str:
+    if not planned or "likely" not in planned:
+        return "not planned"
+    ends = f" ({show(planned['low'])} – {show(planned['high'])})" if "low" in planned and "high" in planned else ""
+    return f"{show(planned['likely'])}{ends}"
+
+
+def _phases(run: Run, width: int) -> list[str]:
+    shown = {name: seconds for name, seconds in run.phases_seconds.items() if seconds >= 0.05}
+    if not shown:
+        return []
+    return [
+        "",
+        bold("PHASES"),
+        *wrapped("  " + " · ".join(f"{name} {show_seconds(s)}" for name, s in shown.items()), width, "  "),
+    ]
+
+
+def _outputs(run: Run, width: int) -> list[str]:
+    if not run.outputs:
+        return []
+    rows = [(f"  {one.path}", show_bytes(one.size), one.sha256[:16]) for one in run.outputs[:50]]
+    return ["", bold("OUTPUTS"), *table(("  file", "size", "sha256"), rows, width=width, right=(1,), shrink=0)]
+
+
+def _elsewhere(run: Run, width: int) -> list[str]:
+    """What the other options of the plan would have cost."""
+    choice = run.plan.get("choice")
+    others = [
+        c for i, c in enumerate(run.plan.get("candidates") or []) if i != choice and c.get("cost_usd") and c["where"] != "local"
+    ]
+    if not others:
+        return []
+    rows = [
+        (
+            f"  {c['where']} {c['machine']} {c['market']}",
+            show_seconds(c["hours"]["likely"] * 3600),
+            show_usd(c["cost_usd"]["likely"]),
+        )
+        for c in others[:3]
+        if c.get("hours")
+    ]
+    return (
+        ["", bold("ELSEWHERE, AS PLANNED"), *table(("  machine", "time", "cost"), rows, width=width, shrink=0)] if rows else []
+    )

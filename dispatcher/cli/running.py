@@ -1,0 +1,140 @@
+"""From a plan to a run: what is asked, Ctrl-C, the last words."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import click
+
+from dispatcher.app import runs
+from dispatcher.cli.render.console import dim, document, say, width
+from dispatcher.cli.render.errors import warn
+from dispatcher.cli.render.live import JsonLines, Screen
+from dispatcher.cli.render.plan import plan_lines
+from dispatcher.cli.render.receipt import here_lines, last_words
+from dispatcher.domain.plan import Candidate, Plan
+from dispatcher.domain.run import Run
+from dispatcher.engine.outcome import exit_code
+from dispatcher.errors import Cancelled, LoginNeeded, NothingFits, UsageError
+from dispatcher.jobfile.load import LoadedJob
+from dispatcher.jobfile.settings import load_settings
+
+
+def start(loaded: LoadedJob, planner: Callable[[], Plan], flags: dict[str, Any]) -> int:
+    """Plan, ask where there is something to ask, run, tell. Returns the exit code."""
+    plan = decided(planner(), loaded, flags)
+    quiet = flags["quiet"] or flags["progress"] == "quiet" or flags["as_json"]
+    if not quiet:
+        say("\n".join(here_lines(plan, width())))
+    _say_setup(loaded, flags)
+    listener = JsonLines() if flags["as_json"] else Screen(quiet=quiet)
+    will = runs.Will()
+    if flags["detach"]:
+        will.detach.set()
+    with runs.opened(listener, will) as ctx, obeying(will):
+        run = runs.submit(ctx, loaded, plan, load_settings(), do_setup=flags["do_setup"])
+    listener.close()
+    return told(run, quiet=quiet)
+
+
+def told(run: Run, *, quiet: bool) -> int:
+    """The run's last words, and its exit code."""
+    if not quiet:
+        say("\n".join(last_words(run, runs.log_path(run), width())))
+    return exit_code(run)
+
+
+def decided(plan: Plan, loaded: LoadedJob, flags: dict[str, Any]) -> Plan:
+    """The plan with a choice that may be started; asks, insists or refuses."""
+    chosen = plan.chosen
+    if chosen is None:
+        return _insisting(plan, loaded, flags)
+    if chosen.offer.where != "local":
+        raise LoginNeeded(
+            f"{chosen.offer.where} {chosen.offer.machine} was priced only: this version starts jobs on this machine.",
+            fix="mlrun JOB --where local, or rent that machine yourself and run mlrun there.",
+        )
+    if chosen.changes:
+        _ask(f"This changes settings of the job ({_changes(chosen)}). Run it?", flags)
+    if not chosen.fits:
+        warn("It may not fit: " + " ".join(plan.here.reasons))
+    return plan
+
+
+def _insisting(plan: Plan, loaded: LoadedJob, flags: dict[str, Any]) -> Plan:
+    """`--where local` runs here what does not surely fit, after a warning; else it is an error with its reasons."""
+    here = [i for i, c in enumerate(plan.candidates) if c.offer.where == "local" and not c.changes]
+    if loaded.config.where == "local" and here:
+        warn("It may not fit here: " + " ".join(plan.here.reasons) + " Going on, because --where local insists.")
+        return plan.picked(here[0])
+    if flags["as_json"]:
+        document(plan.as_dict())
+    else:
+        say("\n".join(plan_lines(plan, width=width())))
+    reasons = " ".join(plan.here.reasons) or "no machine was found."
+    raise NothingFits(
+        f"Nothing was started: {reasons}", fix="mlrun JOB --where local insists; mlrun plan JOB --all shows everything."
+    )
+
+
+def _changes(chosen: Candidate) -> str:
+    return ", ".join(f"{key} {value}" for key, value in chosen.changes.items())
+
+
+def _ask(question: str, flags: dict[str, Any]) -> None:
+    from dispatcher.cli.run import interactive
+
+    if flags["yes"]:
+        return
+    if not interactive():
+        raise UsageError(f"{question} Nobody is there to answer.", fix="Add --yes.")
+    if not click.confirm(question, default=False, err=True):
+        raise Cancelled("Cancelled. Nothing was started.")
+
+
+def _say_setup(loaded: LoadedJob, flags: dict[str, Any]) -> None:
+    if loaded.config.setup and not flags["do_setup"] and not flags["quiet"]:
+        say(dim("· setup is not run here, as it could change your environment: --setup runs it"))
+
+
+@contextmanager
+def obeying(will: runs.Will) -> Iterator[None]:
+    """Ctrl-C ends the job, twice at once; SIGTERM and a closed terminal leave it running."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        if will.cancel.is_set():
+            will.hurry.set()
+        else:
+            say(dim("\n· Ctrl-C: ending the job; again ends it at once"))
+        will.cancel.set()
+
+    def leave(_number: int, _frame: FrameType | None) -> None:
+        will.detach.set()
+
+    with _handling({signal.SIGINT: interrupt, signal.SIGTERM: leave, signal.SIGHUP: leave}):
+        yield
+
+
+@contextmanager
+def leaving(will: runs.Will) -> Iterator[None]:
+    """Whoever only watches ends nothing: Ctrl-C leaves."""
+
+    def leave(_number: int, _frame: FrameType | None) -> None:
+        will.detach.set()
+
+    with _handling({signal.SIGINT: leave, signal.SIGTERM: leave, signal.SIGHUP: leave}):
+        yield
+
+
+@contextmanager
+def _handling(handlers: dict[signal.Signals, Callable[[int, FrameType | None], None]]) -> Iterator[None]:
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,212 @@
+"""`ps`, `logs`, `attach`, `stop`, `report` and `costs`."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import BinaryIO
+
+import click
+
+from dispatcher.app import runs
+from dispatcher.cli.render.console import dim, document, say, width
+from dispatcher.cli.render.errors import warn
+from dispatcher.cli.render.live import JsonLines, Screen
+from dispatcher.cli.render.records import run_record
+from dispatcher.cli.render.sanitise import Sanitiser
+from dispatcher.domain.run import Run
+from dispatcher.engine.context import Context
+from dispatcher.errors import RunBusy, UsageError
+from dispatcher.events import Event, Warned
+
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="Write JSON to stdout.")
+RUN = click.argument("run", metavar="RUN")
+CHUNK = 1 << 20
+WAIT = 0.05
+"""Seconds between looks at a file that grows."""
+LOOK = 0.5
+"""Seconds between looks at whether the run has ended."""
+
+
+def _warnings(event: Event) -> None:
+    if isinstance(event, Warned):
+        warn(event.message, event.fix)
+
+
+@click.command()
+@click.option("-n", "--number", type=click.IntRange(1), default=20, show_default=True, help="How many, newest first.")
+@click.option("-a", "--all", "everything", is_flag=True, help="Every run ever.")
+@AS_JSON
+def ps(number: int, *, everything: bool, as_json: bool) -> int:
+    """Runs, newest first; those that are open always."""
+    from dispatcher.cli.render.listing import ps_lines
+
+    with runs.opened(_warnings) as ctx:
+        found = ctx.store.recent(-1 if everything else number)
+        known = {run.id for run in found}
+        found += [run for run in ctx.store.open_runs() if run.id not in known]
+        now = ctx.clock.now()
+    if as_json:
+        document({"schema": "1.0", "runs": [run_record(run, _log(run)) for run in found], "strangers": []})
+    else:
+        say("\n".join(ps_lines(found, now, width())), to_stdout=True)
+    return 0
+
+
+@click.command()
+@RUN
+@click.option("-f", "--follow", is_flag=True, help="Go on until the run ends.")
+@click.option("-n", "--lines", type=click.IntRange(0), help="Only the last so many lines.")
+@click.option("--setup", "setup_log", is_flag=True, help="The output of `setup` instead.")
+def logs(run: str, *, follow: bool, lines: int | None, setup_log: bool) -> int:
+    """A run's output, byte for byte. RUN is an id, the start of one, a name, or `last`."""
+    name = "setup.log" if setup_log else "log"
+    with runs.opened(_warnings) as ctx:
+        found = ctx.store.find(run)
+        if not follow and runs.log_path(found, name) is None:
+            say(dim("no output was written"))
+        pour(ctx, found, name=name, follow=follow, lines=lines)
+    return 0
+
+
+def pour(ctx: Context, run: Run, *, name: str = "log", follow: bool, lines: int | None = None) -> None:
+    """Write a run's log to stdout; with `follow`, until the run has ended."""
+    path = runs.log_path(run, name)
+    while path is None and follow and runs.going_on(ctx, run.id):
+        time.sleep(WAIT)
+        path = runs.log_path(ctx.store.find(run.id), name)
+    if path is None:
+        return
+    sanitiser = Sanitiser() if sys.stdout.isatty() else None
+    with path.open("rb") as file:
+        file.seek(_last_lines(file, lines) if lines is not None else 0)
+        for chunk in _chunks(file, lambda: follow and runs.going_on(ctx, run.id)):
+            sys.stdout.buffer.write(sanitiser.feed(chunk) if sanitiser else chunk)
+            sys.stdout.buffer.flush()
+
+
+def _chunks(file: BinaryIO, going_on: Callable[[], bool]) -> Iterator[bytes]:
+    """What stands in the file, and what is added for as long as the run goes on."""
+    last, looked = False, 0.0
+    while True:
+        chunk = file.read(CHUNK)
+        if chunk:
+            yield chunk
+        elif last:
+            return
+        else:
+            if time.monotonic() - looked > LOOK:
+                last, looked = not going_on(), time.monotonic()
+            if not last:
+                time.sleep(WAIT)
+
+
+def _last_lines(file: BinaryIO, count: int) -> int:
+    """The offset at which the last `count` lines begin."""
+    position = file.seek(0, os.SEEK_END)
+    found = -1 if position and _byte_at(file, position - 1) == b"\n" else 0
+    while position > 0:
+        size = min(CHUNK, position)
+        position -= size
+        file.seek(position)
+        block = file.read(size)
+        for index in range(len(block) - 1, -1, -1):
+            found += block[index] == 10
+            if found >= count:
+                return position + index + 1
+    return 0
+
+
+def _byte_at(file: BinaryIO, position: int) -> bytes:
+    file.seek(position)
+    return file.read(1)
+
+
+@click.command()
+@RUN
+@AS_JSON
+def attach(run: str, *, as_json: bool) -> int:
+    """Follow a run to its end, from its first byte. Ctrl-C asks nothing and ends nothing: the run goes on."""
+    from dispatcher.cli.running import leaving, told
+
+    listener = JsonLines() if as_json else Screen()
+    will = runs.Will()
+    with runs.opened(listener, will) as ctx, leaving(will):
+        try:
+            found = runs.follow(ctx, run)
+        except RunBusy:
+            pour(ctx, ctx.store.find(run), follow=True)
+            found = ctx.store.find(run)
+    listener.close()
+    return told(found, quiet=as_json)
+
+
+@click.command()
+@RUN
+@click.option("--grace", default="30s", show_default=True, metavar="TIME", help="Between asking the job to end and ending it.")
+@AS_JSON
+def stop(run: str, grace: str, *, as_json: bool) -> int:
+    """End a run: the job is asked first; outputs are kept."""
+    from dispatcher.cli.running import told
+    from dispatcher.units import parse_seconds
+
+    try:
+        seconds = parse_seconds(grace)
+    except ValueError as why:
+        raise UsageError(f"--grace {grace}: {why}") from None
+    listener = JsonLines() if as_json else Screen()
+    with runs.opened(listener) as ctx:
+        before = ctx.store.find(run)
+        if not before.open:
+            say(dim(f"{before.name} had ended already: {before.outcome}"))
+            return 0
+        found = runs.stop(ctx, run, seconds)
+    listener.close()
+    told(found, quiet=as_json)
+    return 107 if found.open else 0
+
+
+@click.command()
+@click.argument("run", metavar="RUN", default="last")
+@AS_JSON
+def report(run: str, *, as_json: bool) -> int:
+    """A run's receipt: planned against actual, phases, outputs with their hashes, what it would have cost elsewhere."""
+    from dispatcher.cli.render.receipt import report_lines
+    from dispatcher.engine.receipt import receipt
+
+    with runs.opened(_warnings) as ctx:
+        found = ctx.store.find(run)
+    if as_json:
+        document({"schema": "1.0", **run_record(found, _log(found)), "receipt": receipt(found, found.plan)})
+    else:
+        say("\n".join(report_lines(found, runs.log_path(found), width())), to_stdout=True)
+    return 0
+
+
+@click.command()
+@click.option("--month", is_flag=True, help="This month only.")
+@AS_JSON
+def costs(*, month: bool, as_json: bool) -> int:
+    """What runs have cost, by month. Knows the runs of this computer."""
+    from dispatcher.cli.render.listing import cost_lines
+
+    with runs.opened(_warnings) as ctx:
+        totals = ctx.store.totals(_month_start(ctx.clock.now()) if month else 0.0)
+    if as_json:
+        rows = [{"month": t.month, "runs": t.runs, "hours": round(t.hours, 4), "usd": round(t.usd, 4)} for t in totals]
+        document({"schema": "1.0", "months": rows, "seen": "this computer"})
+    else:
+        say("\n".join(cost_lines(totals, width())), to_stdout=True)
+    return 0
+
+
+def _log(run: Run) -> str | None:
+    path = runs.log_path(run)
+    return str(path) if path else None
+
+
+def _month_start(now: float) -> float:
+    today = time.gmtime(now)
+    return now - ((today.tm_mday - 1) * 86400 + today.tm_hour * 3600 + today.tm_min * 60 + today.tm_sec)
