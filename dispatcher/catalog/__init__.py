@@ -1,1 +1,26 @@
 """Facts: accelerators, CPUs, machine types, prices, known models."""
+
+from __future__ import annotations
+
+from dispatcher.catalog.accelerators import accelerators, find_accelerator, similar_accelerators
+from dispatcher.catalog.cpus import cpus, find_cpu, generic_cpu, host_cpu, similar_cpus
+from dispatcher.catalog.instances import families, find_instance, instances, similar_instances
+from dispatcher.catalog.networks import find_network, network_names, similar_networks
+
+__all__ = [
+    "accelerators",
+    "cpus",
+    "families",
+    "find_accelerator",
+    "find_cpu",
+    "find_instance",
+    "find_network",
+    "generic_cpu",
+    "host_cpu",
+    "instances",
+    "network_names",
+    "similar_accelerators",
+    "similar_cpus",
+    "similar_instances",
+    "similar_networks",
+]

@@ -1,0 +1,95 @@
+"""Processors, found by any of their spellings, and the ones behind cloud machines."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+
+from dispatcher.catalog.instances import cpu_model
+from dispatcher.catalog.spelling import nearest, plain_cpu
+from dispatcher.catalog.tables import number, read_table, sources
+from dispatcher.domain.hardware import Cpu, InstanceType
+
+TABLE = "cpus"
+FLOPS_PER_CYCLE = {"x86_64": 32.0, "arm64": 16.0, "aarch64": 16.0}
+"""fp32 per core and cycle: AVX2 with two FMA units; NEON with two. Many processors do more: a guess on the safe side."""
+GUESSED_CLOCK_GHZ = 2.5
+GUESSED_BANDWIDTH_GBS = 40.0
+_FIGURES = ("gflops", "bandwidth_gbs", "clock_ghz")
+_WORDS = ("name", "vendor", "arch", "segment", "as_of", "confidence")
+_COLUMNS = (*_WORDS, *_FIGURES, "cores", "threads", "year", "source")
+
+
+@cache
+def cpus() -> tuple[Cpu, ...]:
+    """Every processor of the catalog, in the table's order."""
+    return tuple(_cpu(row) for row in read_table(TABLE, _COLUMNS))
+
+
+def find_cpu(text: str) -> Cpu | None:
+    """The processor so spelled, by a person or an operating system; None where unknown."""
+    asked = plain_cpu(text)
+    if found := _by_name().get(asked):
+        return found
+    inside = [name for name in _by_name() if f" {name} " in f" {asked} "]
+    if inside:
+        return _by_name()[max(inside, key=len)]
+    ending = [name for name in _by_name() if asked and name.endswith(f" {asked}")]
+    return _by_name()[ending[0]] if len(ending) == 1 else None
+
+
+def similar_cpus(text: str) -> tuple[str, ...]:
+    """Names like this one, best first: for "did you mean"."""
+    return nearest(text, (cpu.name for cpu in cpus()))
+
+
+def generic_cpu(text: str, arch: str, cores: int, threads: int = 0, clock_ghz: float = 0.0) -> Cpu:
+    """A processor nobody has described, guessed from what its computer tells; `confidence` says so."""
+    clock = clock_ghz or GUESSED_CLOCK_GHZ
+    return Cpu(
+        name=text or f"{cores}-core {arch}",
+        vendor="",
+        arch=arch,
+        segment="generic",
+        cores=max(cores, 1),
+        threads=threads or max(cores, 1),
+        gflops=max(cores, 1) * clock * FLOPS_PER_CYCLE.get(arch, 16.0),
+        bandwidth_gbs=GUESSED_BANDWIDTH_GBS,
+        clock_ghz=clock,
+        source="guessed from the number of cores and the clock",
+        confidence="generic",
+    )
+
+
+def host_cpu(instance: InstanceType) -> Cpu:
+    """The processor behind a machine type, scaled to the cores rented.
+
+    Peak and clock go with the cores; bandwidth too, up to what its sockets have.
+    """
+    cores = max(instance.cores, 1)
+    model = find_cpu(cpu_model(instance))
+    if model is None:
+        clock = instance.clock_ghz
+        return generic_cpu(f"{instance.cpu_vendor} {instance.family}".strip(), instance.cpu_arch, cores, instance.vcpus, clock)
+    sockets = max(1, -(-cores // model.cores))
+    share = cores / model.cores
+    return replace(
+        model,
+        cores=cores,
+        threads=instance.vcpus,
+        sockets=sockets,
+        gflops=model.gflops * share,
+        bandwidth_gbs=model.bandwidth_gbs * min(share, sockets),
+    )
+
+
+@cache
+def _by_name() -> dict[str, Cpu]:
+    return {plain_cpu(cpu.name): cpu for cpu in reversed(cpus())}
+
+
+def _cpu(row: dict[str, str]) -> Cpu:
+    figures = {column: number(row, column, TABLE) or 0.0 for column in _FIGURES}
+    counts = {column: int(number(row, column, TABLE) or 0) for column in ("cores", "threads", "year")}
+    source = sources().get(row["source"], (row["source"], ""))[0]
+    return Cpu(**{word: row[word] for word in _WORDS}, **figures, **counts, source=source)  # type: ignore[arg-type]

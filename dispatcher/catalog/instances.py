@@ -1,0 +1,119 @@
+"""Machine types that AWS and GCP rent, and what their families share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+from dispatcher.catalog.spelling import nearest
+from dispatcher.catalog.tables import number, read_table, sources
+from dispatcher.domain.hardware import InstanceType
+
+TABLE = "instances"
+FAMILIES = "instance-families"
+_COLUMNS = ("provider", "name", "family", "vcpus", "cores", "ram_gib", "accelerator", "count", "local_ssd_gb", "network_gbps", "cpu")
+_FAMILY_COLUMNS = ("provider", "family", "arch", "vendor", "cpu", "clock_ghz", "quota", "sold", "interruption", "source")
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """What machine types of one family share.
+
+    `cpu` names the processor most of them have ("" where unknown), `quota` the cloud's limit that counts them, `sold` how
+    they are had: on-demand, reserved (capacity blocks, flex start), burstable or previous (older, being retired).
+    `interruption` is the share of spot machines taken back within a month, the upper end of the published band.
+    """
+
+    provider: str
+    name: str
+    arch: str
+    vendor: str
+    cpu: str
+    clock_ghz: float
+    quota: str
+    sold: str
+    interruption: float | None
+    source: str
+    as_of: str
+
+
+@cache
+def instances() -> tuple[InstanceType, ...]:
+    """Every machine type of the catalog, in the table's order."""
+    return tuple(_instance(row) for row in read_table(TABLE, _COLUMNS))
+
+
+@cache
+def families() -> dict[tuple[str, str], Family]:
+    """Every family, by provider and name."""
+    rows = read_table(FAMILIES, _FAMILY_COLUMNS)
+    return {(row["provider"], row["family"]): _family(row) for row in rows}
+
+
+def family(instance: InstanceType) -> Family:
+    """The family of a machine type."""
+    return families()[instance.provider, instance.family]
+
+
+def cpu_model(instance: InstanceType) -> str:
+    """The name of the processor behind a machine type; "" where unknown."""
+    return _other_cpus().get((instance.provider, instance.name)) or family(instance).cpu
+
+
+def find_instance(provider: str, name: str) -> InstanceType | None:
+    """The machine type with this name; None where unknown."""
+    return _by_name().get((provider.lower(), name.strip().lower()))
+
+
+def similar_instances(provider: str, name: str) -> tuple[str, ...]:
+    """Names of this provider like this one, best first: for "did you mean"."""
+    return nearest(name, (instance.name for instance in instances() if instance.provider == provider.lower()))
+
+
+@cache
+def _by_name() -> dict[tuple[str, str], InstanceType]:
+    return {(instance.provider, instance.name): instance for instance in instances()}
+
+
+@cache
+def _other_cpus() -> dict[tuple[str, str], str]:
+    """Machine types whose processor is not their family's."""
+    return {(row["provider"], row["name"]): row["cpu"] for row in read_table(TABLE, _COLUMNS) if row["cpu"]}
+
+
+def _instance(row: dict[str, str]) -> InstanceType:
+    kin = families()[row["provider"], row["family"]]
+    return InstanceType(
+        provider=row["provider"],
+        name=row["name"],
+        family=row["family"],
+        vcpus=int(row["vcpus"]),
+        cores=int(row["cores"]),
+        ram_gib=float(row["ram_gib"]),
+        accelerator=row["accelerator"],
+        accelerator_count=number(row, "count", TABLE) or 0.0,
+        local_ssd_gb=number(row, "local_ssd_gb", TABLE) or 0.0,
+        network_gbps=number(row, "network_gbps", TABLE) or 0.0,
+        cpu_arch=kin.arch,
+        cpu_vendor=kin.vendor,
+        clock_ghz=kin.clock_ghz,
+        source=kin.source,
+        as_of=kin.as_of,
+    )
+
+
+def _family(row: dict[str, str]) -> Family:
+    source, as_of = sources().get(row["source"], (row["source"], ""))
+    return Family(
+        provider=row["provider"],
+        name=row["family"],
+        arch=row["arch"],
+        vendor=row["vendor"],
+        cpu=row["cpu"],
+        clock_ghz=number(row, "clock_ghz", FAMILIES) or 0.0,
+        quota=row["quota"],
+        sold=row["sold"],
+        interruption=number(row, "interruption", FAMILIES),
+        source=source,
+        as_of=as_of,
+    )
