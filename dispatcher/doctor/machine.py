@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dispatcher.doctor.check import Check
+from dispatcher.doctor.check import Check, Level
 from dispatcher.domain.hardware import Gpu, Machine
 from dispatcher.hosts.probe import nvidia
 from dispatcher.units import show_gib
@@ -20,14 +20,18 @@ BUSY = 0.5
 def machine_checks(machine: Machine) -> Iterator[Check]:
     """Everything to say of this computer, without its drivers' fit to torch."""
     yield _processor(machine)
-    yield _ram(machine)
-    yield _disk(machine.disk_free_gb)
+    unread = {note.partition(" could not be read")[0] for note in machine.notes}
+    if "Memory" not in unread:
+        yield _ram(machine)
+    if "Disk" not in unread:
+        yield _disk(machine.disk_free_gb)
     yield from _container(machine)
     yield from _power(machine)
     yield from (one for gpu in machine.gpus for one in gpu_checks(gpu))
     if not machine.gpus:
-        yield Check("gpu", "note", "No GPU that a training job could use: jobs run on the processor here.")
-    yield from (Check("probe", "warning", note, _fix_for(note)) for note in machine.notes)
+        message = "No GPU that a training job could use: jobs run on the processor here."
+        yield Check("gpu", "note", message, "mlrun plan JOB.yaml --all shows what a rented one would cost")
+    yield from map(_told, machine.notes)
 
 
 def gpu_checks(gpu: Gpu) -> Iterator[Check]:
@@ -87,9 +91,9 @@ def _container(machine: Machine) -> Iterator[Check]:
 
 def _power(machine: Machine) -> Iterator[Check]:
     if machine.battery and not machine.battery.plugged:
-        level = "warning" if machine.battery.percent < LOW_BATTERY else "note"
+        level: Level = "warning" if machine.battery.percent < LOW_BATTERY else "note"
         message = f"On battery, {machine.battery.percent:.0f} %: jobs run slower and may not end."
-        yield Check("power", "warning" if level == "warning" else "note", message, "plug it in before a long job")
+        yield Check("power", level, message, "plug it in before a long job")
     elif machine.battery:
         yield Check("power", "ok", f"Plugged in, battery {machine.battery.percent:.0f} %.")
     if machine.fanless:
@@ -100,16 +104,22 @@ def _driver(gpu: Gpu) -> str:
     return f", driver {gpu.driver} (CUDA up to {gpu.cuda})" if gpu.driver else ""
 
 
-NOTE_FIXES = (
-    ("no driver is loaded", "install NVIDIA's driver from your distribution (Ubuntu: sudo ubuntu-drivers install)"),
-    ("nouveau driver", "install NVIDIA's own driver (Ubuntu: sudo ubuntu-drivers install), then restart"),
-    ("ROCm's tools", "install ROCm's amd-smi, or leave it: jobs use the processor"),
-    ("CUDA_VISIBLE_DEVICES", "unset CUDA_VISIBLE_DEVICES"),
-    ("hot", "let it cool; clear its vents"),
-    ("integrated", "nothing to do"),
+NOTES: tuple[tuple[str, Level, str], ...] = (
+    ("no driver is loaded", "warning", "install NVIDIA's driver from your distribution (Ubuntu: sudo ubuntu-drivers install)"),
+    ("nouveau driver", "warning", "install NVIDIA's own driver (Ubuntu: sudo ubuntu-drivers install), then restart"),
+    ("CUDA_VISIBLE_DEVICES", "note", "unset CUDA_VISIBLE_DEVICES"),
+    ("slowed down now", "warning", "let it cool; clear its vents"),
+    ("macOS holds the processor", "warning", "let it cool; clear its vents"),
+    ("ROCm's tools", "note", "install ROCm's amd-smi, or leave it: jobs use the processor"),
+    ("integrated", "note", "nothing to do: plans count it as RAM"),
+    ("Intel GPUs", "note", "nothing to do: plans use the processor"),
 )
+"""Words of a probe's note, how much it matters, and what to do."""
 
 
-def _fix_for(note: str) -> str:
-    by_words = next((fix for words, fix in NOTE_FIXES if words in note), "")
-    return nvidia.fix_for(note) or by_words or "the plan goes on without it"
+def _told(note: str) -> Check:
+    fix = nvidia.fix_for(note)
+    if fix:
+        return Check("probe", "error", note, fix)
+    _, level, words = next((row for row in NOTES if row[0] in note), ("", "warning", "the plan goes on without it"))
+    return Check("probe", level, note, words)

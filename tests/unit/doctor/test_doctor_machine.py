@@ -9,6 +9,8 @@ import pytest
 from dispatcher.doctor.machine import gpu_checks, machine_checks
 from dispatcher.domain.hardware import Battery
 from dispatcher.hosts.probe import nvidia
+from dispatcher.hosts.probe.integrated import Graphics, notes_on
+from dispatcher.hosts.probe.thermal import Zone, hot, parse_pmset_therm
 from tests.unit.doctor.facts import RTX, laptop
 
 
@@ -75,21 +77,41 @@ def test_a_busy_gpu_is_a_note_and_a_throttled_one_a_warning():
     assert "heat" in found[2].message
 
 
+GRAPHICS = (
+    Graphics("01:00.0", "NVIDIA"),
+    Graphics("02:00.0", "NVIDIA", driver="nouveau"),
+    Graphics("03:00.0", "AMD"),
+    Graphics("03:00.0", "Intel"),
+    Graphics("00:02.0", "Intel", shared=True),
+)
+LEVELS = ("warning", "warning", "note", "note", "note")
+
+
 @pytest.mark.parametrize(
-    "note",
+    ("note", "level"),
     [
-        "An NVIDIA GPU is in this computer, but no driver is loaded for it.",
-        "An NVIDIA GPU is in this computer, but the nouveau driver holds it, which cannot compute.",
-        "CUDA_VISIBLE_DEVICES hides 1 NVIDIA GPU from jobs started here.",
-        "It is hot (x86_pkg_temp 99 °C) and slowed down now: let it cool before a long job.",
-        "Battery could not be read: the driver is on fire.",
-        *(fault.message for fault in nvidia.FAULTS.values()),
+        *zip(notes_on(GRAPHICS, []), LEVELS, strict=True),
+        ("CUDA_VISIBLE_DEVICES hides 1 NVIDIA GPU from jobs started here.", "note"),
+        (hot((Zone("x86_pkg_temp", 99.0, 95.0),)), "warning"),
+        (parse_pmset_therm("CPU_Speed_Limit = 60"), "warning"),
+        ("Battery could not be read: the driver is on fire.", "warning"),
+        *((fault.message, "error") for fault in nvidia.FAULTS.values()),
     ],
 )
-def test_every_note_of_a_probe_becomes_a_finding_with_a_fix(note):
+def test_every_note_of_a_probe_becomes_a_finding_with_a_fix(note, level):
     one = told("probe", notes=(note,))
-    assert (note, "warning") == (one.message, one.level)
+    assert (note, level) == (one.message, one.level)
     assert one.fix
+
+
+def test_a_disk_that_could_not_be_read_is_not_called_full():
+    assert told("disk", disk_free_gb=0.0, notes=("Disk could not be read: no such folder.",)) is None
+    assert "error" == told("disk", disk_free_gb=0.0).level
+
+
+def test_memory_that_could_not_be_read_is_not_called_short():
+    notes = ("Memory could not be read: no /proc.",)
+    assert told("memory", ram_gib=0.0, ram_available_gib=0.0, notes=notes) is None
 
 
 def test_a_mismatch_between_library_and_driver_is_told_to_restart():
