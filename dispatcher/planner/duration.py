@@ -148,7 +148,7 @@ def _forward(work: Workload, block: Block, device: Device, setting: Numbers) -> 
     return Passes(
         products=_products(work, block, device, setting, block.forward_flops - block.attention_flops, 1.0),
         attention=_attention(work, block.attention_flops, device, setting),
-        moving=work.batch_size * block.moved_bytes / bandwidth(device) + _casting(block, device),
+        moving=work.batch_size * block.moved_bytes / bandwidth(device) + _casting(block, device) + _waking(block, device),
         dequantising=_dequantising(block, device),
         launching=_launching(work, block.kernels, device),
     )
@@ -160,7 +160,7 @@ def _backward(work: Workload, block: Block, device: Device, setting: Numbers) ->
     return Passes(
         products=_products(work, block, device, setting, block.backward_flops - attention, passes),
         attention=_attention(work, attention, device, setting),
-        moving=work.batch_size * block.moved_bytes * block.backward_moved / bandwidth(device),
+        moving=work.batch_size * block.moved_bytes * block.backward_moved / bandwidth(device) + 2 * _waking(block, device),
         dequantising=_dequantising(block, device),
         launching=_launching(work, block.kernels * (1 + passes / 2), device),
     )
@@ -195,6 +195,11 @@ def _casting(block: Block, device: Device) -> float:
 def _dequantising(block: Block, device: Device) -> float:
     """A 4-bit weight is read and written in 16 bit before each product."""
     return 2.5 * block.quantised / (bandwidth(device) * constant("dequantise_share"))
+
+
+def _waking(block: Block, device: Device) -> float:
+    """A processor's cores wake and wait for each other around every operation."""
+    return block.kernels * constant("cpu_kernel") if device.kind == "cpu" else 0.0
 
 
 def _launching(work: Workload, kernels: float, device: Device) -> float:

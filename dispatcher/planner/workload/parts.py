@@ -13,6 +13,17 @@ from dispatcher.planner.rates import peak_flops
 
 TRACED = 2.0
 """Bytes per number of the traced operands."""
+FUSED = ("attention", "windowed")
+"""Products of the attention core."""
+SHARES = {
+    "dense": "dense_share",
+    "batched": "dense_share",
+    "attention": "dense_share",
+    "windowed": "dense_share",
+    "convolution": "convolution_share",
+    "grouped": "grouped_share",
+}
+"""The constant that says how near a kind of product comes to a large plain one."""
 EAGER_MOVED = 16.0
 """Bytes of traffic per attention score: product, softmax in fp32, cast, product."""
 EAGER_SAVED = 4.0
@@ -31,6 +42,11 @@ class Setting:
     rank: int = 0
     eager: bool = False
     compiled: bool = False
+
+    @property
+    def narrower(self) -> float:
+        """Bytes per number over those that were traced."""
+        return self.numbers.operand / TRACED
 
     @property
     def wide(self) -> bool:
@@ -66,7 +82,7 @@ def _block(part: Part, products: Products, setting: Setting, area: float, share:
     adapters = setting.rank * (products.inner + products.width) if setting.training and own_weights(products) else 0.0
     forward = products.flops * growth / n
     kept = share * area / n * saved_bytes(part, setting) + eager_saved(part, products, setting) * growth / n
-    core = forward if products.kind in ("attention", "windowed") else 0.0
+    moved = traffic(part, products, setting, share, growth / area)
     return Block(
         name=f"{part.role}: {products.kind}",
         repeats=n,
@@ -77,19 +93,48 @@ def _block(part: Part, products: Products, setting: Setting, area: float, share:
         cast=part.parameters * weight_share / n if setting.numbers.autocast else 0.0,
         saved_bytes=kept if setting.training else 0.0,
         input_bytes=kept * constant("checkpoint_inputs"),
-        working_bytes=area * part.widest * setting.numbers.operand / TRACED,
-        backward_bytes=area * part.extra * setting.numbers.operand / TRACED,
+        working_bytes=area * part.widest * setting.narrower,
+        backward_bytes=area * part.extra * setting.narrower,
         forward_flops=forward,
-        attention_flops=core,
+        attention_flops=forward if products.kind in FUSED else 0.0,
         backward_flops=forward * _backward(part, products, setting) if setting.training else 0.0,
         rows=products.rows * area,
         inner=products.inner,
         width=products.width,
-        matmul_bytes=product_bytes(products, setting) * area / n,
-        moved_bytes=share * area / n * moved_bytes(part, setting) + eager_moved(part, products, setting) * growth / n,
-        backward_moved=part.backward_moved,
+        matmul_bytes=products.moved * setting.narrower * area / n,
+        moved_bytes=moved.forward * area / n,
+        backward_moved=moved.ratio,
         kernels=kernels_each(part, setting),
         efficiency=efficiency(products, setting),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """Element-wise bytes of both passes."""
+
+    forward: float
+    backward: float
+
+    @property
+    def ratio(self) -> float:
+        """Backward over forward."""
+        return self.backward / self.forward if self.forward else 0.0
+
+
+def traffic(part: Part, products: Products, setting: Setting, share: float, scores: float) -> Traffic:
+    """Bytes per image beside the products' own, at the traced size; `scores` times that many attention scores.
+
+    Element-wise work; transposing 16-bit activations around each convolution; the windows of depthwise ones, whose weights'
+    gradients reread their inputs; attention matrices where they are written out.
+    """
+    plain = share * moved_bytes(part, setting)
+    laid = constant("layout_traffic") * products.moved if transposes(products, setting) else 0.0
+    windows = products.moved * setting.narrower if products.kind == "depthwise" else 0.0
+    eager = eager_moved(part, products, setting) * scores
+    return Traffic(
+        plain + laid + windows + eager,
+        plain * part.backward_moved + 2 * laid + constant("depthwise_backward") * windows + 1.5 * eager,
     )
 
 
@@ -104,31 +149,27 @@ def saved_bytes(part: Part, setting: Setting) -> float:
 def moved_bytes(part: Part, setting: Setting) -> float:
     """Element-wise bytes per image of a forward pass, at the traced size."""
     moved = part.moved if setting.numbers.autocast else part.moved32 * setting.numbers.operand / 4
-    return moved * (constant("fused_traffic") if setting.compiled else 1.0)
+    return moved * constant("cached_traffic") * (constant("fused_traffic") if setting.compiled else 1.0)
 
 
 def eager_saved(part: Part, products: Products, setting: Setting) -> float:
     """What attention matrices keep where they are written out, all of them."""
-    if not setting.eager or products.kind not in ("attention", "windowed"):
+    if not setting.eager or products.kind not in FUSED:
         return 0.0
     return part.scores * (EAGER_SAVED + (0.0 if setting.wide else TRACED))
 
 
 def eager_moved(part: Part, products: Products, setting: Setting) -> float:
     """Traffic of attention matrices: written by the product, read and written by the softmax and its cast, read again."""
-    if not setting.eager or products.kind not in ("attention", "windowed"):
+    if not setting.eager or products.kind not in FUSED:
         return 0.0
     return part.scores * EAGER_MOVED
 
 
-def product_bytes(products: Products, setting: Setting) -> float:
-    """Bytes of activations that products read and write, all of them, with what their kind adds."""
-    moved = products.moved * setting.numbers.operand / TRACED
-    if products.kind == "depthwise":
-        return moved * constant("depthwise_traffic")
-    if convolves(products) and not setting.wide and setting.device.kind == "cuda":
-        return moved * (1 + constant("layout_traffic"))
-    return moved
+def transposes(products: Products, setting: Setting) -> bool:
+    """Whether activations change between the framework's layout and that of tensor cores."""
+    figure = setting.numbers.peak
+    return setting.device.kind == "cuda" and figure != "fp32_tflops" and products.kind in ("convolution", "grouped")
 
 
 def convolves(products: Products) -> bool:
@@ -137,21 +178,18 @@ def convolves(products: Products) -> bool:
 
 
 def efficiency(products: Products, setting: Setting) -> float:
-    """Share of a large plain product's speed."""
+    """Share of a large plain product's speed: narrow sides leave tiles half empty."""
     if products.kind == "depthwise":
         scalar, peak = peak_flops(setting.device, "fp32_tflops"), peak_flops(setting.device, setting.numbers.peak)
         return constant("depthwise_share") * scalar / peak
-    narrow = 1.0
-    if setting.device.accelerator and products.width:
-        narrow = products.width / (products.width + constant("narrow_channels"))
-    if products.kind == "grouped":
-        return constant("grouped_share") * narrow
-    return narrow * (constant("convolution_share") if convolves(products) else 1.0)
+    half = constant("narrow_side")
+    inner, width = (side / (side + half) if side else 1.0 for side in (products.inner, products.width))
+    return inner * width * constant(SHARES[products.kind])
 
 
 def _backward(part: Part, products: Products, setting: Setting) -> float:
     """Backward over forward FLOPs: two passes where weights are trained, else one; fused attention recomputes its scores."""
-    if products.kind in ("attention", "windowed"):
+    if products.kind in FUSED:
         return 2.0 if setting.eager else 2.5
     if products.kind == "batched":
         return 2.0
