@@ -1,4 +1,4 @@
-"""What stands in the way of running jobs here, and the fix beside every finding."""
+"""What stands in the way of running jobs here, with fixes."""
 
 from dispatcher.doctor.check import Check, Level
 from dispatcher.doctor.examine import checks

@@ -1,4 +1,4 @@
-"""Whether cloud credentials are here: files and variables only, nothing is sent and no secret is read out."""
+"""Whether cloud credentials are here: files and variables only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Findings on what mlrun itself stands on: Python, folders, database, clock, terminal."""
+"""Findings on mlrun itself: Python, folders, database, clock, terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Another program called mlrun: the product that owns the name on the package index, or a script of the user's."""
+"""Another program called mlrun that shadows ours."""
 
 from __future__ import annotations
 

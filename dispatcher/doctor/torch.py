@@ -1,4 +1,4 @@
-"""Whether the torch that a job would import fits this computer's GPU."""
+"""Whether the torch that a job would import fits the GPU."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs in the job's Python: says what its torch is and sees. Python >= 3.8."""
+"""Says what the job's Python has of torch. Python >= 3.8."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which Python a job gets: the active environment, else workdir/.venv, else PATH's; never mlrun's own."""
+"""Which Python a job gets: active, the folder's, or PATH's."""
 
 from __future__ import annotations
 

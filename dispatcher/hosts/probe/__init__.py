@@ -1,4 +1,4 @@
-"""What has this computer: processor, memory within limits, GPUs as they are now, power, heat, speed."""
+"""What this computer has: processor, memory, GPUs, power, heat, speed."""
 
 from dispatcher.hosts.probe.machine import pinned_gpus, probe
 

@@ -1,4 +1,4 @@
-"""AMD GPUs, through amd-smi or rocm-smi where one of them is installed."""
+"""AMD GPUs, through amd-smi or rocm-smi where installed."""
 
 from __future__ import annotations
 

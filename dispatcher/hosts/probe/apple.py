@@ -1,4 +1,4 @@
-"""Apple computers: unified memory, what Metal may use of it, and which have no fan."""
+"""Apple computers: unified memory, Metal's share of it, fans."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Container limits: what control groups (v1 and v2) leave of RAM, swap and CPUs."""
+"""Container limits: what control groups leave of RAM, swap and CPUs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which kind of container or subsystem this is, and what it is held to."""
+"""Which kind of container this is, and what it is held to."""
 
 from __future__ import annotations
 

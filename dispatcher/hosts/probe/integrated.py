@@ -1,4 +1,4 @@
-"""Graphics on the PCI bus that no compute driver reports: integrated ones, and GPUs without a driver."""
+"""Graphics on the PCI bus that no compute driver reports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One look at this computer: every probe in turn, none able to fail the whole."""
+"""One look at this computer; no probe can fail the whole."""
 
 from __future__ import annotations
 

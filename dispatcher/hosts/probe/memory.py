@@ -1,4 +1,4 @@
-"""RAM, swap and disk: what is free now, within the container's limits."""
+"""RAM, swap and disk: what is free now, within limits."""
 
 from __future__ import annotations
 

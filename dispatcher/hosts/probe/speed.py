@@ -1,4 +1,4 @@
-"""How fast this processor is: measured in under a second, remembered, and computed where it cannot be measured."""
+"""How fast this processor is: measured, remembered, else computed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs in another Python: times copies of memory and, where numpy is, a matrix product. Standard library, Python >= 3.8."""
+"""Times memory copies and a matrix product, in any Python >= 3.8."""
 
 from __future__ import annotations
 
