@@ -35,6 +35,8 @@ class Checker(Generic[S]):
         self.root = root
         self.refused = refused
         self.tree = Tree(problems=list(document.problems))
+        self.wrong: set[Path] = set()
+        self._meant: set[Path] = set()
 
     def named(self) -> Tree:
         """The file's data under the settings' own names; what has no such name is a problem."""
@@ -121,6 +123,8 @@ class Checker(Generic[S]):
             reason, fix = self.refused[name]
             self._note(path, f"{name}: {reason}", fix, key=True)
             return
+        if near:
+            self._meant.add((*path[:-1], spellings(section)[near].name))
         fix = f"Did you mean {near!r}?" if near else self._elsewhere(section, name)
         self._note(path, f"unknown setting{within}.", fix, key=True)
 
@@ -143,7 +147,10 @@ class Checker(Generic[S]):
             if one["type"] == "value_error" and first["type"] != "value_error":
                 wrong[path] = one
         deeper = [path for path in wrong for above in wrong if len(above) < len(path) and path[: len(above)] == above]
+        self.wrong |= wrong.keys()
         for path, one in wrong.items():
+            if one["type"] == "missing" and path in self._meant:
+                continue
             if path not in deeper or one["type"] == "value_error":
                 message, fix = self._said(path, one)
                 yield self.problem(path, message, fix, key=one["type"] == "missing")

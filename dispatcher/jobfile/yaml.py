@@ -68,7 +68,10 @@ class Place:
 
 @dataclass(slots=True)
 class Document:
-    """A file's data, where each key and value stands, its scalars as they were written, and what is wrong with it."""
+    """A file's data, where each key and value stands, its scalars as they were written, and what is wrong with it.
+
+    `broken` where the text could not be read to its end.
+    """
 
     data: Any = None
     lines: list[str] = field(default_factory=list)
@@ -76,6 +79,7 @@ class Document:
     values: dict[Path, Place] = field(default_factory=dict)
     written: dict[Path, str] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    broken: bool = False
 
     def problem(self, place: Place, message: str, fix: str = "", path: str = "") -> Problem:
         """A problem at a place of this document."""
@@ -97,13 +101,15 @@ def parse(raw: bytes | str) -> Document:
     document = Document()
     text = _text(raw, document)
     if text is None:
+        document.broken = True
         return document
     document.lines = text.split("\n")
     for found in _INVISIBLE.finditer(text):
         place = _at(text, found.start())
         name = f"U+{ord(found.group()):04X}"
         document.problems.append(document.problem(place, f"an invisible character, {name}.", "Delete it."))
-        return document  # the scanner would stop here too
+        document.broken = True  # the scanner would stop here too
+        return document
     builder = _Builder(document)
     try:
         for event in YAML(typ="safe", pure=True).parse(text):

@@ -1,0 +1,298 @@
+"""From a file's tree to one job: changes from the command line, values in `run`, contradictions, origins."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from dispatcher.domain.job import JobConfig
+from dispatcher.errors import Problem
+from dispatcher.jobfile.bound import Literal, agree, bound, literals, rewritten
+from dispatcher.jobfile.check import Checker
+from dispatcher.jobfile.contradictions import contradictions
+from dispatcher.jobfile.families import possible
+from dispatcher.jobfile.keys import Key, every, resolve, similar
+from dispatcher.jobfile.refused import REFUSED
+from dispatcher.jobfile.words import Reference, appended, references
+from dispatcher.jobfile.yaml import Document, Path, Place, dotted, leaves, parse, scalar, short
+
+DESCRIBED = ("task", "model", "dataset", "training", "checkpoint")
+"""Sections that describe the script: changing one without the script would make the plan a lie."""
+
+LENGTHS = ("training.steps", "training.epochs", "training.tokens")
+
+
+class Assembly:
+    """One job on its way: its problems gather here until all are known."""
+
+    def __init__(self, document: Document, *, origin: str, sets: Mapping[str, Any], extra: tuple[str, ...]) -> None:
+        self.document = document
+        self.extra = extra
+        self.checker = Checker(document, JobConfig, REFUSED)
+        self.data = self.checker.named().data
+        self.origin = origin
+        self.sets: dict[Path, Any] = {}
+        run = self.data.get("run")
+        self.run = run if isinstance(run, str) and len(run) <= 65536 else ""
+        self.bound = bound(self.run)
+        self.origins = self._stated()
+        if not document.broken:
+            self._replace(sets)
+            self._from_run()
+
+    @property
+    def problems(self) -> list[Problem]:
+        """Everything wrong so far."""
+        return self.checker.tree.problems
+
+    def note(self, path: Path, message: str, fix: str = "") -> None:
+        """One more thing that is wrong."""
+        self.problems.append(self.checker.problem(path, message, fix))
+
+    def settings(self) -> JobConfig | None:
+        """The job's settings; what is wrong with them, and between them, is noted."""
+        if self.document.broken:
+            return None
+        config = self.checker.settings()
+        told = config or self._without_errors()
+        if told:
+            for path, message, fix in contradictions(told):
+                self.note(path, message, fix)
+            self._references(told)
+        if config:
+            self._defaults()
+        return config
+
+    def command(self, config: JobConfig) -> str:
+        """`run` as the shell gets it: literals that were changed, and settings in place of their names."""
+        changes = {dotted(path): _text(value) for path, value in self.sets.items()}
+        return rewritten(config.run, changes, lambda setting: _text(self._value(setting)[1])).rstrip("\n")
+
+    def digest(self, command: str) -> str:
+        """SHA-256 of all that the plan depends on; comments and the order of keys do not count."""
+        whole = json.dumps([self.data, command], sort_keys=True, default=str, separators=(",", ":"))
+        return hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()
+
+    def _stated(self) -> dict[str, str]:
+        return {dotted(path): self._where(path) for path, _ in leaves(self.data)}
+
+    def _where(self, path: Path) -> str:
+        place = self.checker.place(path) if self.origin == "yaml" else None
+        return f"yaml line {place.line}" if place else self.origin
+
+    def _defaults(self) -> None:
+        for path, key in DEFAULTS:
+            name = ".".join(path)
+            if name not in self.origins and (len(path) == 1 or path[0] in ("training", "budget")) and key.default != ():
+                self.origins[name] = "default"
+
+    def _replace(self, sets: Mapping[str, Any]) -> None:
+        for name, value in sets.items():
+            problem = self._replaced(name, value)
+            if problem:
+                self.problems.append(problem)
+
+    def _replaced(self, name: str, given: Any) -> Problem | None:
+        """Change one setting; the problem where that cannot be."""
+        told = f"--set {name}"
+        keys = resolve(JobConfig, tuple(name.split(".")))
+        if not keys:
+            near = similar(name, [".".join(path) for path, _ in every(JobConfig)])
+            return Problem(f"{short(name)} is no setting.", f"Did you mean {near!r}?" if near else "", path=told)
+        path = _full(keys, name)
+        if path == ("run",):
+            return Problem("the command itself stands in the file.", "Edit run, or append words after --.", path=told)
+        if keys[-1].section[0] and path[-1] == keys[-1].name:
+            return Problem(f"{name} is a section.", f"Name one of its settings: {name}.….", path=told)
+        if path[0] in DESCRIBED and dotted(path) not in self.bound:
+            return self._unbound(dotted(path), given, told)
+        value = _given(given)
+        if isinstance(value, Problem):
+            return Problem(value.message, value.fix, path=told)
+        self.sets[path] = value
+        self._put(path, value)
+        self.checker.tree.stands = {
+            ours: theirs for ours, theirs in self.checker.tree.stands.items() if ours[: len(path)] != path
+        }
+        self.origins[dotted(path)] = "--set"
+        return None
+
+    def _unbound(self, setting: str, given: Any, told: str) -> Problem:
+        switched = next((one for one in literals(self.run).get(setting, ()) if one.switch), None)
+        if switched:
+            return Problem(f"run says {switched.said}, which has no value to change.", "Edit run.", path=told)
+        name = setting.rpartition(".")[2]
+        return Problem(
+            f"run does not take {setting}: changing it here would not change what the script does.",
+            f"Let the script read it and add to run: --{name.replace('_', '-')} ${{{setting}}}; or edit the script.",
+            path=told,
+        )
+
+    def _from_run(self) -> None:
+        """Values that the command states: they fill what the file leaves open, and may not contradict it."""
+        given = literals(appended(self.run, self.extra)) if self.run else {}
+        for setting, some in given.items():
+            path = tuple(setting.split("."))
+            stated = self._stated_value(path)
+            if path in self.sets:
+                self._still_given(path, some)
+            elif stated is not None:
+                if not agree(stated, some[0].value):
+                    self._contradicted(path, stated, some[0])
+            elif self._wanted(setting, path, given):
+                self._put(path, some[0].value)
+                self.origins[setting] = "run"
+        self._overridden()
+
+    def _overridden(self) -> None:
+        """Words after -- that give a setting anew would leave the plan behind."""
+        own = literals(self.run)
+        named = {one.setting for one in references(self.run)}
+        for setting, some in literals(" ".join(["x", *map(_word, self.extra)])).items():
+            clash = setting in own and not agree(own[setting][0].value, some[0].value)
+            if clash or setting in named:
+                self.problems.append(
+                    Problem(
+                        f"the words after -- give {setting} a second time: {some[0].said}.",
+                        f"Write --set {setting}={_text(some[0].value)} instead.",
+                        path="--",
+                    )
+                )
+
+    def _still_given(self, path: Path, some: tuple[Literal, ...]) -> None:
+        for one in some:
+            if one.end > len(self.run) and not agree(self.sets[path], one.value):
+                self.problems.append(Problem(f"--set {dotted(path)}, and {one.said} after --.", "Keep one.", path="--"))
+
+    def _contradicted(self, path: Path, stated: Any, literal: Literal) -> None:
+        message = f"{dotted(path)} is {_text(stated)} here, and run says {literal.said}."
+        fix = f"Keep one; ${{{dotted(path)}}} in run takes it from here."
+        self.note(path, message, fix)
+
+    def _wanted(self, setting: str, path: Path, given: Mapping[str, Any]) -> bool:
+        """Whether a value in `run` completes the description; a flag alone does not begin a model or a dataset."""
+        section = self.data.get(str(path[0]))
+        if path[0] == "training":
+            if setting in LENGTHS and any(self._stated_value(tuple(name.split("."))) is not None for name in LENGTHS):
+                return False
+            earlier = LENGTHS[: LENGTHS.index(setting)] if setting in LENGTHS else ()
+            return (section is None or isinstance(section, dict)) and not any(name in given for name in earlier)
+        if not isinstance(section, dict):
+            return False
+        if path[0] != "model":
+            return True
+        family = section.get("family")
+        fitting = possible([*section, str(path[1])])
+        named = set(section) - {"family", "name"}
+        return family in fitting if family else bool(named and fitting)
+
+    def _references(self, config: JobConfig) -> None:
+        for one in references(self.run):
+            known, value = self._value(one.setting, config)
+            name = f"${{{one.setting}}}"
+            if not known:
+                near = similar(one.setting, [".".join(path) for path, _ in every(JobConfig)])
+                self._in_run(one, f"{name} is no setting.", f"Did you mean ${{{near}}}?" if near else "")
+            elif value is None and not self._troubled(one.setting):
+                self._in_run(one, f"{name} has no value.", f"Give {one.setting} a value, or write it out in run.")
+            elif isinstance(value, dict):
+                self._in_run(one, f"{name} is a section.", f"Name one of its settings: {name[:-1]}.…}}.")
+
+    def _troubled(self, setting: str) -> bool:
+        """Whether the setting is there, and wrong."""
+        return any(problem.path and setting.startswith(problem.path) for problem in self.problems)
+
+    def _in_run(self, reference: Reference, message: str, fix: str) -> None:
+        """A problem within `run`, at the line where the words stand."""
+        place = self.checker.place(("run",))
+        words = f"${{{reference.setting}}}"
+        for number, line in enumerate(self.document.lines, start=1):
+            if place and number >= place.line and words in line:
+                at = Place(number, line.index(words) + 1, len(words))
+                self.problems.append(self.document.problem(at, message, fix, "run"))
+                return
+        self.note(("run",), message, fix)
+
+    def _value(self, setting: str, config: JobConfig | None = None) -> tuple[bool, Any]:
+        """Whether there is such a setting, and its value as people write it: 3h stays 3h."""
+        names = tuple(setting.split("."))
+        keys = resolve(JobConfig, names)
+        if not keys:
+            return False, None
+        path = _full(keys, setting)
+        stated = self._stated_value(path)
+        if stated is not None or keys[-1].section[0]:
+            return True, stated if stated is not None else {}
+        return True, keys[-1].default
+
+    def _stated_value(self, path: Path) -> Any:
+        here: Any = self.data
+        for part in path:
+            here = here.get(part) if isinstance(here, dict) else None
+        return here
+
+    def _put(self, path: Path, value: Any) -> None:
+        here: dict[str, Any] = self.data
+        for part in path[:-1]:
+            inner = here.get(str(part))
+            if not isinstance(inner, dict):
+                inner = here[str(part)] = {}
+            here = inner
+        here[str(path[-1])] = value
+
+    def _without_errors(self) -> JobConfig | None:
+        """What is left of the job without the settings that are wrong: contradictions between the others are told too."""
+        data = copy.deepcopy(self.data)
+        for path in self.checker.wrong:
+            here: Any = data
+            for part in path[:-1]:
+                here = here.get(part, {}) if isinstance(here, dict) else {}
+            if isinstance(here, dict) and path:
+                here.pop(path[-1], None)
+        data.setdefault("run", "true")
+        rest: Checker[JobConfig] = Checker(Document(data=data), JobConfig, {})
+        rest.named()
+        return rest.settings()
+
+
+def _full(keys: list[Key], name: str) -> Path:
+    """The setting's path under its own names; a plain text for a model is its name."""
+    path: Path = tuple(key.name for key in keys)
+    rest = tuple(name.split("."))[len(keys) :]
+    return (*path, *rest, *((keys[-1].section[1],) if keys[-1].section[1] else ()))
+
+
+def _given(value: Any) -> Any:
+    """What a text after = means: as in the file."""
+    if not isinstance(value, str):
+        return value
+    if value[:1] not in "[{'\"":
+        return scalar(value)
+    document = parse(value)
+    return document.problems[0] if document.problems else document.data
+
+
+def _text(value: Any) -> str:
+    """A value for a command line."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (list, tuple)):
+        return ",".join(map(_text, value))
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
+    return str(value)
+
+
+def _word(text: str) -> str:
+    return "'" + text.replace("'", "'\"'\"'") + "'"
+
+
+def _defaulted() -> Iterator[tuple[tuple[str, ...], Key]]:
+    return ((path, key) for path, key in every(JobConfig) if not key.required and key.default is not None)
+
+
+DEFAULTS = tuple(_defaulted())
+"""Settings that hold even where nobody says them."""
