@@ -36,7 +36,28 @@ def product_flops(device: Device, figure: str) -> float:
         return peak * constant("cpu_share")
     if device.kind == "mps":
         return peak * constant("mps_share")
-    return min(peak * constant("products_share"), _powered(part, peak))
+    return min(peak * constant("products_share") * fed(part), _powered(part, peak))
+
+
+def fed(part: Accelerator) -> float:
+    """The share of its time in which a multiprocessor's tensor cores have operands to multiply.
+
+    The more they do per clock the harder they are to feed, since what feeds them has not grown as fast.
+    """
+    if not part.fp32_tflops:
+        return 1.0
+    tensor = per_clock(part) * max(1.0, max(part.fp16_tflops, part.bf16_tflops) / part.fp32_tflops)
+    return 1.0 / (1.0 + tensor / constant("feeding"))
+
+
+def per_clock(part: Accelerator) -> float:
+    """fp32 FLOP per clock of a multiprocessor: 128 from Volta to the A100, 256 before and since (NVIDIA's white papers)."""
+    return 128.0 if 7.0 <= part.compute_capability <= 8.0 else 256.0
+
+
+def multiprocessors(part: Accelerator) -> float:
+    """About how many multiprocessors a part has, from its fp32 peak at a usual clock."""
+    return part.fp32_tflops * 1e12 / (per_clock(part) * constant("boost_clock"))
 
 
 def _powered(part: Accelerator, peak: float) -> float:
@@ -49,11 +70,14 @@ def _powered(part: Accelerator, peak: float) -> float:
 
 
 def filling(device: Device, rows: float, width: float) -> float:
-    """The share of a device that a product of `rows` x `width` outputs keeps busy: half of the last wave of tiles idles."""
+    """The share of a device that a product of `rows` × `width` outputs keeps busy.
+
+    Half of the multiprocessors idle in the last wave of tiles; smaller tiles and a split inner side win half of that back.
+    """
     if device.accelerator is None or not rows or not width:
         return 1.0
     tiles = max(1.0, rows / TILE) * max(1.0, width / TILE)
-    return tiles / (tiles + constant("tiles_to_fill") / 2)
+    return tiles / (tiles + multiprocessors(device.accelerator) / 4)
 
 
 def bandwidth(device: Device) -> float:

@@ -16,6 +16,8 @@ from dispatcher.planner.workload.shapes import Shape
 MASK = 1
 """Bytes of a dropout mask per element."""
 FP32 = 4
+CAST = ("q_proj", "k_proj", "v_proj", "gate_proj", "up_proj")
+"""Projections whose input autocast finds in fp32; what the others read is in 16 bit already."""
 
 
 @dataclass(frozen=True)
@@ -219,13 +221,15 @@ class Layer:
         """Bytes that element-wise work reads and writes in a forward pass."""
         shape, stream, operand = self.shape, self.numbers.stream, self.numbers.operand
         norms = (3 if self.cross else 2) * shape.hidden * (self._norm_moved)
-        residual = 2 * 3 * stream * shape.hidden
+        residual = 2 * (operand + 2 * stream) * shape.hidden
         activation = self.active * shape.ffn * operand * ((3 if self.compiled else 5) if shape.gated else 2)
         turned = (2 if self.compiled else 9) * operand * (shape.queries + shape.keys) if self.rotary else 0.0
-        casts = sum(i * (stream + operand) for i, _ in shape.linears.values()) if self.autocast and not self.compiled else 0.0
+        casts = 0.0
+        if self.autocast and not self.compiled:
+            casts = sum(shape.linears[name][0] for name in CAST if name in shape.linears) * (stream + operand)
         scores = (8 * operand + 2 * FP32) * shape.heads * self.tokens if self.kernel == "eager" else 0.0
         repeated = 4 * operand * shape.queries if self.kernel == "eager" and shape.kv_heads < shape.heads else 0.0
-        drops = 2 * (2 * stream + MASK) * shape.hidden if self.dropout and not self.compiled else 0.0
+        drops = 2 * (2 * operand + MASK) * shape.hidden if self.dropout and not self.compiled else 0.0
         adapters = sum(3 * (FP32 + operand) * sum(shape.linears[name]) for name in self.adapted if name in shape.linears)
         return norms + residual + activation + turned + casts + scores + repeated + drops + adapters
 
@@ -249,6 +253,6 @@ class Layer:
             return linears + 5
         norms = (3 if self.cross else 2) * (6 if self.rms else 1)
         core = {"flash": 1, "sdpa": 3, "eager": 7}[self.kernel] * (2 if self.cross else 1)
-        casts = linears if self.autocast else 0
+        casts = sum(name in self.shape.linears for name in CAST) if self.autocast else 0
         adapters = 6 * sum(name in self.shape.linears for name in self.adapted)
         return linears + norms + core + (12 if self.rotary else 0) + 4 + (3 if self.dropout else 0) + casts + adapters

@@ -86,12 +86,12 @@ def _setting(job: JobConfig, shape: Shape, device: Device, *, for_time: bool) ->
         trained=train.method == "full" and task != "inference",
         adapted=lora.adapted(train, shape),
         rank=lora.rank_of(train),
-        kernel=train.attention or ("eager" if shape.kind == "encoder-decoder" else "sdpa"),
+        kernel=train.attention or ("sdpa" if shape.kind == "decoder" else "eager"),
         compiled=train.compile,
         chunked=train.chunked_loss,
         fused=task == "train" and train.attention == "flash" and shape.kind == "decoder",
         embeddings=train.train_embeddings or train.method == "full",
-        logits=not (shape.kind == "encoder" and task == "finetune"),
+        logits=shape.kind != "encoder",
         prepared=quantised,
     )
 
