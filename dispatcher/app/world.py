@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -10,6 +11,7 @@ from dispatcher import catalog
 from dispatcher.domain.hardware import Device, Machine
 from dispatcher.domain.plan import Offer
 from dispatcher.hosts.probe import probe
+from dispatcher.hosts.python_env import job_python
 from dispatcher.jobfile.load import LoadedJob
 from dispatcher.jobfile.settings import Settings
 from dispatcher.planner import devices
@@ -24,7 +26,8 @@ OUTPUT_BYTES = 1e8
 
 def world_for(loaded: LoadedJob, settings: Settings, seconds_left: float | None) -> World:
     """Everything beside the job that its plan depends on."""
-    machine = probe()
+    python = job_python(loaded.workdir, os.environ)
+    machine = probe(measure=True, workdir=loaded.workdir, pythons=(str(python.path),) if python else ())
     sends = _sends(loaded) if loaded.path and loaded.config.where != "local" else {}
     moved = Transfers(up_bytes=float(sends.get("bytes", 0)), down_bytes=OUTPUT_BYTES)
     terms = Terms(catalog.tariff, moved, seconds_left, kept_back=settings.local.headroom)

@@ -63,7 +63,7 @@ def only_cpu(device: Device) -> Device:
 @lru_cache(maxsize=64)
 def spec_of(gpu: Gpu) -> Accelerator | None:
     """What the catalog knows of a GPU that a driver reported."""
-    return catalog.find_accelerator(gpu.name, gpu.total_gib)
+    return catalog.find_accelerator(gpu.name.partition(" MIG ")[0], None if " MIG " in gpu.name else gpu.total_gib)
 
 
 def own_cpu(machine: Machine) -> Cpu:
@@ -81,7 +81,7 @@ def own_cpu(machine: Machine) -> Cpu:
         bandwidth_gbs=machine.cpu_bandwidth_gbs or known.bandwidth_gbs,
         clock_ghz=known.clock_ghz,
         year=known.year,
-        source="measured here" if machine.cpu_gflops else known.source,
+        source="measured here" if machine.cpu_basis == "measured" else known.source,
     )
 
 

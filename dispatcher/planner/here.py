@@ -46,6 +46,8 @@ def _care(machine: Machine, one: Candidate) -> tuple[str, ...]:
     if one.fits and one.headroom < TIGHT:
         said.append("It will be tight: close what else uses memory.")
     said += [
-        f"GPU {gpu.index} is used by {gpu.other_processes} other processes." for gpu in machine.gpus if gpu.other_processes
+        f"GPU {gpu.index} is used by {gpu.other_processes} processes of other users."
+        for gpu in machine.gpus
+        if gpu.other_processes
     ]
     return tuple(said)

@@ -1,0 +1,94 @@
+"""Reading another tool's file: format, values, origins, refusals."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dispatcher.domain.job import Import
+from dispatcher.errors import JobFileError, Problem
+from dispatcher.jobfile.importers.clusters import DSTACK, REFUSED, SKYPILOT
+from dispatcher.jobfile.importers.fields import Field, Found, get, translate
+from dispatcher.jobfile.importers.finetuning import AXOLOTL, LLAMA_FACTORY, TRAINER, settle
+
+FORMATS: dict[str, tuple[Field, ...]] = {
+    "hf-trainer": TRAINER,
+    "axolotl": AXOLOTL,
+    "llama-factory": LLAMA_FACTORY,
+    "skypilot": SKYPILOT,
+    "dstack": DSTACK,
+}
+LARGEST = 1 << 20
+"""Bytes; a configuration is not larger."""
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """Our dotted settings, the name each had in the file, what cannot be done, and how many of its values were not read."""
+
+    values: Found
+    origins: dict[str, str]
+    refused: tuple[str, ...] = ()
+    unread: tuple[str, ...] = field(default=())
+
+
+def imported(form: str, data: Any, names: Mapping[str, str] | None = None) -> Imported:
+    """What `data`, parsed already, says in our words. `names` maps our settings to their names, for yaml, json and toml."""
+    if not isinstance(data, Mapping):
+        raise ValueError("it holds no settings: a mapping was expected")
+    fields = FORMATS.get(form) or tuple(Field(theirs, ours) for ours, theirs in (names or {}).items())
+    values, origins = translate(data, fields)
+    values = settle(form, values, data)
+    known = {one.theirs.partition(".")[0] for one in fields}
+    refused = tuple(
+        f"{key}: {why}" for key, why in REFUSED.items() if form in ("skypilot", "dstack") and _asked(get(data, key))
+    )
+    return Imported(
+        values, {k: origins.get(k, "its format") for k in values}, refused, tuple(k for k in data if k not in known)
+    )
+
+
+def read_import(source: Import, folder: Path) -> Imported:
+    """Read the file that an `import:` names. Raises JobFileError that names the file and what is wrong with it."""
+    if source.file is None:
+        raise _wrong(
+            "import.command", "Printed configurations are not read by this version.", "Write it to a file, and name that."
+        )
+    path = folder / source.file
+    try:
+        if path.stat().st_size > LARGEST:
+            raise _wrong(source.file, "is larger than 1 MiB.", "A configuration was expected.")
+        return imported(source.from_, _parsed(path), source.map)
+    except OSError as why:
+        raise _wrong(source.file, f"cannot be read: {why.strerror}.", "Correct import.file.") from None
+    except (ValueError, RecursionError) as why:
+        raise _wrong(
+            source.file, f"cannot be understood: {str(why).splitlines()[0]}.", f"Is it a file of {source.from_}?"
+        ) from None
+
+
+def _parsed(path: Path) -> Any:
+    content = path.read_text(encoding="utf-8")
+    if path.suffix == ".json":
+        return json.loads(content)
+    if path.suffix == ".toml":
+        return tomllib.loads(content)
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        return YAML(typ="safe", pure=True).load(content)
+    except YAMLError as why:
+        raise ValueError(str(why)) from None
+
+
+def _asked(value: Any) -> bool:
+    return value not in (None, 1, "1", {}, [])
+
+
+def _wrong(file: str, message: str, fix: str) -> JobFileError:
+    return JobFileError(file, [Problem(f"{file} {message}", fix, path="import")])
