@@ -23,4 +23,5 @@ def shell(tmp_path: Path, home: Path) -> Shell:
         "LANG": "C.UTF-8",
         "COLUMNS": "80",
     }
+    env["TMPDIR"] = str(tmp_path)
     return Shell(folder, home, env)

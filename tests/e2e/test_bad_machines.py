@@ -131,7 +131,7 @@ def test_output_that_nobody_reads_any_more_ends_quietly(shell: Shell) -> None:
 
 def test_a_clean_environment_is_enough(shell: Shell) -> None:
     shell.write("run: echo ran\n")
-    bare = {name: shell.env[name] for name in ("PATH", "HOME", "DISPATCHER_HOME", "DISPATCHER_TEST")}
+    bare = {name: shell.env[name] for name in ("PATH", "HOME", "DISPATCHER_HOME", "DISPATCHER_TEST", "TMPDIR")}
     done = subprocess.run([MLRUN, "job.yaml"], cwd=shell.folder, env=bare | {"TERM": "dumb"}, capture_output=True, timeout=60)
     assert (0, b"ran\n") == (done.returncode, done.stdout), done.stderr
     assert b"\x1b" not in done.stderr
