@@ -6,8 +6,13 @@ from dispatcher.catalog.accelerators import accelerators, find_accelerator, simi
 from dispatcher.catalog.cpus import cpus, find_cpu, generic_cpu, host_cpu, similar_cpus
 from dispatcher.catalog.instances import families, find_instance, instances, similar_instances
 from dispatcher.catalog.networks import find_network, network_names, similar_networks
+from dispatcher.catalog.offers import Shelf, offer, offers, offers_of, shelf_of, shelves
+from dispatcher.catalog.prices import PriceSource, Quote, price_source, quotes, regions, tariff
 
 __all__ = [
+    "PriceSource",
+    "Quote",
+    "Shelf",
     "accelerators",
     "cpus",
     "families",
@@ -19,8 +24,17 @@ __all__ = [
     "host_cpu",
     "instances",
     "network_names",
+    "offer",
+    "offers",
+    "offers_of",
+    "price_source",
+    "quotes",
+    "regions",
+    "shelf_of",
+    "shelves",
     "similar_accelerators",
     "similar_cpus",
     "similar_instances",
     "similar_networks",
+    "tariff",
 ]

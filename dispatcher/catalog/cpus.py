@@ -43,17 +43,17 @@ def similar_cpus(text: str) -> tuple[str, ...]:
     return nearest(text, (cpu.name for cpu in cpus()))
 
 
-def generic_cpu(text: str, arch: str, cores: int, threads: int = 0, clock_ghz: float = 0.0) -> Cpu:
+def generic_cpu(cores: float, *, name: str = "", arch: str = "x86_64", threads: float = 0, clock_ghz: float = 0.0) -> Cpu:
     """A processor nobody has described, guessed from what its computer tells; `confidence` says so."""
-    clock = clock_ghz or GUESSED_CLOCK_GHZ
+    count, clock = max(1, round(cores)), clock_ghz or GUESSED_CLOCK_GHZ
     return Cpu(
-        name=text or f"{cores}-core {arch}",
+        name=name or f"{count}-core {arch}",
         vendor="",
         arch=arch,
         segment="generic",
-        cores=max(cores, 1),
-        threads=threads or max(cores, 1),
-        gflops=max(cores, 1) * clock * FLOPS_PER_CYCLE.get(arch, 16.0),
+        cores=count,
+        threads=round(threads) or count,
+        gflops=count * clock * FLOPS_PER_CYCLE.get(arch, 16.0),
         bandwidth_gbs=GUESSED_BANDWIDTH_GBS,
         clock_ghz=clock,
         source="guessed from the number of cores and the clock",
@@ -69,8 +69,8 @@ def host_cpu(instance: InstanceType) -> Cpu:
     cores = max(instance.cores, 1)
     model = find_cpu(cpu_model(instance))
     if model is None:
-        clock = instance.clock_ghz
-        return generic_cpu(f"{instance.cpu_vendor} {instance.family}".strip(), instance.cpu_arch, cores, instance.vcpus, clock)
+        name = f"{instance.cpu_vendor} {instance.family}".strip()
+        return generic_cpu(cores, name=name, arch=instance.cpu_arch, threads=instance.vcpus, clock_ghz=instance.clock_ghz)
     sockets = max(1, -(-cores // model.cores))
     share = cores / model.cores
     return replace(

@@ -11,7 +11,19 @@ from dispatcher.domain.hardware import InstanceType
 
 TABLE = "instances"
 FAMILIES = "instance-families"
-_COLUMNS = ("provider", "name", "family", "vcpus", "cores", "ram_gib", "accelerator", "count", "local_ssd_gb", "network_gbps", "cpu")
+_COLUMNS = (
+    "provider",
+    "name",
+    "family",
+    "vcpus",
+    "cores",
+    "ram_gib",
+    "accelerator",
+    "count",
+    "local_ssd_gb",
+    "network_gbps",
+    "cpu",
+)
 _FAMILY_COLUMNS = ("provider", "family", "arch", "vendor", "cpu", "clock_ghz", "quota", "sold", "interruption", "source")
 
 

@@ -10,7 +10,28 @@ from dataclasses import dataclass
 _MEMORY = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?) ?(?:gb|gib|g)(?![a-z0-9])")
 _CORES = re.compile(r"(?<!\w)(\d+)[ -]?cores?(?: gpu)?(?!\w)")
 _MARKS = re.compile(r"\((?:r|tm|c)\)|[®™]")
-_NOISE = frozenset(["nvidia", "tesla", "geforce", "amd", "radeon", "instinct", "apple", "google", "aws", "gpu", "graphics", "generation", "with", "design", "soc", "oam", "hbm"])
+_NOISE = frozenset(
+    [
+        "nvidia",
+        "tesla",
+        "geforce",
+        "intel",
+        "amd",
+        "radeon",
+        "instinct",
+        "apple",
+        "google",
+        "aws",
+        "gpu",
+        "graphics",
+        "generation",
+        "with",
+        "design",
+        "soc",
+        "oam",
+        "hbm",
+    ]
+)
 _SAME = {"mobile": "laptop", "pci": "pcie", "sm": "sxm", "notebook": "laptop", "q": "laptop"}
 FORMS = frozenset(("sxm", "pcie", "nvl"))
 SERIES = frozenset(("rtx", "gtx", "quadro", "grid", "rx"))
@@ -32,7 +53,9 @@ class Spelling:
 def spell(text: str) -> Spelling:
     """The parts of an accelerator's name, whatever the order, case and punctuation."""
     plain = _MARKS.sub(" ", text.lower().replace("_", " "))
-    plain = re.sub(r"max-?q", " laptop ", plain.replace("hbm2e", "").replace("hbm3e", "").replace("hbm3", "").replace("hbm2", ""))
+    plain = re.sub(
+        r"max-?q", " laptop ", plain.replace("hbm2e", "").replace("hbm3e", "").replace("hbm3", "").replace("hbm2", "")
+    )
     plain = re.sub(r"\bsxm\d?\b", "sxm", plain.replace("-", " "))
     memory, cores = _MEMORY.search(plain), _CORES.search(plain)
     plain = _CORES.sub(" ", _MEMORY.sub(" ", plain))
@@ -49,7 +72,11 @@ def plain_cpu(text: str) -> str:
     plain = _MARKS.sub(" ", text.lower()).partition("@")[0]
     plain = re.sub(r"\b\d+(?:st|nd|rd|th) gen\b|\bwith radeon.*|w/ radeon.*|\b\d+-core\b|\(.*?\)", " ", plain)
     words = re.findall(r"[a-z0-9]+\+?", plain)
-    return " ".join(word for word in words if word not in {"intel", "amd", "cpu", "processor", "apple", "aws", "genuine", "pro"} or word == "pro")
+    return " ".join(
+        word
+        for word in words
+        if word not in {"intel", "amd", "cpu", "processor", "apple", "aws", "genuine", "pro"} or word == "pro"
+    )
 
 
 def nearest(text: str, names: Iterable[str], count: int = 3) -> tuple[str, ...]:
