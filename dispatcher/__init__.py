@@ -11,7 +11,7 @@ __all__ = ["__version__", "plan"]
 def __getattr__(name: str) -> Any:
     """Load the planner only when it is asked for: `mlrun --help` must not pay for it."""
     if name == "plan":
-        from dispatcher.app import plan
+        from dispatcher.app.plans import plan
 
         return plan
     raise AttributeError(f"module 'dispatcher' has no attribute {name!r}")

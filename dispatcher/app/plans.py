@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -12,7 +13,7 @@ from dispatcher import catalog
 from dispatcher.app.world import world_for
 from dispatcher.domain.hardware import Device
 from dispatcher.domain.plan import JobSummary, Offer, Plan
-from dispatcher.errors import JobFileError, Problem, UsageError
+from dispatcher.errors import JobFileError, NothingFits, Problem, UsageError
 from dispatcher.jobfile.load import LoadedJob, from_mapping, load
 from dispatcher.jobfile.settings import Settings, load_settings
 from dispatcher.planner import devices
@@ -58,6 +59,45 @@ def plan_loaded(
         return plan_for(loaded.config, summary(loaded), spec, offer, terms, explained=explained)
     world = world_for(loaded, settings or load_settings(), left)
     return plan_all(loaded.config, summary(loaded), world, bound=loaded.bound, everything=everything, explained=explained)
+
+
+def same_plan(fresh: Plan, kept: Path) -> Plan:
+    """The fresh plan with the choice that was kept in a file; refused when the job changed or its price rose over 5 %."""
+    try:
+        old = json.loads(kept.read_text(encoding="utf-8"))
+        job, choice = old["job"], old["candidates"][old["choice"]] if old["choice"] is not None else None
+    except OSError as why:
+        raise UsageError(f"The plan {kept} cannot be read: {why.strerror}.") from None
+    except (ValueError, KeyError, IndexError, TypeError):
+        raise UsageError(f"{kept} holds no plan.", fix="Make one: mlrun plan JOB -o plan.json") from None
+    if job["sha256"] != fresh.job.sha256:
+        raise NothingFits(
+            "The job has changed since that plan was made.", fix=f"mlrun plan {fresh.job.file or 'JOB'} -o {kept}"
+        )
+    if choice is None:
+        raise NothingFits("That plan has no choice to run.", fix=f"mlrun plan {fresh.job.file or 'JOB'} --all")
+    return _found_again(fresh, choice, kept)
+
+
+def _found_again(fresh: Plan, choice: dict[str, Any], kept: Path) -> Plan:
+    def key(data: dict[str, Any]) -> tuple[Any, ...]:
+        return tuple(data[name] for name in ("where", "machine", "region", "market")) + (str(data.get("changes")),)
+
+    for index, candidate in enumerate(fresh.candidates):
+        now = candidate.as_dict()
+        if key(now) == key(choice):
+            _price_held(choice, now)
+            return fresh.picked(index)
+    raise NothingFits("What that plan chose is not offered any more.", fix=f"mlrun plan {fresh.job.file or 'JOB'} -o {kept}")
+
+
+def _price_held(old: dict[str, Any], now: dict[str, Any]) -> None:
+    before, after = old["price_per_hour"] or 0.0, now["price_per_hour"] or 0.0
+    if after > before * (1 + PRICE_RISE):
+        raise NothingFits(
+            f"{now['machine']} now costs ${after:.3f} per hour, ${before:.3f} when that plan was made.",
+            fix="Plan again, and look.",
+        )
 
 
 def summary(loaded: LoadedJob) -> JobSummary:

@@ -44,8 +44,16 @@ def opened(emit: Listener = nobody, will: Will | None = None) -> Iterator[Contex
     will = will or Will()
     clock = SystemClock()
     with Store.open(paths.database(), clock) as store:
-        wishes = {"cancel": will.cancel, "hurry": will.hurry, "detach": will.detach}
-        ctx = Context(store=store, backend=registry.load, clock=clock, emit=emit, runs=paths.runs_dir(), **wishes)
+        ctx = Context(
+            store=store,
+            backend=registry.load,
+            clock=clock,
+            emit=emit,
+            cancel=will.cancel,
+            hurry=will.hurry,
+            detach=will.detach,
+            runs=paths.runs_dir(),
+        )
         for warning in store.warnings:
             emit(Warned("", clock.now(), warning))
         lifecycle.reconcile(ctx)
