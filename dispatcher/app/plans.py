@@ -22,6 +22,9 @@ from dispatcher.planner.deadline import seconds_until
 from dispatcher.planner.make import plan_all, plan_for
 from dispatcher.planner.phases import Transfers
 
+PRICE_RISE = 0.05
+"""A kept plan is not run when its price rose by more than this share."""
+
 
 def plan(
     job: str | Path | Mapping[str, Any], *, device: str | None = None, machine: str | None = None, live: bool = False
@@ -81,7 +84,7 @@ def same_plan(fresh: Plan, kept: Path) -> Plan:
 
 def _found_again(fresh: Plan, choice: dict[str, Any], kept: Path) -> Plan:
     def key(data: dict[str, Any]) -> tuple[Any, ...]:
-        return tuple(data[name] for name in ("where", "machine", "region", "market")) + (str(data.get("changes")),)
+        return (*(data[name] for name in ("where", "machine", "region", "market")), str(data.get("changes")))
 
     for index, candidate in enumerate(fresh.candidates):
         now = candidate.as_dict()
