@@ -1,0 +1,1 @@
+"""Programs pushed to a host: standard library only."""
