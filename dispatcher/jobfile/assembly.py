@@ -22,6 +22,9 @@ from dispatcher.jobfile.yaml import Document, Path, Place, dotted, leaves, parse
 DESCRIBED = ("task", "model", "dataset", "training", "checkpoint")
 """Sections that describe the script: changing one without the script would make the plan a lie."""
 
+ROUNDS = 4
+"""Times that wrong settings are left out: a section without what it needs goes too."""
+
 LENGTHS = ("training.steps", "training.epochs", "training.tokens")
 
 
@@ -245,17 +248,18 @@ class Assembly:
 
     def _without_errors(self) -> JobConfig | None:
         """What is left of the job without the settings that are wrong: contradictions between the others are told too."""
-        data = copy.deepcopy(self.data)
-        for path in self.checker.wrong:
-            here: Any = data
-            for part in path[:-1]:
-                here = here.get(part, {}) if isinstance(here, dict) else {}
-            if isinstance(here, dict) and path:
-                here.pop(path[-1], None)
-        data.setdefault("run", "true")
-        rest: Checker[JobConfig] = Checker(Document(data=data), JobConfig, {})
-        rest.named()
-        return rest.settings()
+        data, wrong = copy.deepcopy(self.data), self.checker.wrong
+        for _ in range(ROUNDS):
+            for path in filter(None, wrong):
+                _drop(data, path)
+            data.setdefault("run", "true")
+            rest: Checker[JobConfig] = Checker(Document(data=data), JobConfig, {})
+            rest.named()
+            config = rest.settings()
+            if config:
+                return config
+            wrong = rest.wrong
+        return None
 
 
 def _full(keys: list[Key], name: str) -> Path:
@@ -284,6 +288,18 @@ def _text(value: Any) -> str:
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
         return str(int(value))
     return str(value)
+
+
+def _drop(data: dict[str, Any], path: Path) -> None:
+    """Leave out what stands at a path; of a list, the whole; where nothing stands there, what lacks it."""
+    here = data
+    for depth, part in enumerate(path[:-1]):
+        inner = here.get(str(part))
+        if not isinstance(inner, dict) or (depth == len(path) - 2 and path[-1] not in inner):
+            here.pop(str(part), None)
+            return
+        here = inner
+    here.pop(str(path[-1]), None)
 
 
 def _word(text: str) -> str:

@@ -30,10 +30,13 @@ class Tree:
 class Checker(Generic[S]):
     """Checks one file against one section's class; `refused` are foreign keys with reason and fix."""
 
-    def __init__(self, document: Document, root: type[S], refused: Mapping[str, tuple[str, str]]) -> None:
+    def __init__(
+        self, document: Document, root: type[S], refused: Mapping[str, tuple[str, str]], *, kind: str = "a job file"
+    ) -> None:
         self.document = document
         self.root = root
         self.refused = refused
+        self.kind = kind
         self.tree = Tree(problems=list(document.problems))
         self.wrong: set[Path] = set()
         self._meant: set[Path] = set()
@@ -44,7 +47,8 @@ class Checker(Generic[S]):
         if isinstance(data, dict):
             self.tree.data = self._section(data, self.root, (), ())
         elif not self.document.problems:
-            self._note((), "a job file is settings with their values.", "Write run: python train.py")
+            fix = "Write run: python train.py" if "run" in keys_of(self.root) else ""
+            self._note((), f"{self.kind} is settings with their values.", fix)
         return self.tree
 
     def settings(self) -> S | None:
@@ -95,10 +99,18 @@ class Checker(Generic[S]):
         elif section and shorthand and isinstance(value, str):
             found[known.name] = {shorthand: value}
             self.tree.stands[*path, shorthand] = stands
+        elif known.entries and isinstance(value, dict):
+            found[known.name] = {
+                name: self._entry(one, known.entries, (*path, name), (*stands, name)) for name, one in value.items()
+            }
         elif value is not None:
             found[known.name] = self._as_written(value, known, path, stands)
         elif not section:
             self._note(path, f"{known.name} has no value.", f"Give {known.form.words}, or delete the line.", key=True)
+
+    def _entry(self, value: Any, section: type[Strict], path: Path, stands: Path) -> Any:
+        self.tree.stands[path] = stands
+        return self._section(value, section, path, stands) if isinstance(value, dict) else value
 
     def _as_written(self, value: Any, known: Key, path: Path, stands: Path) -> Any:
         """Entries of lists and open mappings have places too; numbers in an environment stay as they were written."""
@@ -117,8 +129,6 @@ class Checker(Generic[S]):
     def _unknown(self, section: type[Strict], path: Path, name: str) -> None:
         within = f" under {dotted(path[:-1])}" if len(path) > 1 else ""
         near = similar(name, list(spellings(section)))
-        if name in self.refused and near not in spellings(section):
-            near = ""
         if name in self.refused:
             reason, fix = self.refused[name]
             self._note(path, f"{name}: {reason}", fix, key=True)
@@ -136,7 +146,7 @@ class Checker(Generic[S]):
         if name in keys_of(self.root):
             return "It belongs at the top, without indentation."
         names = list(keys_of(section))
-        return f"There are {', '.join(names)}." if len(names) <= 12 else "All settings: mlrun schema"
+        return f"Settings here: {', '.join(names)}." if len(names) <= 12 else "All settings: mlrun schema"
 
     def _explained(self, error: ValidationError) -> Iterator[Problem]:
         """One problem per setting; what the members of a union have to say is one sentence."""
@@ -148,12 +158,15 @@ class Checker(Generic[S]):
                 wrong[path] = one
         deeper = [path for path in wrong for above in wrong if len(above) < len(path) and path[: len(above)] == above]
         self.wrong |= wrong.keys()
+        told = {(problem.line, problem.column) for problem in self.document.problems if problem.line}
         for path, one in wrong.items():
             if one["type"] == "missing" and path in self._meant:
                 continue
             if path not in deeper or one["type"] == "value_error":
                 message, fix = self._said(path, one)
-                yield self.problem(path, message, fix, key=one["type"] == "missing")
+                problem = self.problem(path, message, fix, key=one["type"] == "missing")
+                if (problem.line, problem.column) not in told:
+                    yield problem
 
     def _path(self, loc: tuple[int | str, ...], *, missing: bool) -> Path:
         """The setting's path: pydantic also names the members of unions on its way."""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
@@ -35,6 +34,12 @@ class Key:
         found, short = section_of(self.info.annotation)
         marks = [mark.key for mark in self.info.metadata if hasattr(mark, "key")]
         return found, short or (marks[0] if marks else "")
+
+    @cached_property
+    def entries(self) -> type[Strict] | None:
+        """The section that each entry of an open mapping is."""
+        inner = get_args(self.info.annotation) if get_origin(self.info.annotation) is dict else ()
+        return section_of(inner[1])[0] if inner else None
 
     @property
     def description(self) -> str:
@@ -77,9 +82,12 @@ def resolve(root: type[Strict], names: tuple[str, ...]) -> list[Key]:
     """The keys along a path; empty where a part of it is unknown. Names in an open mapping end the path."""
     section: type[Strict] | None = root
     found: list[Key] = []
-    for name in names:
+    for depth, name in enumerate(names):
         if section is None:
-            return found if found[-1].form.schema.get("type") == "object" and len(names) == len(found) + 1 else []
+            open_mapping = found[-1].form.schema.get("type") == "object"
+            if found[-1].entries and depth + 1 < len(names):
+                return [*found, *resolve(found[-1].entries, names[depth + 1 :])]
+            return found if open_mapping and depth + 1 == len(names) else []
         key = spellings(section).get(name)
         if key is None:
             return []
@@ -104,6 +112,8 @@ def similar(name: str, known: Iterator[str] | list[str]) -> str:
     folded = name.lower().replace("-", "_")
     if folded in names:
         return folded
+    import difflib
+
     return next(iter(difflib.get_close_matches(folded[:80], names, 1, 0.6)), "")
 
 

@@ -139,8 +139,8 @@ def scalar(text: str) -> Any:
 
 
 def short(value: Any) -> str:
-    """The value in quotes, cut where it is long."""
-    text = repr(value)
+    """The value as one reads it in a file, text in quotes; cut where it is long."""
+    text = str(value).lower() if isinstance(value, bool) else repr(value)
     return text if len(text) <= 60 else f"{text[:56]}…{text[-1]}"
 
 
