@@ -181,10 +181,12 @@ def _products(work: Workload, block: Block, device: Device, setting: Numbers, fl
 
 
 def _attention(work: Workload, flops: float, device: Device, setting: Numbers) -> float:
+    """Seconds of attention cores, which stay in 16 bit where the projections run in 8."""
     if flops <= 0:
         return 0.0
+    figure = "bf16_tflops" if setting.peak == "fp8_tflops" else setting.peak
     share = constant("attention_share") / constant("products_share")
-    return work.batch_size * flops / (product_flops(device, setting.peak) * share)
+    return work.batch_size * flops / (product_flops(device, figure) * share)
 
 
 def _casting(block: Block, device: Device) -> float:

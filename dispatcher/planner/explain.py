@@ -39,9 +39,10 @@ def explain_memory(work: Workload, device: Device) -> tuple[str, ...]:
 def explain_time(timed: Workload, device: Device) -> tuple[str, ...]:
     """The parts of a step's time, and what bounds it."""
     step, extent = step_time(timed, device), work_of(timed, device)
+    amount, where = show_flop(extent.flops_per_step), f"{device.count} × {device.name}"
     lines = [
-        f"a step is {show_flop(extent.flops_per_step)} on {device.count} × {device.name}, {_seconds(step.seconds.likely)}"
-        f" at {step.utilisation:.0%} of the stated peak; {step.bound} bounds it",
+        f"a step of {amount} takes {where} {_seconds(step.seconds.likely)}: {step.utilisation:.0%} of its peak",
+        f"it is bound by {step.bound}",
         f"compute {_seconds(step.parts['compute'])}: FLOPs over the speed of products so large ({_said('products_share')})",
         f"memory {_seconds(step.parts['memory'])}: element-wise work's and the optimizer's bytes ({_said('bandwidth_share')})",
         f"host {_seconds(step.parts['host'])}: launching kernels, beside the device's work ({_said('host_kernel')})",
