@@ -26,6 +26,14 @@ def _size(value: Any) -> Any:
     return f"{value}GB" if isinstance(value, (int, float)) else value
 
 
+def _pairs(value: Any) -> dict[str, str] | None:
+    """env: [A=1, B] or {A: 1}; a name alone is a secret, read elsewhere."""
+    if isinstance(value, dict):
+        return {name: str(one) for name, one in value.items() if one is not None}
+    pairs = [str(one).partition("=") for one in value] if isinstance(value, list) else []
+    return {name: one for name, equals, one in pairs if equals} or None
+
+
 SKYPILOT = (
     Field("name", "name", _legal),
     Field("workdir", "workdir", text),
@@ -34,9 +42,12 @@ SKYPILOT = (
     Field(
         "envs",
         "env",
-        lambda value: {k: "" if v is None else str(v) for k, v in value.items()} if isinstance(value, dict) else None,
+        lambda value: _pairs(value),
     ),
     Field("secrets", "secrets", lambda value: list(value) if isinstance(value, (dict, list)) else None),
+    Field(
+        "envs", "secrets", lambda value: [k for k, v in value.items() if v is None] or None if isinstance(value, dict) else None
+    ),
     Field("resources.accelerators", "resources.gpu"),
     Field("resources.cpus", "resources.cpus"),
     Field("resources.memory", "resources.memory", _size),
@@ -51,14 +62,6 @@ SKYPILOT = (
 
 def _commands(value: Any) -> str | None:
     return "\n".join(map(str, value)) if isinstance(value, list) and value else None
-
-
-def _pairs(value: Any) -> dict[str, str] | None:
-    """env: [A=1, B] or {A: 1}; a name alone is a secret, read elsewhere."""
-    if isinstance(value, dict):
-        return {name: str(one) for name, one in value.items() if one is not None}
-    pairs = [str(one).partition("=") for one in value] if isinstance(value, list) else []
-    return {name: one for name, equals, one in pairs if equals} or None
 
 
 def _bare(value: Any) -> list[str] | None:

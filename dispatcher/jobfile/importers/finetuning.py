@@ -66,6 +66,10 @@ AXOLOTL = (
     Field("torch_compile", "training.compile", yes(setting=True)),
     Field("deepspeed", "training.sharding", sharding),
     Field("fsdp", "training.sharding", _fsdp),
+    Field("fsdp_config", "training.sharding", lambda value: "fsdp" if value else None),
+    Field("fsdp_config.fsdp_offload_params", "training.offload", yes("parameters")),
+    Field("fsdp_config.offload_params", "training.offload", yes("parameters")),
+    Field("lora_modules_to_save", "training.train_embeddings", lambda value: True if "embed_tokens" in (value or ()) else None),
     Field(
         "datasets.0.path",
         "dataset.path",
