@@ -250,9 +250,9 @@ class Training(Strict):
 class Resources(Strict):
     """Limits on rented and owned machines, not on this one."""
 
-    gpu: Gpus | None = Field(None, alias="accelerators", description="nameplate class and count")
+    gpu: Gpus | None = Field(None, alias="accelerators", description="which kinds, by nameplate, and how many")
     cpus: Cores | None = Field(None, description="virtual CPUs")
-    memory: RamGib | None = Field(None, description="RAM, as sold: GB is what people mean by it")
+    memory: RamGib | None = Field(None, description="RAM, as it is sold")
     disk: DiskGb | None = Field(None, description="disk, decimal")
 
 
@@ -262,7 +262,7 @@ class Budget(Strict):
     max_cost: Usd | None = Field(None, description="USD for the whole job")
     max_time: Seconds | None = Field(None, description="from the machine's creation to its end")
     max_hourly: Usd | None = Field(None, description="USD per hour")
-    finish_by: Moment | None = Field(None, description="a time of day, or a date and time")
+    finish_by: Moment | None = Field(None, description="when it must be done")
     prefer: Literal["cheap", "fast"] = Field("cheap", description="cheapest, or fastest within the budget")
 
 
@@ -276,9 +276,9 @@ class Checkpoint(Strict):
 class Schedule(Strict):
     """When `mlrun schedule add` starts it; a plain `mlrun JOB` runs now."""
 
-    at: Moment | None = Field(None, description="once, at this time")
-    cron: Cron | None = Field(None, description="again and again: 30 1 * * *")
-    timezone: Zone | None = Field(None, description="Europe/Rome; this computer's if not said")
+    at: Moment | None = Field(None, description="once")
+    cron: Cron | None = Field(None, description="again and again")
+    timezone: Zone | None = Field(None, description="this computer's if not said")
 
 
 class Import(Strict):

@@ -189,7 +189,7 @@ class Checker(Generic[S]):
         keys = resolve(self.root, names)
         if not keys:
             return _split(str(one["msg"]))
-        return _expected(keys[-1], one, within=len(path) > len(names) or len(keys) < len(names))
+        return _expected(keys[-1], one, within=path[-1] != keys[-1].name)
 
 
 def listed(problems: list[Problem]) -> list[Problem]:
