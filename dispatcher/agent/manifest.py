@@ -1,6 +1,6 @@
 """Lists what a job left, as JSON lines: path, size, mode, SHA-256, whether it is newer than a moment.
 
-    python3 manifest.py < {"root": "/folder", "patterns": ["runs/", "*.pt"], "since": 0}
+python3 manifest.py < {"root": "/folder", "patterns": ["runs/", "*.pt"], "since": 0}
 """
 
 from __future__ import annotations
@@ -51,7 +51,9 @@ def _line(path: str, relative: str, since: float) -> dict[str, Any]:
     try:
         if os.path.isabs(relative) or relative.split(os.sep)[0] == os.pardir:
             return {"path": relative, "refused": "it stands outside the work folder"}
-        if os.path.realpath(os.path.dirname(path)) != os.path.normpath(os.path.join(os.path.realpath("."), os.path.dirname(relative))):
+        if os.path.realpath(os.path.dirname(path)) != os.path.normpath(
+            os.path.join(os.path.realpath("."), os.path.dirname(relative))
+        ):
             return {"path": relative, "refused": "a link leads to it"}
         found = os.lstat(path)
         if not stat.S_ISREG(found.st_mode):

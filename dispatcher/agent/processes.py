@@ -71,6 +71,21 @@ def table() -> dict[int, tuple[int, str]]:
     return found
 
 
+def descendants(roots: set[int], barred: set[int]) -> set[int]:
+    """Living processes below the roots, and those roots that live; nothing at or below a barred one."""
+    known = table()
+    children = {}  # type: dict[int, list[int]]
+    for pid, (parent, _) in known.items():
+        children.setdefault(parent, []).append(pid)
+    found, queue = set(), list(roots)
+    while queue:
+        pid = queue.pop()
+        if pid not in found and pid not in barred:
+            found.add(pid)
+            queue += children.get(pid, [])
+    return {pid for pid in found if known.get(pid, (0, "Z"))[1] not in "ZX"}
+
+
 def cpu_seconds(family: set[int]) -> float:
     """Processor time of living processes and of the children they have seen off."""
     if not LINUX:

@@ -35,7 +35,9 @@ def collect(host: Host, cwd: str, outputs: Sequence[str], workdir: Path, *, in_p
     left = manifest(host, cwd, outputs)
     if not in_place:
         if refused := next((one for one in left.refused), None):
-            raise SyncFailed(f"The output {refused[0]!r} is not fetched: {refused[1]}", fix="Correct `outputs` in the job file.")
+            raise SyncFailed(
+                f"The output {refused[0]!r} is not fetched: {refused[1]}", fix="Correct `outputs` in the job file."
+            )
         host.pull(left.entries, cwd, _inside(workdir, left.entries))
     return [Output(entry.path, entry.size, entry.sha256) for entry in left.entries]
 

@@ -13,8 +13,8 @@ from dispatcher.errors import HostError, HostUnreachable
 from dispatcher.hosts.base import Entry, Exit, Host, Tree
 
 AGENT = Path(__file__).resolve().parent.parent / "agent"
-PROGRAMS = ("agent.py", "processes.py", "manifest.py")
-PYTHON = ("python3", "-ES")
+PROGRAMS = tuple(sorted(file.name for file in AGENT.glob("*.py") if file.name != "__init__.py"))
+PYTHON_FLAGS = "-ES"
 """Neither the user's PYTHON* variables nor site packages: quick, and nobody else's code."""
 STARTED_BEFORE = 3
 
@@ -100,22 +100,30 @@ def labels(host: Host) -> list[str]:
 
 
 def push_agent(host: Host) -> None:
-    """Have the agent on the host."""
+    """Have the agent on the host, unless it is there as part of this package."""
+    if getattr(host, "agent", None):
+        return
     entries = tuple(Entry(name, (AGENT / name).stat().st_size) for name in PROGRAMS)
     host.push(Tree(AGENT, entries), "agent")
 
 
 def run_program(host: Host, program: str, arguments: Sequence[str], stdin: bytes = b"") -> Exit:
     """Run one of the agent's programs."""
-    return host.run([*PYTHON, f"{host.root}/agent/{program}", *arguments], stdin=stdin)
+    return host.run([*_program(host, program), *arguments], stdin=stdin)
 
 
 def _agent(host: Host, verb: str, label: str, *options: str, stdin: bytes = b"") -> Exit:
     folder = str(PurePosixPath(host.root) / label)
-    argv = [*PYTHON, f"{host.root}/agent/agent.py", verb, folder, *options]
+    argv = [*_program(host, "agent.py"), verb, folder, *options]
     if verb == "start":
         argv = ["env", f"DISPATCHER_LABEL={label}", *argv]  # the watchers are found by it, as the job is
     return host.run(argv, stdin=stdin)
+
+
+def _program(host: Host, name: str) -> list[str]:
+    """The command that runs a program of the agent. A host may bring (python, folder) of its own."""
+    python, folder = getattr(host, "agent", None) or ("python3", f"{host.root}/agent")
+    return [python, PYTHON_FLAGS, f"{folder}/{name}"]
 
 
 def _document(spec: JobSpec) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from dispatcher.errors import HostError, SyncFailed
 from dispatcher.hosts.base import Entry, Exit, Tree
 
 CHUNK = 1 << 20
+AGENT = Path(__file__).resolve().parent.parent / "agent"
 
 
 class LocalHost:
@@ -21,6 +23,7 @@ class LocalHost:
 
     def __init__(self, root: Path) -> None:
         self.name = "local"
+        self.agent = (sys.executable, str(AGENT))
         self.root = str(root)
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", on_output: Callable[[bytes], None] | None = None) -> Exit:
@@ -77,7 +80,9 @@ def sha256(path: Path) -> str:
 
 def _stream(process: subprocess.Popen[bytes], stdin: bytes, on_output: Callable[[bytes], None]) -> tuple[bytes, bytes]:
     """Hand stdout on as it comes; stdin and stderr have threads of their own, so that no pipe fills up."""
-    assert process.stdin and process.stdout and process.stderr
+    assert process.stdin
+    assert process.stdout
+    assert process.stderr
     said: list[bytes] = []
     threads = [
         threading.Thread(target=_feed, args=(process.stdin, stdin), daemon=True),
