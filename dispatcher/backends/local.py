@@ -70,7 +70,8 @@ class LocalBackend:
         """Processes with a label, and folders that are not given back."""
         now = self._clock.now()
         for one in marked():
-            yield Leftover("local", "process", str(one.pid), one.label, one.client, age_seconds=max(0.0, now - one.began))
+            owner = self.owner if (self.runs / one.label.run).is_dir() else one.client
+            yield Leftover("local", "process", str(one.pid), one.label, owner, age_seconds=max(0.0, now - one.began))
         for mark in sorted(self.runs.glob(f"*/*{MARK}")):
             if label := Label.parse(mark.name.removesuffix(MARK)):
                 yield Leftover("local", "folder", str(mark), label, self.owner, age_seconds=_age(mark, now))

@@ -6,10 +6,9 @@ from dispatcher.domain.run import Output, Peak
 from dispatcher.engine.context import Context, Work
 from dispatcher.engine.watch import Watch
 from dispatcher.events import LogBytes
+from dispatcher.hosts.collect import collect
 from dispatcher.hosts.follow import follow
 from dispatcher.hosts.job import JobStatus
-
-OVER = ("ended", "lost")
 
 
 def follow_to_the_end(ctx: Context, work: Work) -> None:
@@ -35,8 +34,6 @@ def record_end(work: Work, status: JobStatus) -> None:
 
 def collected(work: Work) -> list[Output]:
     """The outputs, verified: recorded where they stand, or brought home."""
-    from dispatcher.hosts.collect import collect
-
     return collect(work.reached(), work.cwd, work.job.outputs, work.job.workdir, in_place=in_place(work))
 
 

@@ -188,7 +188,8 @@ def _stop_job(run: Run, ctx: Context, grace: float) -> None:
         return
     host = ctx.backend(attempt.where).connect(machine)
     try:
-        if jobs.status(host, str(attempt.label)).phase not in ("absent", "ended", "lost"):
+        now = jobs.status(host, str(attempt.label))
+        if now.phase != "absent" and not now.over:
             jobs.stop(host, str(attempt.label), grace)
     finally:
         host.close()

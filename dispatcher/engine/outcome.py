@@ -49,7 +49,7 @@ WORDS: dict[str, str] = {
 
 def conclude(status: JobStatus | None, error: BaseException | None) -> Verdict:
     """What the job's end and the first error together mean. What the job did outranks what happened afterwards."""
-    if status is not None and status.phase in ("ended", "lost"):
+    if status is not None and status.over:
         return _by_status(status)
     if error is None:
         return Verdict(Outcome.LOST, "lost", UNKNOWN)

@@ -9,11 +9,11 @@ from dispatcher.backends.processes import CLIENT_VARIABLE
 from dispatcher.domain.plan import Offer
 from dispatcher.domain.run import RunState
 from dispatcher.engine.context import Context, Work
-from dispatcher.engine.following import OVER, collected, follow_to_the_end, in_place, record_end
+from dispatcher.engine.following import collected, follow_to_the_end, in_place, record_end
 from dispatcher.engine.step import Held, Left, NeverStarted, Step
 from dispatcher.engine.teardown import destroy
 from dispatcher.engine.watch import SAMPLE_SECONDS
-from dispatcher.errors import HostError, HostUnreachable, OutcomeUnknown
+from dispatcher.errors import HostError, HostUnreachable, OutcomeUnknown, SyncFailed
 from dispatcher.events import Progress, Warned
 from dispatcher.hosts import job as jobs
 from dispatcher.hosts.job import JobSpec
@@ -72,6 +72,11 @@ class Sync:
 
         sent = manifest(work.job.workdir)
         ctx.tell(Progress(work.run.id, ctx.clock.now(), "sync", f"{len(sent.entries)} files"))
+        made = work.reached().run(["mkdir", "-p", work.cwd])  # a folder without files would not come to be
+        if made.code:
+            raise SyncFailed(
+                f"{work.cwd} cannot be made on {work.attempt.where}: {made.stderr.decode(errors='replace').strip()}"
+            )
         work.reached().push(sent.tree, work.cwd)
 
     def undo(self, ctx: Context, work: Work) -> None:
@@ -118,7 +123,7 @@ class Launch:
 
     def undo(self, ctx: Context, work: Work) -> None:
         """End the job if it still runs."""
-        if work.host is not None and work.launched and (work.status is None or work.status.phase not in OVER):
+        if work.host is not None and work.launched and (work.status is None or not work.status.over):
             work.status = jobs.stop(work.host, str(work.label), work.job.stop_grace)
 
 
@@ -133,7 +138,7 @@ class Follow:
             work.status = jobs.status(work.reached(), str(work.label))
         else:
             _or_leave(ctx, work)
-        if work.status is None or work.status.phase not in OVER:
+        if work.status is None or not work.status.over:
             raise Left
         record_end(work, work.status)
 

@@ -6,8 +6,6 @@ import os
 from dataclasses import replace
 
 import pytest
-from tests.contract.contract import BackendContract
-from tests.fakes import FakeCloud
 
 from dispatcher.backends.base import Backend
 from dispatcher.backends.local import LocalBackend
@@ -15,6 +13,8 @@ from dispatcher.backends.registry import load, names
 from dispatcher.domain.hardware import Machine
 from dispatcher.domain.plan import Offer, Requirements
 from dispatcher.errors import CloudRefused, HostError, NoCapacity, Quota, UsageError
+from tests.contract.contract import BackendContract
+from tests.fakes import FakeCloud
 
 MACHINE = Machine("here", "Linux", "x86_64", "a cpu", 2, 4, 3.5, 16.0, 9.8, disk_free_gb=100.0)
 

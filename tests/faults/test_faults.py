@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from tests.faults.driver import COMMAND, backend_of, instructions, offers
-from tests.fakes import EagerClock, FakeCloud
 
 import dispatcher
 from dispatcher.backends.processes import marked
@@ -23,6 +21,8 @@ from dispatcher.engine.outcome import exit_code
 from dispatcher.errors import HostError, NoCapacity
 from dispatcher.events import AttemptStarted, LogBytes, Warned
 from dispatcher.store import Store
+from tests.fakes import EagerClock, FakeCloud
+from tests.faults.driver import COMMAND, backend_of, instructions, offers
 
 ROOT = Path(dispatcher.__file__).parents[1]
 CHECKPOINTS = (

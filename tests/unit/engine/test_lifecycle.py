@@ -8,13 +8,12 @@ import threading
 
 import pytest
 
-from tests.unit.engine.conftest import HERE
-
 from dispatcher.domain.run import Outcome, Run, RunState, new_run_id
 from dispatcher.engine.lifecycle import execute, reconcile, resume, stop
 from dispatcher.engine.outcome import exit_code
 from dispatcher.errors import RunBusy
 from dispatcher.events import AttemptStarted, Finished, LogBytes, StateChanged, Warned
+from tests.unit.engine.conftest import HERE
 
 STORY = ["provisioning", "connecting", "syncing", "preparing", "running", "collecting", "terminating", "finished"]
 

@@ -11,13 +11,13 @@ import threading
 from pathlib import Path
 
 import pytest
-from tests.fakes import FakeClock
 
 from dispatcher.domain.run import MOVES, Attempt, Doubt, Label, Outcome, Output, Peak, Run, RunState
 from dispatcher.errors import HostError, RunBusy, TeardownUnconfirmed, UsageError
 from dispatcher.store import Store
 from dispatcher.store.opening import open_database
 from dispatcher.store.schema import MIGRATIONS, version
+from tests.fakes import FakeClock
 
 START = 1_800_000_000.0
 
