@@ -74,9 +74,8 @@ def _spellings() -> dict[tuple[str, ...], _Named]:
 
 def _without_series(asked: Spelling) -> Accelerator | None:
     """What people mean by "A6000" and "1080 Ti", where only one can be meant."""
-    meant = {
-        part.name: part for words, named in _spellings().items() if set(words) - SERIES == set(asked.words) for _, part in named
-    }
+    same = (named for words, named in _spellings().items() if set(words) - SERIES == set(asked.words))
+    meant = {part.name: part for named in same for _, part in named}
     return next(iter(meant.values())) if len(meant) == 1 else None
 
 

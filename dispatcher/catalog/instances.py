@@ -11,19 +11,8 @@ from dispatcher.domain.hardware import InstanceType
 
 TABLE = "instances"
 FAMILIES = "instance-families"
-_COLUMNS = (
-    "provider",
-    "name",
-    "family",
-    "vcpus",
-    "cores",
-    "ram_gib",
-    "accelerator",
-    "count",
-    "local_ssd_gb",
-    "network_gbps",
-    "cpu",
-)
+_SIZES = ("vcpus", "cores", "ram_gib", "accelerator", "count", "local_ssd_gb", "network_gbps")
+_COLUMNS = ("provider", "name", "family", *_SIZES, "cpu")
 _FAMILY_COLUMNS = ("provider", "family", "arch", "vendor", "cpu", "clock_ghz", "quota", "sold", "interruption", "source")
 
 

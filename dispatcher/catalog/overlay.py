@@ -43,10 +43,8 @@ def _document(provider: str) -> dict[str, Any]:
         return {}
     try:
         document = json.loads(file.read_text(encoding="utf-8"))
-        _ = {
-            machine: {market: dict(regional) for market, regional in markets.items()}
-            for machine, markets in document["prices"].items()
-        }
+        for markets in document["prices"].values():
+            _ = [dict(regional) for regional in markets.values()]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise _damaged(provider) from error
     return dict(document)
@@ -60,6 +58,5 @@ def _price(provider: str, usd: Any) -> float:
 
 def _damaged(provider: str) -> RefreshedPricesDamaged:
     file = cache_dir() / f"prices-{provider}.json"
-    return RefreshedPricesDamaged(
-        f"The refreshed prices in {file} cannot be read.", fix=f"rm {file}   # embedded prices are used then"
-    )
+    fix = f"rm {file}   # embedded prices are used then"
+    return RefreshedPricesDamaged(f"The refreshed prices in {file} cannot be read.", fix=fix)

@@ -91,10 +91,11 @@ def _usd(cell: str, name: str) -> float:
 def _price_sources() -> dict[str, PriceSource]:
     name = "price-sources"
     rows = read_table(name, ("id", "source", "as_of", "confidence", "spread"))
-    return {
-        row["id"]: PriceSource(row["source"], row["as_of"], row["confidence"], number(row, "spread", name) or 0.0)
-        for row in rows
-    }
+    return {row["id"]: _price_source(row, number(row, "spread", name) or 0.0) for row in rows}
+
+
+def _price_source(row: dict[str, str], spread: float) -> PriceSource:
+    return PriceSource(row["source"], row["as_of"], row["confidence"], spread)
 
 
 def _beside(provider: str, item: str, region: str | None) -> float:

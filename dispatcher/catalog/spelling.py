@@ -10,29 +10,12 @@ from dataclasses import dataclass
 _MEMORY = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?) ?(?:gb|gib|g)(?![a-z0-9])")
 _CORES = re.compile(r"(?<!\w)(\d+)[ -]?cores?(?: gpu)?(?!\w)")
 _MARKS = re.compile(r"\((?:r|tm|c)\)|[®™]")
-_NOISE = frozenset(
-    [
-        "nvidia",
-        "tesla",
-        "geforce",
-        "intel",
-        "amd",
-        "radeon",
-        "instinct",
-        "apple",
-        "google",
-        "aws",
-        "gpu",
-        "graphics",
-        "generation",
-        "with",
-        "design",
-        "soc",
-        "oam",
-        "hbm",
-    ]
-)
-_SAME = {"mobile": "laptop", "pci": "pcie", "sm": "sxm", "notebook": "laptop", "q": "laptop"}
+_MAKERS = "nvidia intel amd apple google aws"
+_FILLERS = "tesla geforce radeon instinct gpu graphics generation with design soc oam"
+_NOISE = frozenset(f"{_MAKERS} {_FILLERS}".split())
+_CPU_NOISE = frozenset(f"{_MAKERS} cpu processor genuine".split())
+_CPU_ASIDES = re.compile(r"\b\d+(?:st|nd|rd|th) gen\b|\bwith radeon.*|w/ radeon.*|\b\d+-core\b|\(.*?\)")
+_SAME = {"mobile": "laptop", "notebook": "laptop", "pci": "pcie"}
 FORMS = frozenset(("sxm", "pcie", "nvl"))
 SERIES = frozenset(("rtx", "gtx", "quadro", "grid", "rx"))
 
@@ -53,30 +36,20 @@ class Spelling:
 def spell(text: str) -> Spelling:
     """The parts of an accelerator's name, whatever the order, case and punctuation."""
     plain = _MARKS.sub(" ", text.lower().replace("_", " "))
-    plain = re.sub(
-        r"max-?q", " laptop ", plain.replace("hbm2e", "").replace("hbm3e", "").replace("hbm3", "").replace("hbm2", "")
-    )
+    plain = re.sub(r"max-?q", " laptop ", re.sub(r"\bhbm\d?e?\b", " ", plain))
     plain = re.sub(r"\bsxm\d?\b", "sxm", plain.replace("-", " "))
     memory, cores = _MEMORY.search(plain), _CORES.search(plain)
     plain = _CORES.sub(" ", _MEMORY.sub(" ", plain))
     words = {_SAME.get(word, word) for word in re.findall(r"[a-z]+|\d+", plain)}
-    return Spelling(
-        tuple(sorted(words - _NOISE)),
-        float(memory.group(1)) if memory else None,
-        int(cores.group(1)) if cores else None,
-    )
+    stated = float(memory.group(1)) if memory else None
+    return Spelling(tuple(sorted(words - _NOISE)), stated, int(cores.group(1)) if cores else None)
 
 
 def plain_cpu(text: str) -> str:
     """A processor's name without marks, clock and fillers: "core i7 12700h", "xeon e5 2686 v4"."""
     plain = _MARKS.sub(" ", text.lower()).partition("@")[0]
-    plain = re.sub(r"\b\d+(?:st|nd|rd|th) gen\b|\bwith radeon.*|w/ radeon.*|\b\d+-core\b|\(.*?\)", " ", plain)
-    words = re.findall(r"[a-z0-9]+\+?", plain)
-    return " ".join(
-        word
-        for word in words
-        if word not in {"intel", "amd", "cpu", "processor", "apple", "aws", "genuine", "pro"} or word == "pro"
-    )
+    words = re.findall(r"[a-z0-9]+\+?", _CPU_ASIDES.sub(" ", plain))
+    return " ".join(word for word in words if word not in _CPU_NOISE)
 
 
 def nearest(text: str, names: Iterable[str], count: int = 3) -> tuple[str, ...]:
