@@ -109,7 +109,10 @@ class Workload:
 class TableWorkload:
     """A classical library's work on a table that sits in memory.
 
-    `threads` is what the job asks for (0: all cores). `fits` counts the models trained: search candidates × folds (+ 1 refit).
+    `threads` is what the job asks for (0: all cores). `fits` counts the models trained: search candidates × folds (+ 1 refit),
+    `folds` the parts of a cross-validation. `depth` and `leaves` None are unbounded, `bins` 0 sorts values instead, `classes`
+    0 is a regression. `iterations` are the passes over the table that a solver makes. Where not `in_memory`, the table is
+    read in chunks.
     """
 
     library: str
@@ -124,7 +127,10 @@ class TableWorkload:
     classes: int = 2
     fits: int = 1
     parallel_fits: int = 1
+    folds: int = 1
     threads: int = 0
+    iterations: float = 1.0
+    in_memory: bool = True
     file_bytes: float = 0.0
     on_gpu: bool = False
     notes: tuple[str, ...] = field(default=())

@@ -1,4 +1,4 @@
-"""The fitted and measured constants of the neural formulas, read from two tables."""
+"""The fitted and measured constants of the formulas, read from the tables beside them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import cache
 
 from dispatcher import paths
 
-TABLES = ("constants-neural.csv", "constants-vision.csv")
+TABLES = ("constants-neural.csv", "constants-vision.csv", "constants-tables.csv")
 
 
 @dataclass(frozen=True, slots=True)

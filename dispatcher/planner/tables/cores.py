@@ -1,0 +1,52 @@
+"""How fast one core is, and how much faster several are."""
+
+from __future__ import annotations
+
+from dispatcher.domain.hardware import Cpu, Device
+from dispatcher.domain.workload import TableWorkload
+from dispatcher.planner.constants import constant
+
+REFERENCE_GHZ, REFERENCE_YEAR = 3.0, 2023
+"""The core that all constants in nanoseconds are about."""
+USUAL_YEAR, USUAL_GHZ = 2019, 2.5
+"""For processors whose year or clock nobody states."""
+PHYSICAL = frozenset({"sklearn"})
+"""Libraries that start a thread per core; the others start one per hardware thread."""
+
+
+def core_speed(cpu: Cpu) -> float:
+    """One core's speed at classical work, 1 for the reference core: clock × what a clock has come to do over the years."""
+    clock = cpu.clock_ghz or USUAL_GHZ
+    age = (cpu.year or USUAL_YEAR) - REFERENCE_YEAR
+    return float(clock / REFERENCE_GHZ * constant("yearly_gain") ** max(-15, min(10, age)))
+
+
+def cores(device: Device) -> float:
+    """Physical cores that the job may use."""
+    return max(1.0, min(device.usable_cores, float(device.cpu.cores or device.usable_cores)))
+
+
+def threads(work: TableWorkload, device: Device) -> float:
+    """Threads of one fit: those asked for, or what the library starts; fits at a time share the cores."""
+    if work.threads:
+        return float(work.threads)
+    own = cores(device)
+    if work.library not in PHYSICAL and device.cpu.cores:
+        own *= max(1.0, device.cpu.threads / device.cpu.cores)
+    return max(1.0, own / work.parallel_fits)
+
+
+def speedup(work: TableWorkload, device: Device, exponent: float) -> float:
+    """How much faster `threads` are than one: sub-linear in cores; a second thread on a core adds a little."""
+    asked, own = threads(work, device), cores(device)
+    busy = min(asked, own)
+    beyond = max(0.0, min(asked, 2 * own) - own) / own
+    return float(busy**exponent * (1.0 + constant("second_thread") * beyond))
+
+
+def crossing(work: TableWorkload, device: Device) -> float:
+    """How much dearer it is for the threads to meet: they sit on several sockets, or share cores."""
+    asked, own, sockets = threads(work, device), cores(device), max(1, device.cpu.sockets)
+    far = 1.0 if asked <= own / sockets else constant("far_socket")
+    shared = constant("crowded") if asked > own else 1.0
+    return float(far * shared)
