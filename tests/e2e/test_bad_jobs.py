@@ -51,7 +51,7 @@ def test_a_job_that_ignores_sigterm_is_ended_all_the_same(shell: Shell) -> None:
     )
     assert shell.mlrun(shell.write("run: python deaf.py\n"), "-d").code == 0
     shell.until(lambda: b"deaf" in shell.mlrun("logs", "last").stdout, "the job started")
-    assert shell.mlrun("stop", "last", timeout=120).code == 0
+    assert shell.mlrun("stop", "last", "--grace", "1s").code == 0
     assert shell.finished()["outcome"] == "cancelled"
 
 
