@@ -136,6 +136,8 @@ class Layer:
         width = self.active * shape.ffn * (self.numbers.stream if self.prepared else self.numbers.operand)
         kept = 2 if self.compiled else 3
         between = kept * width if shape.gated else width
+        if shape.composed and not self.compiled:
+            between += 3 * width
         routed = (self.active + 1) * shape.hidden * self.numbers.operand if shape.experts else 0.0
         return inputs + between + self.active * self._inputs(("down_proj",), shape.ffn) + routed
 
@@ -153,12 +155,13 @@ class Layer:
         if self.trained:
             total += width * numbers.operand * (0 if kept else len(names) if self.autocast else 1)
         adapters = sum(name in self.adapted for name in names)
-        if adapters and not self.trained:
-            shared = numbers.stream >= FP32
-            total += width * (
-                numbers.operand * adapters if self.autocast and not self.prepared else FP32 * (1 if shared else adapters)
-            )
-        return total
+        if self.trained or not adapters:
+            return total
+        if self.autocast and not self.prepared:
+            return total + width * numbers.operand * adapters
+        if numbers.stream >= FP32:
+            return total + (0.0 if kept else width * FP32)
+        return total + width * FP32 * adapters
 
     @property
     def selective(self) -> float:

@@ -11,13 +11,18 @@ from dispatcher.errors import UnknownError
 
 TIED_SHARE = 0.1
 """Embeddings over this share of the other weights are tied in all published families but Pythia; smaller ones are not."""
+COMPOSED = ("gpt2", "distilgpt2", "gpt-j", "gpt-neo-", "phi-1", "phi-2", "flan-t5", "t5-v1", "mt5", "albert")
+"""Families whose GELU is written in Python with five operations, each of which keeps a tensor (`gelu_new`)."""
 REQUIRED = ("layers", "hidden", "heads", "vocab")
 DIMENSIONS = (*REQUIRED, "kv_heads", "ffn", "experts", "active_experts", "kind", "mlp")
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A transformer's dimensions. `decoder_layers` is 0 unless it has an encoder of `layers` as well."""
+    """A transformer's dimensions. `decoder_layers` is 0 unless it has an encoder of `layers` as well.
+
+    `published` is the number of parameters its authors state, 0 where nobody does; `shared` layers have one set of weights.
+    """
 
     name: str
     kind: str
@@ -33,6 +38,13 @@ class Shape:
     active_experts: int = 0
     decoder_layers: int = 0
     head_dim: int = 0
+    published: int = 0
+    shared: bool = False
+
+    @property
+    def composed(self) -> bool:
+        """Whether its activation is put together from small operations."""
+        return self.name.lower().startswith(COMPOSED)
 
     @property
     def queries(self) -> int:
@@ -106,6 +118,8 @@ def _complete(model: Model, known: Any, found: dict[str, Any]) -> Shape:
         active_experts=min(found["active_experts"] or 2, experts) if experts > 1 else 0,
         decoder_layers=_first(getattr(known, "decoder_layers", None), found["layers"]) if kind == "encoder-decoder" else 0,
         head_dim=head_dim,
+        published=0 if known is None or any(getattr(model, key) for key in REQUIRED) else known.parameters,
+        shared=bool(getattr(known, "shared_layers", False)),
     )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 from dispatcher.domain.hardware import Device
 from dispatcher.domain.job import JobConfig
 from dispatcher.domain.workload import Block, Workload
 from dispatcher.errors import UnknownError
+from dispatcher.planner.constants import constant
 from dispatcher.planner.precision import Numbers, numbers, resolve
 from dispatcher.planner.workload import lora
 from dispatcher.planner.workload.layers import FP32, Layer
@@ -97,11 +99,13 @@ def _setting(job: JobConfig, shape: Shape, device: Device, *, for_time: bool) ->
 
 
 def _tokens(job: JobConfig, *, for_time: bool) -> float:
+    """Tokens of a sample: the longest for memory; for time the mean, padded to the longest of its batch."""
     assert job.model is not None
     mean = job.dataset.mean_length if job.dataset else None
     length = job.model.sequence_length
     if for_time and mean:
-        return float(min(mean, length) if length else mean)
+        padded = mean * (1 + constant("ragged_spread") * math.sqrt(2 * math.log(batch_of(job))))
+        return float(min(padded, length) if length else padded)
     if length is None:
         raise UnknownError("The sequence length is not stated.", fix="Add model.sequence_length: the tokens of a sample.")
     return float(length)
@@ -116,7 +120,17 @@ def _blocks(s: Setting) -> list[Block]:
         found.append(_layer(s, "decoder layers", shape.decoder_layers, causal=True, cross=True))
     else:
         found.append(_layer(s, "layers", shape.layers, causal=shape.kind == "decoder"))
-    return [*found, _head(s)]
+    return _published(s, [*found, _head(s)])
+
+
+def _published(s: Setting, blocks: list[Block]) -> list[Block]:
+    """Positions, poolers and factorised embeddings are what is left of the published number of parameters."""
+    if not s.shape.published:
+        return blocks
+    left = s.shape.published - sum(b.repeats * b.parameters for b in blocks)
+    embedding = blocks[0]
+    parameters = max(0.0, embedding.parameters + left)
+    return [replace(embedding, parameters=parameters, trainable=parameters if embedding.trainable else 0.0), *blocks[1:]]
 
 
 def _layer(s: Setting, name: str, repeats: int, *, causal: bool, cross: bool = False) -> Block:
@@ -134,9 +148,10 @@ def _layer(s: Setting, name: str, repeats: int, *, causal: bool, cross: bool = F
         cross=cross,
         prepared=s.prepared,
     )
-    n, parameters = s.tokens, layer.matrix_parameters + layer.other_parameters
+    n, sets = s.tokens, 1 / repeats if s.shape.shared else 1.0
+    parameters = sets * (layer.matrix_parameters + layer.other_parameters)
     adapters = layer.adapter_parameters if s.training else 0.0
-    quantised = layer.matrix_parameters if s.numbers.quantised else 0.0
+    quantised = sets * layer.matrix_parameters if s.numbers.quantised else 0.0
     return Block(
         name=name,
         repeats=repeats,
@@ -144,7 +159,7 @@ def _layer(s: Setting, name: str, repeats: int, *, causal: bool, cross: bool = F
         trainable=parameters if s.trained else adapters,
         quantised=quantised,
         adapters=adapters,
-        cast=layer.matrix_parameters if s.numbers.autocast and s.numbers.stream > s.numbers.operand else 0.0,
+        cast=sets * layer.matrix_parameters if s.numbers.autocast and s.numbers.stream > s.numbers.operand else 0.0,
         saved_bytes=n * layer.saved if s.training else 0.0,
         input_bytes=n * s.shape.hidden * s.numbers.stream,
         selective_bytes=n * layer.selective,
