@@ -50,7 +50,8 @@ class Scene:
 
     def execute(self, ctx: Context | None = None, command: str = COMMAND, offered=None) -> Run:
         run = Run(new_run_id(), "job")
-        return execute(run, offered or offers(self.kind, self.backend), ctx or self.context(), instructions(self.folder, command))
+        offered = offered or offers(self.kind, self.backend)
+        return execute(run, offered, ctx or self.context(), instructions(self.folder, command))
 
     def times_begun(self) -> int:
         count = self.folder / "count"
@@ -134,7 +135,8 @@ def test_killed_at_any_point_the_next_command_puts_all_in_order(scene, where):
     scene.assert_nothing_left()
 
 
-@pytest.mark.parametrize(("verb", "fault"), [(verb, fault) for verb in ("provision", "connect") for fault in ("before", "after")])
+@pytest.mark.parametrize("fault", ["before", "after"])
+@pytest.mark.parametrize("verb", ["provision", "connect"])
 def test_a_lost_answer_leaves_nothing(scene, verb, fault):
     scene.backend.faults[verb] = [fault]
     run = scene.execute()

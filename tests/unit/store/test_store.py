@@ -17,6 +17,7 @@ from dispatcher.errors import HostError, RunBusy, TeardownUnconfirmed, UsageErro
 from dispatcher.store import Store
 from dispatcher.store.opening import open_database
 from dispatcher.store.schema import MIGRATIONS, version
+from dispatcher.store.store import _NEWEST, _OPEN
 from tests.fakes import FakeClock
 
 START = 1_800_000_000.0
@@ -119,7 +120,7 @@ def test_recent_is_newest_first_and_open_runs_oldest_first(store):
 
 
 def test_listing_reads_an_index_and_never_the_whole_table(store):
-    for query in ("SELECT document FROM run ORDER BY submitted DESC, id LIMIT 20", "SELECT document FROM run WHERE state != 'finished' ORDER BY submitted"):  # fmt: skip
+    for query in (_NEWEST.replace("?", "20"), _OPEN):
         plan = " ".join(row[3] for row in store._rows("EXPLAIN QUERY PLAN " + query))
         assert "USING INDEX" in plan
         assert "TEMP B-TREE" not in plan
@@ -321,6 +322,9 @@ def test_a_full_disk_is_said_and_loses_nothing(path):
 
 
 def test_the_store_costs_little_to_import():
-    script = "import sys, dispatcher.store; print([m for m in ('pydantic', 'rich', 'click', 'psutil', 'asyncio') if m in sys.modules])"
+    script = (
+        "import sys, dispatcher.store\n"
+        "print([name for name in ('pydantic', 'rich', 'click', 'psutil', 'asyncio') if name in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert "[]\n" == done.stdout

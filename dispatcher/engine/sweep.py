@@ -1,0 +1,71 @@
+"""What exists against what should: the providers' lists first, the record second."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from dispatcher.backends.base import Backend, Leftover
+from dispatcher.domain.run import Label
+from dispatcher.engine.context import Context
+from dispatcher.engine.teardown import confirm_gone
+from dispatcher.errors import MlrunError
+
+YOUNG_SECONDS = 600.0
+"""What no record knows is given this long: another mlrun may be about to write it down."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A leftover and what is done about it: keep (its run is open), stranger, young, remove; then removed or failed."""
+
+    leftover: Leftover
+    action: str
+    trouble: str = ""
+
+    @property
+    def left(self) -> bool:
+        """Whether this should not exist, and does."""
+        return self.action in ("remove", "failed")
+
+
+def survey(backends: Iterable[Backend], ctx: Context, *, any_owner: bool = False) -> list[Found]:
+    """Everything with our labels, and what should be done about it. Changes nothing."""
+    listed = [(backend, one) for backend in backends for one in backend.leftovers()]
+    return [Found(one, _action(one, backend, ctx, any_owner=any_owner)) for backend, one in listed]
+
+
+def sweep(backends: Iterable[Backend], ctx: Context, found: Iterable[Found]) -> list[Found]:
+    """Remove what a survey says should go; each label once, each confirmed."""
+    by_name = {backend.name: backend for backend in backends}
+    done: dict[Label, str] = {}
+    return [_removed(one, by_name[one.leftover.where.partition(":")[0]], ctx, done) for one in found]
+
+
+def _action(one: Leftover, backend: Backend, ctx: Context, *, any_owner: bool) -> str:
+    if one.owner != backend.owner and not any_owner:
+        return "stranger"
+    run = ctx.store.get(one.label.run) if one.label else None
+    if run is not None:
+        return "keep" if run.open and not run.doubt else "remove"
+    return "young" if one.age_seconds < YOUNG_SECONDS else "remove"
+
+
+def _removed(one: Found, backend: Backend, ctx: Context, done: dict[Label, str]) -> Found:
+    label = one.leftover.label
+    if one.action != "remove" or label is None:
+        return one
+    if label not in done:
+        done[label] = _destroy(label, backend, ctx)
+    return Found(one.leftover, "failed" if done[label] else "removed", done[label])
+
+
+def _destroy(label: Label, backend: Backend, ctx: Context) -> str:
+    """Why it could not be destroyed; "" when it is gone."""
+    intent = ctx.store.intent(label, "sweep", {"where": backend.name})
+    try:
+        backend.terminate(label)
+        ctx.store.settle(intent, confirm_gone(ctx, backend, label))
+    except MlrunError as error:
+        return error.message
+    return ""
