@@ -59,7 +59,7 @@ def measure(options: argparse.Namespace, work: Path) -> tuple[list[Row], int]:
     for name in options.sections or sections:
         try:
             found = sections[name](work / name, options.turns)
-        except (Broken, ImportError, OSError) as error:
+        except (Broken, OSError, ValueError) as error:
             troubles += 1
             print(f"{name}: could not be measured: {error}")
             continue

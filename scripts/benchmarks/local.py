@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -33,7 +34,7 @@ def rate_rows(work: Path, turns: int) -> list[Row]:
     with (work / "lines.txt").open("w") as file:
         file.writelines("y" * (WIDTH - 1) + "\n" for _ in range(LINES))
     rows = []
-    for name, command in (("a program prints", f"{PYTHON} printer.py"), ("cat", "cat lines.txt")):
+    for name, command in (("a program prints", f"{shlex.quote(PYTHON)} printer.py"), ("cat", "cat lines.txt")):
         env = _quiet(work, "flood", command)
         argv = [MLRUN, str(work / "flood.yaml")]
         shell = ["/bin/sh", "-c", command]
@@ -49,7 +50,7 @@ def delay_rows(work: Path, _turns: int) -> list[Row]:
     """How long a printed line takes to the reader."""
     work.mkdir(parents=True, exist_ok=True)
     (work / "ticker.py").write_text(TICKER)
-    env = {**_quiet(work, "ticks", f"{PYTHON} ticker.py"), "PYTHONUNBUFFERED": "1"}
+    env = {**_quiet(work, "ticks", f"{shlex.quote(PYTHON)} ticker.py"), "PYTHONUNBUFFERED": "1"}
     ours, bare = _delay([MLRUN, str(work / "ticks.yaml")], env, work), _delay([PYTHON, "ticker.py"], env, work)
     shown = f"{ours * 1000:.1f} ms", f"{bare * 1000:.1f} ms"
     return [Row("a line's delay", *shown, (ours - bare) * 1000, "ms more", 50)]
