@@ -2,8 +2,8 @@
 
     python3 agent.py start|status|stop|labels DIR
 
-DIR holds one attempt and is named by its label. `start` reads the job as JSON on stdin, so that no secret is ever an argument or
-a file. Two processes watch: the second is the job's parent, and each can finish the work when the other is killed.
+DIR holds one attempt and is named by its label. `start` reads the job as JSON on stdin, so that no secret is ever an argument
+or a file. Two processes watch: the second is the job's parent, and each can finish the work when the other is killed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import sys
 import time
 from typing import Any, Dict, List
 
-from files import boot_id, lines, read, size_of, write  # type: ignore[import-not-found]
+from files import lines, read, size_of, write  # type: ignore[import-not-found]
 from processes import ladder, marked, marked_labels, on_path, send  # type: ignore[import-not-found]
 
 STARTED_BEFORE = 3
@@ -76,7 +76,7 @@ def labels(root: str, _options: List[str]) -> int:
 
 def look(folder: str) -> Dict[str, Any]:
     """Where the job stands: absent, starting, setup, running, ended or lost."""
-    found = read(folder, "outcome.json")
+    found: Dict[str, Any] = read(folder, "outcome.json")
     known = read(folder, "agent.json")
     if not found and not os.path.exists(os.path.join(folder, "agent.json")):
         return {"phase": "absent"}
@@ -84,7 +84,7 @@ def look(folder: str) -> Dict[str, Any]:
         found = {key: known.get(key) for key in ("started", "phase")}
         if not _watched(folder) and not marked(os.path.basename(folder)):
             ended = read(folder, "outcome.json")  # it may have been written between the two looks
-            found = ended or dict(found, phase="lost", reason="lost")
+            found = dict(ended or found, phase=ended.get("phase", "lost"), reason=ended.get("reason", "lost"))
     found["phase"] = found.get("phase") or "starting"
     found["log_size"] = size_of(folder, "log")
     found["notices"] = lines(folder, "notices.jsonl")
@@ -108,7 +108,7 @@ def _daemonise(folder: str, spec: Dict[str, Any]) -> int:
         from watcher import Watcher  # type: ignore[import-not-found]
 
         Watcher(folder, spec, ready).run()
-    except BaseException:
+    except BaseException:  # noqa: BLE001 (a fork must never return into its caller; agent.log has the trace)
         import traceback
 
         traceback.print_exc()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import time
-from typing import Any, Dict, List, Optional, Set, Tuple
+from typing import Any, Dict, List, Optional, Set, Tuple  # noqa: F401 (type comments of 3.8)
 
 from files import append, disk_free_gb  # type: ignore[import-not-found]
 from processes import LINUX, cpu_seconds, on_path, ram_bytes  # type: ignore[import-not-found]
@@ -97,7 +97,7 @@ def _numbers(line: str) -> List[float]:
     return [float(cell) for cell in cells if cell.isdigit()]
 
 
-def spawn(argv: List[str], out: bool = False) -> Any:
+def spawn(argv: List[str], *, out: bool = False) -> Any:
     """A tool of ours beside the job; one that reads stdin ends with us."""
     import subprocess
 

@@ -67,6 +67,10 @@ class Watcher:
         self.gauge = Gauge(folder, spec["cwd"])
         self.beat_due, self.sample_due = 0.0, 0.0
         self.oom_before = oom_kills()
+        self._make_wake()
+
+    def _make_wake(self) -> None:
+        """A pipe that signals write to. Each watcher has its own: one that both read would wake the wrong one."""
         self.wake, wake = os.pipe()
         for end in (self.wake, wake):
             os.set_blocking(end, False)
@@ -121,15 +125,15 @@ class Watcher:
     def _as_second(self, guard: int, told: int, command: str, log: str) -> End:
         """The job's parent. It comes back from here only when the first watcher is dead, to go on in its place."""
         become_subreaper()
+        self._make_wake()
         self.job = os.fork()
         if self.job == 0:
-            self._become_job(command, log)
-        os.write(told, b"%d\n" % self.job)
+            self._become_job(told, command, log)
         while self.job not in self.statuses:
             self.reap()
             if self.job in self.statuses:
                 break
-            if guard in select.select([guard, self.wake], [], [])[0]:
+            if guard in select.select([guard, self.wake], [], [], 1.0)[0]:
                 self._take_over()
                 return self._await_job()
             self._drain()
@@ -147,12 +151,13 @@ class Watcher:
         self.notice("The job's first watcher was killed; the second took over")
         self._publish()
 
-    def _become_job(self, command: str, log: str) -> None:
+    def _become_job(self, told: int, command: str, log: str) -> None:
         try:
             for name in DEFAULTS:
                 signal.signal(name, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_SETMASK, ())
             os.setsid()
+            os.write(told, b"%d\n" % os.getpid())  # before any of the job's own code can kill who would tell it
             out = os.open(os.path.join(self.folder, log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
             for number in (1, 2):
                 os.dup2(out, number)
@@ -185,10 +190,11 @@ class Watcher:
     def _await_job(self) -> End:
         """The job has no other watcher: its status comes here, where the system hands orphans on."""
         while self.job:
+            lives = alive(self.job)
             self.reap()
             if self.job in self.statuses:
                 return exit_of(self.statuses[self.job])
-            if not alive(self.job):
+            if not lives:
                 break
             self.tick()
             self._pause([])
