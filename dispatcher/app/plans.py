@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from dispatcher import catalog
-from dispatcher.app.world import world_for
-from dispatcher.domain.hardware import Device
+from dispatcher.app.world import tariff, world_for
+from dispatcher.domain.hardware import Device, InstanceType
 from dispatcher.domain.plan import JobSummary, Offer, Plan
 from dispatcher.errors import JobFileError, NothingFits, Problem, UsageError
 from dispatcher.jobfile.load import LoadedJob, from_mapping, load
@@ -58,9 +58,9 @@ def plan_loaded(
     left = _seconds_left(loaded)
     if device or machine:
         spec, offer = _asked_for(device, machine)
-        terms = Terms(catalog.tariff, Transfers(), left)
+        terms = Terms(tariff, Transfers(), left)
         return plan_for(loaded.config, summary(loaded), spec, offer, terms, explained=explained)
-    world = world_for(loaded, settings or load_settings(), left)
+    world = world_for(loaded, settings or load_settings(), left, everything=everything)
     return plan_all(loaded.config, summary(loaded), world, bound=loaded.bound, everything=everything, explained=explained)
 
 
@@ -139,8 +139,24 @@ def _machine(text: str) -> tuple[Device, Offer]:
         )
     priced = [offer for offer in catalog.offers_of(kind) if offer.market == "on-demand" and offer.price_per_hour is not None]
     spec = devices.rented(kind)
-    offer = min(priced, key=lambda one: one.price_per_hour or 0.0) if priced else catalog.unpriced(kind)
+    offer = min(priced, key=lambda one: one.price_per_hour or 0.0) if priced else _unpriced(kind, spec)
     return spec, replace(offer, usable=False, why_unusable="asked for by name")
+
+
+def _unpriced(kind: InstanceType, spec: Device) -> Offer:
+    return Offer(
+        where=kind.provider,
+        machine=kind.name,
+        device=spec.name,
+        count=spec.count if spec.accelerator else 0,
+        device_memory_gib=spec.memory_gib,
+        market="on-demand",
+        vcpus=kind.vcpus,
+        cores=kind.cores,
+        ram_gib=kind.ram_gib,
+        arch=kind.cpu_arch,
+        price_per_hour=None,
+    )
 
 
 def _seconds_left(loaded: LoadedJob) -> float | None:

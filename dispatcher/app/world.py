@@ -9,7 +9,7 @@ from typing import Any
 
 from dispatcher import catalog
 from dispatcher.domain.hardware import Device, Machine
-from dispatcher.domain.plan import Offer
+from dispatcher.domain.plan import Offer, Tariff
 from dispatcher.hosts.probe import probe
 from dispatcher.hosts.python_env import job_python
 from dispatcher.jobfile.load import LoadedJob
@@ -24,36 +24,42 @@ OUTPUT_BYTES = 1e8
 """Bytes of outputs assumed where nothing says more."""
 
 
-def world_for(loaded: LoadedJob, settings: Settings, seconds_left: float | None) -> World:
+def world_for(loaded: LoadedJob, settings: Settings, seconds_left: float | None, *, everything: bool = False) -> World:
     """Everything beside the job that its plan depends on."""
     python = job_python(loaded.workdir, os.environ)
     machine = probe(measure=True, workdir=loaded.workdir, pythons=(str(python.path),) if python else ())
     sends = _sends(loaded) if loaded.path and loaded.config.where != "local" else {}
     moved = Transfers(up_bytes=float(sends.get("bytes", 0)), down_bytes=OUTPUT_BYTES)
-    terms = Terms(catalog.tariff, moved, seconds_left, kept_back=settings.local.headroom)
+    terms = Terms(tariff, moved, seconds_left, kept_back=settings.local.headroom)
     return World(
         machine=machine,
         here=_here(machine),
-        offers=_offers(loaded, settings),
+        offers=_offers(loaded, settings, everything=everything),
         device_of=_device_of,
         terms=terms,
         sends=sends,
     )
 
 
+def tariff(where: str, region: str | None) -> Tariff:
+    """What runs beside a machine: nothing, where it is not rented."""
+    return catalog.tariff(where, region) if where in CLOUDS else Tariff()
+
+
 def _here(machine: Machine) -> tuple[Device, Offer]:
     return devices.here(machine), devices.this_offer(machine)
 
 
-def _offers(loaded: LoadedJob, settings: Settings) -> Iterator[Offer]:
-    """Offers of the clouds in the user's regions: priced, and usable where a backend and an account are there."""
+def _offers(loaded: LoadedJob, settings: Settings, *, everything: bool) -> Iterator[Offer]:
+    """Offers of the clouds in the user's regions: priced, but not usable while nothing here can rent them."""
     if loaded.config.where == "local" or loaded.config.where.startswith("ssh"):
         return
-    regions = {"aws": set(settings.aws.regions), "gcp": set(settings.gcp.regions)}
-    for offer in catalog.offers():
-        allowed = regions[offer.where]
-        if not allowed or offer.region in allowed:
-            yield replace(offer, usable=False, why_unusable="needs an account")
+    regions = {"aws": settings.aws.regions, "gcp": settings.gcp.regions}
+    provider, _, region = loaded.config.where.partition("/")
+    if region:
+        regions[provider] = (region,)
+    for offer in catalog.offers(regions=regions, cheapest=not everything):
+        yield replace(offer, usable=False, why_unusable="needs an account")
 
 
 def _device_of(offer: Offer) -> Device | None:

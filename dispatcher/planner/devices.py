@@ -10,7 +10,7 @@ from dispatcher.domain.plan import Offer
 from dispatcher.errors import UsageError
 
 KINDS = {"NVIDIA": "cuda", "AMD": "rocm", "Apple": "mps", "Google": "tpu", "Intel": "xpu"}
-"""The framework's device type for each maker."""
+"""The framework's device type for each maker; accelerators of others need a framework of their own."""
 HOST_CORES_PER_GPU = 8.0
 """Cores of the host of a device that was asked for by name alone: what clouds put beside one GPU."""
 HOST_RAM_PER_GPU_GIB = 64.0
@@ -33,7 +33,7 @@ def named(text: str) -> Device:
 
 def accelerated(spec: Accelerator, count: int, cpu: Cpu, ram_gib: float) -> Device:
     """`count` accelerators in one host."""
-    return Device(KINDS.get(spec.vendor, "cuda"), cpu, float(cpu.cores), ram_gib, spec, count, spec.memory_gib)
+    return Device(KINDS.get(spec.vendor, "other"), cpu, float(cpu.cores), ram_gib, spec, count, spec.memory_gib)
 
 
 def rented(kind: InstanceType) -> Device:
@@ -52,7 +52,7 @@ def here(machine: Machine) -> Device:
     spec = spec_of(gpu) if gpu else None
     if gpu is None or spec is None:
         return Device("cpu", cpu, machine.cpus, machine.ram_gib)
-    return Device(KINDS.get(spec.vendor, "cuda"), cpu, machine.cpus, machine.ram_gib, spec, 1, gpu.total_gib)
+    return Device(KINDS.get(spec.vendor, "other"), cpu, machine.cpus, machine.ram_gib, spec, 1, gpu.total_gib)
 
 
 def only_cpu(device: Device) -> Device:

@@ -18,8 +18,9 @@ Key = tuple[str, str | None]
 CPU_FAMILIES = ("tabular",)
 HOSTS_PER_DEVICE = 3
 """How many hosts of the same accelerators are assessed: the cheapest; dearer ones only add cores."""
-CPU_TYPES = 24
-"""How many CPU machine types are assessed in full: the cheapest, and as many of the largest."""
+FEW_TYPES = 48
+"""So many CPU machine types are all assessed; of more, the cheapest of each size."""
+CHEAPEST_OF_A_SIZE = 2
 
 
 @dataclass(slots=True)
@@ -40,13 +41,24 @@ def survey(
     cache: dict[tuple[str, int, float], Assessment] = {}
     for key, group in _pruned(groups, found, cpu_work=uses_cpu(job)):
         device = device_of(group[0])
-        if device is None:
-            found.rejected.append(Rejection(*key, "its device is not in the catalog"))
+        if reason := _unplannable(device):
+            found.rejected.append(Rejection(*key, reason))
             continue
+        assert device is not None
         mark = (device.name, device.count, device.usable_cores)
         need = cache.get(mark) or cache.setdefault(mark, assess(job, device))
         _judge(job, need, group, terms, found, everything=everything)
     return found
+
+
+def _unplannable(device: Device | None) -> str:
+    if device is None:
+        return "its device is not in the catalog"
+    if device.kind in ("tpu", "xpu", "other"):
+        return f"code for CUDA does not run on {device.name} unchanged"
+    if device.accelerator and not device.accelerator.fp32_tflops:
+        return f"the speed of {device.name} is not known"
+    return ""
 
 
 def uses_cpu(job: JobConfig) -> bool:
@@ -102,7 +114,7 @@ def _pruned(groups: dict[Key, list[Offer]], found: Survey, *, cpu_work: bool) ->
     """The types worth assessing, cheapest first."""
     order = sorted(groups.items(), key=lambda item: _price(item[1]))
     if cpu_work:
-        if len(order) <= 2 * CPU_TYPES:
+        if len(order) <= FEW_TYPES:
             return order
         return _sized(order, found)
     kept, seen = [], dict[tuple[str, str, int], int]()
@@ -117,17 +129,14 @@ def _pruned(groups: dict[Key, list[Offer]], found: Survey, *, cpu_work: bool) ->
 
 
 def _sized(order: list[tuple[Key, list[Offer]]], found: Survey) -> list[tuple[Key, list[Offer]]]:
-    """The best types of each size: cheapest per GiB of RAM, cheapest per core, and cheapest at all."""
+    """The two cheapest types of each size of RAM, and of each number of cores, of each place."""
     best: dict[Key, list[Offer]] = {}
-    for measure in (
-        lambda o: (o.where, round(math.log2(max(1.0, o.ram_gib)))),
-        lambda o: (o.where, round(math.log2(max(1.0, o.cores)))),
-    ):
-        sizes: dict[tuple[str, int], int] = {}
+    for size in ("ram_gib", "cores"):
+        seen: dict[tuple[str, int], int] = {}
         for key, group in order:
-            size = measure(group[0])
-            sizes[size] = sizes.get(size, 0) + 1
-            if sizes[size] <= 2:
+            kind = (group[0].where, round(math.log2(max(1.0, getattr(group[0], size)))))
+            seen[kind] = seen.get(kind, 0) + 1
+            if seen[kind] <= CHEAPEST_OF_A_SIZE:
                 best.setdefault(key, group)
     found.rejected += [Rejection(*key, "dearer than others of its size") for key, _ in order if key not in best]
     return list(best.items())

@@ -7,7 +7,7 @@ from dispatcher.cli.render.tables import table, wrapped
 from dispatcher.domain.plan import Candidate, Plan, Range
 from dispatcher.units import show_clock, show_seconds, show_usd
 
-SHOWN = 6
+SHOWN, SHOWN_WHEN_HERE = 6, 4
 SHORT = {"training.batch_size": "batch", "training.gradient_accumulation": "accumulation", "training.precision": ""}
 NAMES = {"provision": "boot", "setup": "packages", "sync": "upload", "run": "train", "fetch": "fetch", "teardown": "delete"}
 
@@ -21,10 +21,19 @@ def option_lines(plan: Plan, width: int, *, everything: bool) -> list[str]:
     remarks = [_note(plan, index, candidate) for index, candidate in listed]
     lines = table(("", "YOUR OPTIONS", "per hour", "time (range)", "JOB COST (range)"), rows, width=width, right=(2,), shrink=1)
     body = [part for line, remark in zip(lines[1:], remarks, strict=True) for part in _beside(line, remark, width)]
-    more = len(plan.candidates) - len(listed)
-    if more > 0:
-        body.append(dim(f"     {more} more: --all"))
+    body += _footnotes(plan, len(plan.candidates) - len(listed), width)
     return [bold(lines[0]), *body, *(_rejected(plan, width, everything=everything))]
+
+
+def _footnotes(plan: Plan, more: int, width: int) -> list[str]:
+    """What holds for all options alike is said once."""
+    closed: dict[str, set[str]] = {}
+    for offer in (candidate.offer for candidate in plan.candidates):
+        if not offer.usable and offer.why_unusable:
+            closed.setdefault(offer.why_unusable, set()).add(offer.where)
+    notes = [f"{', '.join(sorted(places))}: {why}; priced, never chosen" for why, places in closed.items()]
+    notes += [f"{more} more: --all"] if more > 0 else []
+    return [dim(line) for note in notes for line in wrapped(f"     {note}", width, "     ")]
 
 
 def _beside(line: str, remark: str, width: int) -> list[str]:
@@ -48,7 +57,7 @@ def notable(plan: Plan) -> list[tuple[int, Candidate]]:
     if timed:
         keep[min(timed)[1]] = plan.candidates[min(timed)[1]]
     for index, candidate in enumerate(plan.candidates):
-        if len(keep) >= SHOWN:
+        if len(keep) >= (SHOWN_WHEN_HERE if plan.chosen and plan.chosen.offer.where == "local" else SHOWN):
             break
         keep.setdefault(index, candidate)
     return sorted(keep.items())
@@ -90,6 +99,8 @@ def _place(candidate: Candidate, width: int) -> str:
     market = " spot" if offer.market == "spot" else ""
     region = f" {offer.region}" if offer.region and width >= 110 else ""
     device = f" {count}{offer.device}" if offer.device not in ("cpu", "") else f" {offer.vcpus:g} vCPU"
+    if "+" in (offer.machine or ""):
+        device = ""  # such a name says it already: n1-standard-4+t4x1
     return f"{offer.where} {offer.machine}{device}{region}{market}"
 
 
@@ -129,8 +140,6 @@ def _note(plan: Plan, index: int, candidate: Candidate) -> str:
         notes.append(f"changes settings: --pick {index + 1}")
     elif not candidate.fits:
         notes.append("probably fits" if candidate.probably else "does not fit")
-    if not candidate.offer.usable:
-        notes.append(candidate.offer.why_unusable)
     return "; ".join([*notes, *candidate.notes])
 
 

@@ -6,7 +6,7 @@ import shlex
 from typing import Any
 
 from dispatcher.cli.render.console import bold, caution, dim, good
-from dispatcher.cli.render.options import chosen_lines, option_lines
+from dispatcher.cli.render.options import chosen_lines, notable, option_lines
 from dispatcher.cli.render.tables import wrapped
 from dispatcher.domain.hardware import Machine
 from dispatcher.domain.plan import Amount, Plan
@@ -36,8 +36,11 @@ def plan_lines(
 
 def _head(plan: Plan, width: int, *, starting: bool) -> list[str]:
     left = plan.job.name + (f" · {plan.job.file}" if plan.job.file else "")
-    dates = sorted({c.offer.price_as_of for c in plan.candidates if c.offer.price_as_of})
-    prices = f"prices of {dates[0]}, {_sources(plan)}" if dates else "no prices needed"
+    shown = [c for _, c in notable(plan)]
+    dates = sorted({c.offer.price_as_of for c in shown if c.offer.price_as_of}) or [""]
+    first, last = dates[0][:7], dates[-1][:7]
+    span = dates[0] if dates[0] == dates[-1] else first if first == last else f"{first} to {last}"
+    prices = f"prices of {span}, {_sources(plan)}" if dates[0] else "no prices needed"
     right = prices if starting else f"NOTHING WAS STARTED · {prices}"
     gap = width - len(left) - len(right)
     return [f"{bold(left)}{' ' * gap}{dim(right)}"] if gap >= 2 else [bold(left), dim(right)]
