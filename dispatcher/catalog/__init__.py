@@ -8,7 +8,7 @@ from dispatcher.catalog.instances import families, find_instance, instances, sim
 from dispatcher.catalog.models import KnownModel, find_model, models, similar_models
 from dispatcher.catalog.networks import find_network, network_names, similar_networks
 from dispatcher.catalog.offers import Shelf, offer, offers, offers_of, shelf_of, shelves
-from dispatcher.catalog.prices import PriceSource, Quote, price_source, quotes, regions, tariff
+from dispatcher.catalog.prices import PriceSource, Quote, price_source, quotes, quotes_of, regions, tariff
 
 __all__ = [
     "KnownModel",
@@ -33,6 +33,7 @@ __all__ = [
     "offers_of",
     "price_source",
     "quotes",
+    "quotes_of",
     "regions",
     "shelf_of",
     "shelves",

@@ -22,7 +22,7 @@ _COUNTS = (
     "head_dim",
     "max_positions",
 )
-_COLUMNS = ("name", "aliases", "kind", *_COUNTS, "mlp", "tied", "shared_layers", "parameters", "source")
+_COLUMNS = ("name", "aliases", "kind", *_COUNTS, "max_positions", "mlp", "tied", "shared_layers", "parameters", "source")
 _TAILS = re.compile(r"(?:-(?:hf|instruct|chat|it|base|deduped|python|sft|dpo|v0\.[123]|v1\.[0135]))+$")
 """Endings that name a tuning or a release of the same architecture."""
 
@@ -33,9 +33,9 @@ class KnownModel:
 
     `kind` is decoder, encoder or encoder-decoder; `layers` counts the encoder's where there are two stacks, `decoder_layers`
     the decoder's (0 where there is one stack). `head_dim` is 0 where it is hidden / heads. `mlp` is gated or plain;
-    `embedding` the width of factorised embeddings, `positions` the rows of learned ones, `shared_layers` whether all layers share
-    one's weights, `other` the parameters outside blocks and embeddings (poolers, convolutions). `parameters` is the published or
-    counted number.
+    `embedding` the width of factorised embeddings, `positions` the rows of learned ones, `shared_layers` whether all layers
+    share one's weights, `other` the parameters outside blocks and embeddings (poolers, convolutions). `parameters` is the
+    published or counted number.
     """
 
     name: str
@@ -117,7 +117,7 @@ def _by_name() -> dict[str, dict[str, str]]:
 
 
 def _model(row: dict[str, str]) -> KnownModel:
-    counts = {column: int(number(row, column, TABLE) or 0) for column in (*_COUNTS, "parameters")}
+    counts = {column: int(number(row, column, TABLE) or 0) for column in (*_COUNTS, "max_positions", "parameters")}
     if not counts["layers"] or not counts["hidden"] or not counts["heads"]:
         raise CatalogDamaged(path(TABLE), f"{row['name']!r} has no layers, hidden size or heads")
     source, as_of = sources().get(row["source"], (row["source"], ""))

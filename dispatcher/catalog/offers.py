@@ -8,7 +8,7 @@ from functools import cache
 
 from dispatcher.catalog.accelerators import find_accelerator
 from dispatcher.catalog.instances import family, instances
-from dispatcher.catalog.prices import PROVIDERS, PriceSource, Quote, price_source, quotes
+from dispatcher.catalog.prices import PROVIDERS, PriceSource, Quote, price_source, quotes_of
 from dispatcher.domain.hardware import Accelerator, InstanceType
 from dispatcher.domain.plan import GpuRequest, Offer, Requirements
 
@@ -22,11 +22,15 @@ MEMORY_TOLERANCE = 0.93
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """A machine type with its accelerator and all its prices."""
+    """A machine type with its accelerator; its prices are read when asked for."""
 
     instance: InstanceType
     accelerator: Accelerator | None
-    quotes: tuple[Quote, ...]
+
+    @property
+    def quotes(self) -> tuple[Quote, ...]:
+        """All its prices."""
+        return quotes_of(self.instance.provider, self.instance.name)
 
 
 def offers(
@@ -51,16 +55,18 @@ def offers_of(instance: InstanceType) -> tuple[Offer, ...]:
 
 @cache
 def shelves() -> tuple[Shelf, ...]:
-    """Every machine type that is offered and has a price."""
-    priced = (shelf_of(instance) for instance in instances() if family(instance).sold not in NO_OFFER)
-    return tuple(shelf for shelf in priced if shelf.quotes and _whole(shelf))
+    """Every machine type that is offered."""
+    return tuple(shelf_of(kind) for kind in instances() if family(kind).sold not in NO_OFFER and _whole(kind))
+
+
+def shelf_of(instance: InstanceType) -> Shelf:
+    """A machine type with its accelerator and its prices."""
+    return Shelf(instance, _accelerator(instance.accelerator) if instance.accelerator else None)
 
 
 @cache
-def shelf_of(instance: InstanceType) -> Shelf:
-    """A machine type with its accelerator and its prices."""
-    accelerator = find_accelerator(instance.accelerator) if instance.accelerator else None
-    return Shelf(instance, accelerator, quotes(instance.provider).get(instance.name, ()))
+def _accelerator(name: str) -> Accelerator | None:
+    return find_accelerator(name)
 
 
 def offer(shelf: Shelf, quote: Quote) -> Offer:
@@ -95,9 +101,9 @@ def _satisfies(part: Accelerator, count: float, request: GpuRequest) -> bool:
     return part.memory_gib >= request.min_memory_gib * MEMORY_TOLERANCE and (most is None or part.memory_gib <= most)
 
 
-def _whole(shelf: Shelf) -> bool:
+def _whole(kind: InstanceType) -> bool:
     """Slices of a GPU are not offered: what of its speed they get is not published."""
-    return float(shelf.instance.accelerator_count).is_integer()
+    return float(kind.accelerator_count).is_integer()
 
 
 def _asked(quote: Quote, need: Requirements | None) -> bool:

@@ -38,12 +38,20 @@ class PriceSource:
 
 
 @cache
+def quotes_of(provider: str, machine: str) -> tuple[Quote, ...]:
+    """Every price of a machine type; refreshed prices take the place of embedded ones. Raises CatalogDamaged."""
+    regional, lines = _sheet(provider)
+    found = [
+        quote for market, cells in lines.get(machine, ()) for quote in _embedded(provider, machine, market, regional, cells)
+    ]
+    fresh = {(quote.market, quote.region): quote for quote in _refreshed(provider).get(machine, ())}
+    return (*(quote for quote in found if (quote.market, quote.region) not in fresh), *fresh.values())
+
+
 def quotes(provider: str) -> dict[str, tuple[Quote, ...]]:
-    """Every price of a provider, by machine type; refreshed prices take the place of embedded ones."""
-    found: dict[str, dict[tuple[str, str], Quote]] = {}
-    for quote in (*_embedded(provider), *overlay.refreshed(provider, Quote)):
-        found.setdefault(quote.machine, {})[quote.market, quote.region] = quote
-    return {machine: tuple(prices.values()) for machine, prices in found.items()}
+    """Every price of a provider, by machine type."""
+    machines = {**_sheet(provider)[1], **_refreshed(provider)}
+    return {machine: quotes_of(provider, machine) for machine in machines}
 
 
 def price_source(quote: Quote) -> PriceSource:
@@ -59,25 +67,45 @@ def tariff(provider: str, region: str | None) -> Tariff:
 
 def regions(provider: str) -> tuple[str, ...]:
     """The regions with embedded prices."""
-    return tuple(next(read_lines(f"prices-{provider}"), ()))[2:]
+    return tuple(_sheet(provider)[0])
 
 
-def _embedded(provider: str) -> Iterator[Quote]:
+_Sheet = tuple[list[str], dict[str, list[tuple[str, list[str]]]]]
+
+
+@cache
+def _sheet(provider: str) -> _Sheet:
+    """A provider's table, its cells not yet read: the regions, and by machine type each market's cells."""
     name = f"prices-{provider}"
     lines = read_lines(name)
     heading = next(lines, [])
     if heading[:2] != ["machine", "market"]:
         raise CatalogDamaged(path(name), "it has no column 'machine'")
-    known, regional = _price_sources(), heading[2:]
+    found: dict[str, list[tuple[str, list[str]]]] = {}
     for line in lines:
         if len(line) != len(heading):
             raise CatalogDamaged(path(name), f"the line of {line[:1]} has {len(line)} of {len(heading)} cells")
-        machine, market = line[0], line[1]
-        for region, cell in zip(regional, line[2:], strict=True):
-            if cell:
-                if cell[-1] not in known:
-                    raise CatalogDamaged(path(name), f"{cell!r} names no source")
-                yield Quote(provider, machine, region, market, _usd(cell, name), cell[-1])
+        found.setdefault(line[0], []).append((line[1], line[2:]))
+    if not found:
+        raise CatalogDamaged(path(name), "it has no rows")
+    return heading[2:], found
+
+
+@cache
+def _refreshed(provider: str) -> dict[str, list[Quote]]:
+    found: dict[str, list[Quote]] = {}
+    for quote in overlay.refreshed(provider, Quote):
+        found.setdefault(quote.machine, []).append(quote)
+    return found
+
+
+def _embedded(provider: str, machine: str, market: str, regional: list[str], cells: list[str]) -> Iterator[Quote]:
+    known, name = _price_sources(), f"prices-{provider}"
+    for region, cell in zip(regional, cells, strict=True):
+        if cell:
+            if cell[-1] not in known:
+                raise CatalogDamaged(path(name), f"{cell!r} names no source")
+            yield Quote(provider, machine, region, market, _usd(cell, name), cell[-1])
 
 
 def _usd(cell: str, name: str) -> float:
