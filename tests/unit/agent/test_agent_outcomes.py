@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -121,7 +121,7 @@ def test_a_secret_reaches_the_job_and_neither_a_file_nor_an_argument(bench):
     secret = "canary-6f1d0c"
     bench.launch('test "$TOKEN" = canary-6f1d0c && echo same; read x < go', secrets={"TOKEN": secret}, setup="mkfifo go")
     bench.until(lambda: (bench.folder / "log").exists() and b"same" in (bench.folder / "log").read_bytes())
-    own = [pid for pid in os.listdir("/proc") if pid.isdigit() and _labelled(pid, bench.label)]
+    own = [pid.name for pid in Path("/proc").iterdir() if pid.name.isdigit() and _labelled(pid.name, bench.label)]
     arguments = [_bytes(f"/proc/{pid}/cmdline").replace(b'test "$TOKEN" = canary-6f1d0c', b"") for pid in own]
     files = [file.read_bytes() for file in bench.folder.rglob("*") if file.is_file()]
     (bench.work / "go").write_text("on")
@@ -155,7 +155,6 @@ def _labelled(pid, label):
 
 def _bytes(path):
     try:
-        with open(path, "rb") as file:
-            return file.read()
+        return Path(path).read_bytes()
     except OSError:
         return b""

@@ -45,7 +45,8 @@ def test_a_follower_may_begin_at_any_offset(bench, offset):
 def test_a_killed_follower_loses_and_doubles_nothing(bench, tmp_path):
     bench.launch("for i in $(seq 400); do printf 'line %05d\\r\\n' $i; sleep 0.002; done")
     code = (
-        "import sys; from pathlib import Path; from dispatcher.hosts.follow import follow; from dispatcher.hosts.local import LocalHost;"
+        "import sys; from pathlib import Path; from dispatcher.hosts.follow import follow;"
+        "from dispatcher.hosts.local import LocalHost;"
         "from dispatcher.retries import SystemClock; kept = open(sys.argv[3], 'ab', buffering=0)\n"
         "for piece in follow(LocalHost(Path(sys.argv[1])), sys.argv[2], kept.tell(), clock=SystemClock()):\n"
         "    kept.write(piece) if isinstance(piece, bytes) else None"
