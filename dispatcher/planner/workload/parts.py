@@ -93,7 +93,7 @@ def _block(part: Part, products: Products, setting: Setting, area: float, share:
         cast=part.parameters * weight_share / n if setting.numbers.autocast else 0.0,
         saved_bytes=kept if setting.training else 0.0,
         input_bytes=kept * constant("checkpoint_inputs"),
-        working_bytes=area * part.widest * setting.narrower,
+        working_bytes=area * (part.extra if setting.training else part.widest) * setting.narrower,
         backward_bytes=area * part.extra * setting.narrower,
         forward_flops=forward,
         attention_flops=forward if products.kind in FUSED else 0.0,
@@ -129,7 +129,7 @@ def traffic(part: Part, products: Products, setting: Setting, share: float, scor
     gradients reread their inputs; attention matrices where they are written out.
     """
     plain = share * moved_bytes(part, setting)
-    laid = constant("layout_traffic") * products.moved if transposes(products, setting) else 0.0
+    laid = constant("layout_traffic") * products.moved * setting.narrower if transposes(products, setting) else 0.0
     windows = products.moved * setting.narrower if products.kind == "depthwise" else 0.0
     eager = eager_moved(part, products, setting) * scores
     return Traffic(
