@@ -13,6 +13,8 @@ from dispatcher.planner.optimizers import OPTIMIZERS
 from dispatcher.planner.precision import Numbers, numbers
 from dispatcher.planner.rates import bandwidth, filling, link, peak_flops, product_flops
 
+RECOMPUTED = 1.25
+"""Fused attention computes its scores once more in the backward pass: five products where there were four."""
 LOADERS = 4
 """Loader processes per device where the job does not say, as far as there are cores."""
 
@@ -155,11 +157,11 @@ def _forward(work: Workload, block: Block, device: Device, setting: Numbers) -> 
 
 
 def _backward(work: Workload, block: Block, device: Device, setting: Numbers) -> Passes:
-    attention = 2.5 * block.attention_flops if block.backward_flops else 0.0
+    attention = 2 * block.attention_flops if block.backward_flops else 0.0
     passes = 2.0 if block.trainable > block.adapters else 1.0
     return Passes(
         products=_products(work, block, device, setting, block.backward_flops - attention, passes),
-        attention=_attention(work, attention, device, setting),
+        attention=_attention(work, RECOMPUTED * attention, device, setting),
         moving=work.batch_size * block.moved_bytes * block.backward_moved / bandwidth(device) + 2 * _waking(block, device),
         dequantising=_dequantising(block, device),
         launching=_launching(work, block.kernels * (1 + passes / 2), device),

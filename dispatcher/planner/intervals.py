@@ -9,6 +9,8 @@ MEMORY = {"transformer": (0.18, 0.2), "vision": (0.25, 0.3), "detection": (0.35,
 """Share below and above the likely memory, by family."""
 TIME = {"transformer": (0.3, 0.35), "vision": (0.35, 0.5), "detection": (0.35, 0.5), "diffusion": (0.4, 0.6)}
 """Share below and above the likely time, by family."""
+RAGGED = (0.4, 0.9)
+"""The same where texts of unknown lengths are padded to the longest of a batch."""
 UNSURE = (0.4, 0.6)
 """For families without measured rows."""
 UNKNOWN_DEVICE = 1.4
@@ -25,5 +27,7 @@ def memory_spread(work: Workload, device: Device) -> tuple[float, float]:
 def time_spread(work: Workload, device: Device) -> tuple[float, float]:
     """Relative distance of the low and the high end of a time."""
     down, up = TIME.get(work.family, UNSURE)
+    if work.family == "transformer" and work.task == "finetune":
+        down, up = RAGGED
     wider = 1.0 if device.kind == "cuda" else UNKNOWN_DEVICE
     return min(0.9, down * wider), up * wider

@@ -208,9 +208,8 @@ class Layer:
 
     @property
     def backward_flops(self) -> float:
-        """FLOPs of products in a backward pass: a frozen weight has no gradient; fused attention recomputes its scores."""
-        linear = self.linear_flops * (2 if self.trained else 1)
-        return linear + self.attention_flops * (2.5 if self.kernel != "eager" else 2) + 4 * self.adapter_parameters
+        """FLOPs of products in a backward pass: a frozen weight has no gradient."""
+        return self.linear_flops * (2 if self.trained else 1) + 2 * self.attention_flops + 4 * self.adapter_parameters
 
     @property
     def matmul_bytes(self) -> float:

@@ -188,10 +188,8 @@ def efficiency(products: Products, setting: Setting) -> float:
 
 
 def _backward(part: Part, products: Products, setting: Setting) -> float:
-    """Backward over forward FLOPs: two passes where weights are trained, else one; fused attention recomputes its scores."""
-    if products.kind in FUSED:
-        return 2.0 if setting.eager else 2.5
-    if products.kind == "batched":
+    """Backward over forward FLOPs: two passes where weights are trained or both factors are activations, else one."""
+    if products.kind in FUSED or products.kind == "batched":
         return 2.0
     return part.backward_flops if setting.trained else 1.0
 
