@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from dispatcher.domain.values import Bytes, Cores, DiskGb, Form, Gpus, RamGib, Seconds, Shorthand, Span, Strict, whole
+from dispatcher.domain.values import Bytes, Cores, DiskGb, Form, Gpus, RamGib, Seconds, Shorthand, Span, Strict, short, whole
 
 Task = Literal["train", "finetune", "inference"]
 Family = Literal["transformer", "vision", "diffusion", "detection", "tabular", "torch", "custom"]
@@ -37,7 +37,7 @@ _SHAPE = {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "array"}, {"type
 
 def _place(value: str) -> str:
     if not re.fullmatch(_PLACE[1:-1], value):
-        raise ValueError(f"{value!r} is not a place. Use auto, local, cloud, aws, gcp, aws/us-east-1 or ssh:desk")
+        raise ValueError(f"{short(value)} is not a place. Use auto, local, cloud, aws, gcp, aws/us-east-1 or ssh:desk")
     return value
 
 
@@ -50,13 +50,13 @@ def _moment(value: str) -> str:
     except ValueError:
         readable = False
     if not readable:
-        raise ValueError(f"{value!r} is not a time. Write 07:30, or 2026-11-22 07:30")
+        raise ValueError(f"{short(value)} is not a time. Write 07:30, or 2026-11-22 07:30")
     return value
 
 
 def _bucket(value: str) -> str:
     if not re.fullmatch(r"(?:s3|gs)://[a-z0-9][^\s]*", value):
-        raise ValueError(f"{value!r} is not a bucket. Write s3://my-bucket/folder or gs://my-bucket/folder")
+        raise ValueError(f"{short(value)} is not a bucket. Write s3://my-bucket/folder or gs://my-bucket/folder")
     return value
 
 
@@ -81,7 +81,7 @@ def _texts(value: Any) -> Any:
         return value
     for name, text in value.items():
         if isinstance(text, bool) or text is None:
-            raise ValueError(f"the value of {name} must be text. Put it in quotes")
+            raise ValueError(f"the value of {short(name)} must be text. Put it in quotes")
     return {name: str(text) if isinstance(text, (int, float)) else text for name, text in value.items()}
 
 
@@ -89,13 +89,13 @@ def _names(value: dict[str, str]) -> dict[str, str]:
     for name, text in value.items():
         _variable(name)
         if "\0" in text:
-            raise ValueError(f"the value of {name} holds a NUL byte. Leave it out")
+            raise ValueError(f"the value of {short(name)} holds a NUL byte. Leave it out")
     return value
 
 
 def _variable(name: str) -> str:
     if not re.fullmatch(_VARIABLE[1:-1], name):
-        raise ValueError(f"{name!r} is not a variable's name. Use letters, digits and _")
+        raise ValueError(f"{short(name)} is not a variable's name. Use letters, digits and _")
     return name
 
 

@@ -40,6 +40,12 @@ class Span(Strict):
     maximum: float | None = None
 
 
+def short(value: Any) -> str:
+    """The value as one reads it in a file, text in quotes; cut where it is long."""
+    text = str(value).lower() if isinstance(value, bool) else repr(value)
+    return text if len(text) <= 60 else f"{text[:56]}…{text[-1]}"
+
+
 LONGEST_SECONDS = 10 * 366 * 86400.0
 LARGEST_BYTES = 1e18
 LARGEST_CORES, LARGEST_RAM_GIB, LARGEST_DISK_GB = 1e5, 1e6, 1e9
@@ -65,11 +71,11 @@ def _cores(value: Any) -> Any:
 
 
 def _ram(value: Any) -> Any:
-    return _span(value, lambda text: _limited(parse_bytes(_sized(text), nameplate=True) / GIB, LARGEST_RAM_GIB, text), _SIZES)
+    return _span(value, lambda text: _limited(_parsed(_sized(text), nameplate=True) / GIB, LARGEST_RAM_GIB, text), _SIZES)
 
 
 def _disk(value: Any) -> Any:
-    return _span(value, lambda text: _limited(parse_bytes(_sized(text)) / GB, LARGEST_DISK_GB, text), _SIZES)
+    return _span(value, lambda text: _limited(_parsed(_sized(text)) / GB, LARGEST_DISK_GB, text), _SIZES)
 
 
 def _span(value: Any, amount: Any, fix: str) -> Any:
@@ -99,23 +105,25 @@ def _sized(text: str) -> str:
     return text + "GB" if re.fullmatch(_CORES, text) else text
 
 
+def _parsed(value: str | float, *, nameplate: bool = False) -> float:
+    try:
+        return parse_bytes(value, nameplate=nameplate)
+    except ValueError:
+        raise ValueError(f"{short(value)} is not a size. {_SIZES}") from None
+
+
 def _number(text: str) -> float:
     if not re.fullmatch(_CORES, text):
-        raise ValueError(f"{_short(text)} is not a number. Write 4, 4+ or 2..8")
+        raise ValueError(f"{short(text)} is not a number. Write 4, 4+ or 2..8")
     return float(text)
 
 
 def _limited(value: float, most: float, text: Any) -> float:
     if value <= 0:
-        raise ValueError(f"{_short(text)} is nothing. Give an amount above 0, or leave the line out")
+        raise ValueError(f"{short(text)} is nothing. Give an amount above 0, or leave the line out")
     if value > most:
-        raise ValueError(f"{_short(text)} is beyond any machine. Check the unit")
+        raise ValueError(f"{short(text)} is beyond any machine. Check the unit")
     return value
-
-
-def _short(text: Any) -> str:
-    shown = repr(text)
-    return shown if len(shown) <= 42 else f"{shown[:40]}…"
 
 
 def _seconds(value: Any) -> Any:
@@ -132,7 +140,7 @@ def _seconds(value: Any) -> Any:
 def _bytes(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         raise ValueError(f"not a size. {_SIZES}")
-    return _limited(parse_bytes(value), LARGEST_BYTES, value)
+    return _limited(_parsed(value), LARGEST_BYTES, value)
 
 
 def _gpus(value: Any) -> Any:
@@ -157,12 +165,12 @@ def _is_none(entry: Any) -> bool:
 def _gpu(entry: Any) -> GpuRequest:
     """T4, L4:1, A100-80GB:8, 24GB+, 24GB.., 24GB..80GB, A100:80GB:2, 2."""
     if isinstance(entry, bool) or not isinstance(entry, (int, str)):
-        raise ValueError(f"{_short(entry)} is not a GPU. {_GPUS}")
+        raise ValueError(f"{short(entry)} is not a GPU. {_GPUS}")
     request: dict[str, Any] = {}
     for part in str(entry).split(":"):
         found = _gpu_part(part.strip(), request)
         if not found or found.keys() & request.keys():
-            raise ValueError(f"{_short(entry)} is not a GPU. {_GPUS}")
+            raise ValueError(f"{short(entry)} is not a GPU. {_GPUS}")
         request |= found
     return GpuRequest(**request)
 
@@ -185,13 +193,13 @@ def _gpu_part(text: str, request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _gpu_memory(text: str) -> float:
-    return _limited(parse_bytes(text, nameplate=True) / GIB, LARGEST_RAM_GIB, text)
+    return _limited(_parsed(text, nameplate=True) / GIB, LARGEST_RAM_GIB, text)
 
 
 def _count(text: str) -> int:
     count = int(text) if len(text) < 9 else MOST_GPUS + 1
     if not 1 <= count <= MOST_GPUS:
-        raise ValueError(f"{_short(text)} GPUs: the number must be from 1 to {MOST_GPUS}. {_GPUS}")
+        raise ValueError(f"{short(text)} GPUs: the number must be from 1 to {MOST_GPUS}. {_GPUS}")
     return count
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dispatcher.domain.job import JobConfig
+from dispatcher.domain.values import short
 from dispatcher.errors import Problem
 from dispatcher.jobfile.bound import Literal, agree, bound, literals, rewritten
 from dispatcher.jobfile.check import Checker
@@ -17,7 +18,7 @@ from dispatcher.jobfile.families import possible
 from dispatcher.jobfile.keys import Key, every, resolve, similar
 from dispatcher.jobfile.refused import REFUSED
 from dispatcher.jobfile.words import Reference, appended, references
-from dispatcher.jobfile.yaml import Document, Path, Place, dotted, leaves, parse, scalar, short
+from dispatcher.jobfile.yaml import Document, Path, Place, dotted, leaves, parse, scalar
 
 DESCRIBED = ("task", "model", "dataset", "training", "checkpoint")
 """Sections that describe the script: changing one without the script would make the plan a lie."""

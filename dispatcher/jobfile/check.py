@@ -8,10 +8,10 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
 
-from dispatcher.domain.values import Strict
+from dispatcher.domain.values import Strict, short
 from dispatcher.errors import Problem
 from dispatcher.jobfile.keys import Key, every, keys_of, resolve, similar, spellings
-from dispatcher.jobfile.yaml import Document, Path, Place, dotted, problems_in_order, short
+from dispatcher.jobfile.yaml import Document, Path, Place, dotted, problems_in_order
 
 S = TypeVar("S", bound=Strict)
 MOST_PROBLEMS = 100
@@ -61,6 +61,8 @@ class Checker(Generic[S]):
 
     def place(self, path: Path, *, key: bool = False) -> Place | None:
         """Where a setting stands in the file."""
+        if not path:
+            return self.document.place(())
         while path and path not in self.tree.stands:
             path = path[:-1]
         return self.document.place(self.tree.stands.get(path, ()), key=key) if path else None
@@ -216,6 +218,8 @@ def _expected(key: Key, one: Any, *, within: bool) -> tuple[str, str]:
     if isinstance(value, (dict, list)) and not within:
         kind = "a section" if isinstance(value, dict) else "a list"
         return f"{key.name} cannot be {kind}.", f"Write {form.words}."
+    if one["type"] == "less_than_equal":
+        return f"{value:,.15g} is too much.", f"The most is {one['ctx']['le']:,.15g}: check it."
     if key.section[0] and not isinstance(value, dict):
         return f"{key.name} is a section.", "Write its settings below it, indented."
     return f"{short(value)} is not {form.words}." if not within else f"{short(value)} cannot stand here.", _meant(
@@ -236,6 +240,4 @@ def _meant(key: Key, value: Any, one: Any) -> str:
         return f"Did you mean {near!r}?" if near else ""
     if kind == "string_type":
         return "Put it in quotes." if isinstance(value, (int, float)) else ""
-    if kind in ("less_than_equal", "less_than"):
-        return f"It is beyond {one['ctx'].get('le') or one['ctx'].get('lt'):,}: check it."
     return ""

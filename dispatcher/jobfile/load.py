@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -43,7 +44,7 @@ def load(path: str | Path, *, sets: Mapping[str, Any] | None = None, extra_args:
     document = parse(_bytes(file))
     assembly = Assembly(document, origin="yaml", sets=sets or {}, extra=tuple(extra_args))
     workdir = _below(file.parent, assembly.checker.tree.data.get("workdir", "."))
-    if not workdir.is_dir():
+    if not os.path.isdir(workdir):  # noqa: PTH112 - Path.is_dir raises where a name is too long
         assembly.note(("workdir",), *_no_folder(workdir))
     config = assembly.settings()
     if config is None or assembly.problems:
@@ -107,9 +108,10 @@ def _below(folder: Path, workdir: Any) -> Path:
 
 
 def _no_folder(workdir: Path) -> tuple[str, str]:
-    if workdir.exists():
-        return f"workdir {workdir} is not a folder.", "Name the folder that holds the script."
-    return f"workdir {workdir} does not exist.", "It is relative to the job file; leave it out for the job file's own folder."
+    shown = str(workdir) if len(str(workdir)) <= 160 else f"{str(workdir)[:160]}…"
+    if os.path.lexists(workdir):
+        return f"workdir {shown} is not a folder.", "Name the folder that holds the script."
+    return f"workdir {shown} does not exist.", "It is relative to the job file; leave it out for the job file's own folder."
 
 
 def _plain(value: Any, depth: int) -> Any:

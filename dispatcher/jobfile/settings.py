@@ -11,11 +11,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from dispatcher import paths
-from dispatcher.domain.values import Form, Strict
+from dispatcher.domain.values import Form, Strict, short
 from dispatcher.errors import JobFileError, Problem
 from dispatcher.jobfile.check import Checker, listed
 from dispatcher.jobfile.keys import Key, every, resolve
-from dispatcher.jobfile.yaml import LARGEST, Document, leaves, parse, scalar, short
+from dispatcher.jobfile.yaml import LARGEST, Document, leaves, parse, scalar
 
 PREFIX = "DISPATCHER_"
 NOT_SETTINGS = frozenset({"DISPATCHER_GCP_ENDPOINT"})

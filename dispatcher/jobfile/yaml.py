@@ -21,6 +21,7 @@ from ruamel.yaml.events import (
     SequenceStartEvent,
 )
 
+from dispatcher.domain.values import short
 from dispatcher.errors import Problem
 
 LARGEST = 256 * 1024
@@ -87,6 +88,11 @@ class Document:
         width = max(1, min(place.width, len(source) - place.column + 1))
         return Problem(message, fix, place.line, place.column, width, source, path)
 
+    def broken_at(self, place: Place, message: str, fix: str) -> None:
+        """Nothing can be read from this place on."""
+        self.broken = True
+        self.problems.append(self.problem(place, message, fix))
+
     def place(self, path: Path, *, key: bool = False) -> Place | None:
         """Where the value (or the key) stands, or the nearest thing around it that is written."""
         if key and path in self.keys:
@@ -104,25 +110,35 @@ def parse(raw: bytes | str) -> Document:
         document.broken = True
         return document
     document.lines = text.split("\n")
-    for found in _INVISIBLE.finditer(text):
-        place = _at(text, found.start())
-        name = f"U+{ord(found.group()):04X}"
-        document.problems.append(document.problem(place, f"an invisible character, {name}.", "Delete it."))
-        document.broken = True  # the scanner would stop here too
+    invisible = _INVISIBLE.search(text)
+    if invisible:
+        name = f"U+{ord(invisible.group()):04X}"
+        document.broken_at(_at(text, invisible.start()), f"an invisible character, {name}.", "Delete it.")
         return document
     builder = _Builder(document)
-    try:
-        for event in YAML(typ="safe", pure=True).parse(text):
-            if not builder.take(event):
-                break
-    except YAMLError as error:
-        document.problems.append(_broken(document, error))
-    except (ValueError, OverflowError, IndexError, TypeError, AttributeError, AssertionError, RecursionError):
-        # what the scanner lets slip on malformed escapes and directives
-        document.problems.append(
-            document.problem(builder.last, "not YAML from here on.", "Check quotes, escapes and brackets.")
-        )
+    for event in _events(text, builder):
+        if not builder.take(event):
+            document.broken = True
+            break
     return document
+
+
+def _events(text: str, builder: _Builder) -> Iterator[Event]:
+    """What the scanner finds, up to where it stops."""
+    source = YAML(typ="safe", pure=True).parse(text)
+    while True:
+        try:
+            event = next(source, None)
+        except YAMLError as error:
+            builder.document.broken_at(*_reason(builder, error))
+            return
+        except (ValueError, OverflowError, IndexError, TypeError, AttributeError, AssertionError, RecursionError):
+            # what the scanner lets slip on malformed escapes and directives
+            builder.document.broken_at(builder.last, "not YAML from here on.", "Check quotes, escapes and brackets.")
+            return
+        if event is None:
+            return
+        yield event
 
 
 def scalar(text: str) -> Any:
@@ -136,12 +152,6 @@ def scalar(text: str) -> Any:
     if _INT.fullmatch(text):
         return int(text)
     return float(text) if _FLOAT.fullmatch(text) else text
-
-
-def short(value: Any) -> str:
-    """The value as one reads it in a file, text in quotes; cut where it is long."""
-    text = str(value).lower() if isinstance(value, bool) else repr(value)
-    return text if len(text) <= 60 else f"{text[:56]}…{text[-1]}"
 
 
 def dotted(path: Path) -> str:
@@ -179,20 +189,21 @@ def _at(text: str, index: int) -> Place:
     return Place(text.count("\n", 0, index) + 1, index - text.rfind("\n", 0, index))
 
 
-def _broken(document: Document, error: YAMLError) -> Problem:
+def _reason(builder: _Builder, error: YAMLError) -> tuple[Place, str, str]:
+    document = builder.document
     said = str(error)
     mark = None
     if isinstance(error, MarkedYAMLError):
         mark = error.problem_mark or error.context_mark
-        if "unexpected end of stream" in said or "a flow" in said:
+        if "unexpected end of stream" in said:
             mark = error.context_mark or mark
-    place = Place(mark.line + 1, mark.column + 1) if mark else Place(1, 1)
-    if mark and mark.line >= len(document.lines):
-        place = Place(len(document.lines), 1)
+    place = Place(min(mark.line + 1, len(document.lines)), mark.column + 1) if mark else Place(1, 1)
+    if "a flow" in said and builder.open:
+        place = document.values.get(builder.open[-1].path, place)
     for words, message, fix in _SAID:
         if words in said:
-            return document.problem(place, message, fix)
-    return document.problem(place, "not YAML from here on.", "Check quotes, brackets and indentation.")
+            return place, message, fix
+    return place, "not YAML from here on.", "Check quotes, brackets and indentation."
 
 
 @dataclass(slots=True)
