@@ -1,4 +1,4 @@
-"""What the core tells, and who listens: frozen events, handed to listeners as they happen."""
+"""What the core tells: frozen events, handed to listeners."""
 
 from __future__ import annotations
 

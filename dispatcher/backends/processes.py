@@ -1,4 +1,4 @@
-"""Processes that carry a label in their environment, as the system sees them."""
+"""Living processes that carry a label in their environment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run is driven with: the store, the places, the clock, the user's will."""
+"""What a run is driven with: store, places, clock, the user's will."""
 
 from __future__ import annotations
 

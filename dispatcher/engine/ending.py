@@ -1,4 +1,4 @@
-"""The end of a run: its verdict before teardown, its last state after."""
+"""A run's end: the verdict before teardown, the state after."""
 
 from __future__ import annotations
 

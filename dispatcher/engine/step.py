@@ -25,8 +25,8 @@ class NeverStarted(Exception):
 class Step(Protocol):
     """One thing to do to an attempt: look, act if needed, commit. Doing it again is harmless.
 
-    `state` is the run's state meanwhile, `phase` the word under which its seconds are counted; a cancelled run begins no
-    further step that is `cancellable`.
+    `state` is the run's state meanwhile, `phase` the word under which its seconds are counted ("": the agent counts them); a
+    cancelled run begins no further step that is `cancellable`.
     """
 
     name: str
@@ -92,6 +92,8 @@ def undo(begun: Sequence[Step], ctx: Context, work: Work) -> None:
 
 def count_seconds(work: Work, phase: str, seconds: float) -> None:
     """Add to the run's record of where its time went."""
+    if not phase:
+        return
     counted = work.run.phases_seconds
     counted[phase] = round(counted.get(phase, 0.0) + seconds, 3)
 

@@ -1,4 +1,4 @@
-"""What happens to an attempt, in order: STEPS reads as the product's story."""
+"""What happens to an attempt, in order: STEPS is the story."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ class Launch:
 class Follow:
     """Pass the job's output on until it ends, and learn how."""
 
-    name, state, phase, cancellable = "follow", RunState.RUNNING, "run", False
+    name, state, phase, cancellable = "follow", RunState.RUNNING, "", False
 
     def do(self, ctx: Context, work: Work) -> None:
         """Follow to the end, or leave the job running when the user does."""

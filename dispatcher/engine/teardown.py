@@ -1,4 +1,4 @@
-"""Destroying what an attempt made, and seeing with the provider's eyes that it is gone."""
+"""Destroying what an attempt made, and seeing that it is gone."""
 
 from __future__ import annotations
 

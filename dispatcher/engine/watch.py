@@ -1,4 +1,4 @@
-"""What goes on beside the log while a job runs: samples, notices, the user's wish to stop."""
+"""Beside the log of a running job: samples, notices, the wish to stop."""
 
 from __future__ import annotations
 

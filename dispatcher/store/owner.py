@@ -1,4 +1,4 @@
-"""Who drives a run: one process, told from every other, also from a later one with its number."""
+"""Who drives a run: one process, told from every other."""
 
 from __future__ import annotations
 

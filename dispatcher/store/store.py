@@ -1,4 +1,4 @@
-"""The record of runs: one SQLite file, written before and after everything that matters."""
+"""The record of runs: one SQLite file."""
 
 from __future__ import annotations
 

@@ -27,8 +27,14 @@ def test_a_run_goes_through_its_states_to_a_confirmed_end(stage):
     assert run.teardown_confirmed
     assert str(run.attempt.label) in run.teardown_proof[0]
     assert run == stage.store.get(run.id)
-    assert [] == list(stage.backend.leftovers())
+    assert [] == [one for one in stage.backend.leftovers() if one.owner == stage.backend.owner]
     assert [] == stage.store.unsettled()
+
+
+def test_the_seconds_of_the_job_are_counted_once(stage):
+    run = stage.run("sleep 0.3")
+    assert 0.3 <= run.phases_seconds["run"] < 0.6
+    assert {"provision", "sync", "setup", "run", "fetch", "teardown"} == set(run.phases_seconds)
 
 
 def test_events_come_in_order_and_end_with_the_record(stage):
