@@ -1,4 +1,6 @@
-"""Lists what a job left, as JSON lines: path, size, mode, SHA-256, whether it is newer than a moment.
+"""Lists what a job left, as JSON lines.
+
+Each line has path, size, mode, SHA-256, and whether the file is newer than a moment.
 
 python3 manifest.py < {"root": "/folder", "patterns": ["runs/", "*.pt"], "since": 0}
 """

@@ -1,4 +1,4 @@
-"""Runs an attempt: setup, the job, and their ends, whoever is killed meanwhile."""
+"""Runs an attempt: setup, the job, and their ends."""
 
 from __future__ import annotations
 
