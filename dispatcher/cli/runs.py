@@ -134,11 +134,12 @@ def attach(run: str, *, as_json: bool) -> int:
     listener = JsonLines() if as_json else Screen()
     will = runs.Will()
     with runs.opened(listener, will) as ctx, leaving(will):
+        found = ctx.store.find(run)
         try:
-            found = runs.follow(ctx, run)
+            found = _followed(ctx, found, as_json=as_json)
         except RunBusy:
-            pour(ctx, ctx.store.find(run), follow=True)
-            found = ctx.store.find(run)
+            pour(ctx, found, follow=True)
+            found = ctx.store.find(found.id)
     listener.close()
     return told(found, quiet=as_json)
 

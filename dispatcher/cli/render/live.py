@@ -11,6 +11,7 @@ from dispatcher.cli.render.console import caution, dim, document, say
 from dispatcher.cli.render.errors import warn
 from dispatcher.cli.render.records import attempt_record, moment, run_record
 from dispatcher.cli.render.sanitise import Sanitiser
+from dispatcher.domain.plan import SCHEMA
 from dispatcher.domain.run import RunState
 from dispatcher.events import AttemptStarted, Event, Finished, LogBytes, Progress, Sampled, StateChanged, Warned
 
@@ -85,7 +86,7 @@ class JsonLines:
 
     def __call__(self, event: Event) -> None:
         """Write one event."""
-        document(event_record(event), line=True)
+        document({"schema": SCHEMA, **event_record(event)}, line=True)
 
     def close(self) -> None:
         """Nothing is left to end."""

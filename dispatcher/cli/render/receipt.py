@@ -49,6 +49,8 @@ def last_words(run: Run, log: Path | None, width: int) -> list[str]:
         names = ", ".join(output.path for output in run.outputs[:SHOWN_OUTPUTS])
         more = f" and {len(run.outputs) - SHOWN_OUTPUTS} more" if len(run.outputs) > SHOWN_OUTPUTS else ""
         lines += wrapped(f"  outputs: {len(run.outputs)} files, {show_bytes(size)}: {names}{more}", width, "    ")
+    if run.reason == "setup-failed" and log is None:
+        lines.append(f"  its output: {bold(f'mlrun logs --setup {run.id[:4]}')}")
     lines.append(dim(f"  log: {log}" if log else "  no output was written"))
     lines.append(dim(f"  receipt: mlrun report {run.id[:4]}"))
     return lines
@@ -62,7 +64,7 @@ def report_lines(run: Run, log: Path | None, width: int) -> list[str]:
     if run.outcome:
         lines += wrapped(f"  {_ending(run)}", width, "  ")
     times = [("submitted", run.submitted), ("started", run.started), ("ended", run.ended)]
-    lines.append("  " + " · ".join(f"{name} {moment(value)}" for name, value in times if value))
+    lines += wrapped("  " + " · ".join(f"{name} {moment(value)}" for name, value in times if value), width, "  ")
     lines += ["", bold("PLANNED AND ACTUAL"), *_compared(run, width)]
     lines += _phases(run, width) + _outputs(run, width) + _elsewhere(run, width)
     lines += ["", bold("TEARDOWN") + ("  confirmed" if run.teardown_confirmed else "  not confirmed")]
@@ -98,7 +100,7 @@ def _compared(run: Run, width: int) -> list[str]:
     for figure in figures_of(run, run.plan):
         name, show = FIGURES[figure["name"]]
         planned = figure["estimated"]
-        if planned is None and figure["actual"] is None:
+        if (planned is None and figure["actual"] is None) or (name == "cost" and not run.cost_so_far and not run.cost_likely):
             continue
         rows.append(
             (f"  {name}", _planned(planned, show), "not measured" if figure["actual"] is None else show(figure["actual"]))
@@ -109,7 +111,8 @@ def _compared(run: Run, width: int) -> list[str]:
 def _planned(planned: dict[str, float] | None, show: Any) -> str:
     if not planned or "likely" not in planned:
         return "not planned"
-    ends = f" ({show(planned['low'])} – {show(planned['high'])})" if "low" in planned and "high" in planned else ""
+    spread = planned.get("low") != planned.get("high")
+    ends = f" ({show(planned['low'])} – {show(planned['high'])})" if spread else ""
     return f"{show(planned['likely'])}{ends}"
 
 
