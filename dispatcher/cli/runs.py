@@ -144,6 +144,15 @@ def attach(run: str, *, as_json: bool) -> int:
     return told(found, quiet=as_json)
 
 
+def _followed(ctx: Context, run: Run, *, as_json: bool) -> Run:
+    """The run to its end; one that has ended already is shown whole."""
+    if run.open:
+        return runs.follow(ctx, run.id)
+    if not as_json:
+        pour(ctx, run, follow=False)
+    return run
+
+
 @click.command()
 @RUN
 @click.option("--grace", default="30s", show_default=True, metavar="TIME", help="Between asking the job to end and ending it.")

@@ -18,8 +18,8 @@ HEADINGS = {
     "model": ("kind", "parameters", "layers", "hidden", "heads", "vocab"),
 }
 SHORT = {
-    "memory_gib": "GiB", "ram_gib": "GiB", "bandwidth_gbs": "GB/s", "fp32_tflops": "fp32", "fp16_tflops": "fp16", "vcpus": "vCPU",
-    "compute_capability": "CC", "accelerators": "n", "accelerator": "device", "parameters": "params",
+    "memory_gib": "GiB", "ram_gib": "GiB", "bandwidth_gbs": "GB/s", "fp32_tflops": "fp32", "fp16_tflops": "fp16",
+    "vcpus": "vCPU", "compute_capability": "CC", "accelerators": "n", "accelerator": "device", "parameters": "params",
 }  # fmt: skip
 """Headings of lists; fp32 and fp16 are dense TFLOP/s, CC is the compute capability."""
 TITLES = {"accelerator": "ACCELERATORS", "machine": "MACHINES", "cpu": "PROCESSORS", "model": "MODELS"}
