@@ -21,7 +21,7 @@ SOURCES = {
 COLUMNS = (
     "name", "part", "kind", "scales", "source", "image_size", "parameters", "trained", "mactivations", "saved_mb",
     "saved32_mb", "frozen_mb", "extra_mb", "widest_mb", "moved_mb", "moved32_mb", "backward_flops", "backward_moved", "kernels",
-    "backward_kernels", "scores_m", "products",
+    "backward_kernels", "scores_m", "norms_m", "products",
 )  # fmt: skip
 MEGA = 1e6
 
@@ -53,7 +53,7 @@ class Part:
     `saved32` in fp32 from the forward to the backward pass, `frozen` the former where weights have no gradients (0: not known),
     `extra` what else is alive at the peak, `widest` the inputs and outputs of the widest operation, `moved` and `moved32` the
     element-wise traffic of a forward pass. `backward_flops` and `backward_moved` times the forward pass's in the backward
-    pass. `scores` counts the elements of all attention matrices. `kernels` are launches.
+    pass. `scores` counts the elements of all attention matrices, `norms` those that batch norms see. `kernels` are launches.
     """
 
     name: str
@@ -77,6 +77,7 @@ class Part:
     kernels: float
     backward_kernels: float
     scores: float
+    norms: float
     products: tuple[Products, ...]
 
     @property
@@ -169,7 +170,7 @@ def _lines(family: str) -> dict[str, list[list[str]]]:
 def _part(family: str, cells: list[str]) -> Part:
     name, role, kind, scales, source, size, parameters, trained, *figures, products = cells
     try:
-        macts, saved, saved32, frozen, extra, widest, moved, moved32, *ratios, scores = map(float, figures)
+        macts, saved, saved32, frozen, extra, widest, moved, moved32, *ratios, scores, norms = map(float, figures)
         flops, backward, kernels, launched = ratios
         found = tuple(_products(text) for text in products.split())
     except ValueError as error:
@@ -196,6 +197,7 @@ def _part(family: str, cells: list[str]) -> Part:
         kernels=kernels,
         backward_kernels=launched,
         scores=MEGA * scores,
+        norms=MEGA * norms,
         products=found,
     )
 

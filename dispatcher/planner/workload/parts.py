@@ -9,7 +9,7 @@ from dispatcher.domain.hardware import Device
 from dispatcher.domain.workload import Block
 from dispatcher.planner.constants import constant
 from dispatcher.planner.precision import Numbers
-from dispatcher.planner.rates import peak_flops
+from dispatcher.planner.rates import bandwidth, peak_flops
 
 TRACED = 2.0
 """Bytes per number of the traced operands."""
@@ -24,6 +24,8 @@ SHARES = {
     "grouped": "grouped_share",
 }
 """The constant that says how near a kind of product comes to a large plain one."""
+NORM_FORWARD, NORM_BACKWARD = 3, 5
+"""Passes of a batch norm over its input: twice read and once written, and twice two read and one written."""
 EAGER_MOVED = 16.0
 """Bytes of traffic per attention score: product, softmax in fp32, cast, product."""
 EAGER_SAVED = 4.0
@@ -129,13 +131,29 @@ def traffic(part: Part, products: Products, setting: Setting, share: float, scor
     gradients reread their inputs; attention matrices where they are written out.
     """
     plain = share * moved_bytes(part, setting)
+    norms = share * waiting_bytes(part, setting)
     laid = constant("layout_traffic") * products.moved * setting.narrower if transposes(products, setting) else 0.0
     windows = products.moved * setting.narrower if products.kind == "depthwise" else 0.0
     eager = eager_moved(part, products, setting) * scores
     return Traffic(
-        plain + laid + windows + eager,
-        plain * part.backward_moved + 2 * laid + constant("depthwise_backward") * windows + 1.5 * eager,
+        plain + NORM_FORWARD * norms + laid + windows + eager,
+        plain * part.backward_moved * constant("backward_traffic")
+        + NORM_BACKWARD * norms
+        + 2 * laid
+        + constant("depthwise_backward") * windows
+        + 1.5 * eager,
     )
+
+
+def waiting_bytes(part: Part, setting: Setting) -> float:
+    """Bytes per pass over the inputs of batch norms that a device could have moved meanwhile.
+
+    One block of threads walks each channel for its mean and variance: 64 channels leave most of a wide device idle.
+    """
+    if not setting.training or setting.device.kind != "cuda":
+        return 0.0
+    seconds = 1 / constant("norm_rate") - setting.numbers.operand / bandwidth(setting.device)
+    return part.norms * max(0.0, seconds) * bandwidth(setting.device)
 
 
 def saved_bytes(part: Part, setting: Setting) -> float:
