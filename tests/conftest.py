@@ -18,6 +18,7 @@ FOREIGN = ("AWS_", "GOOGLE_", "CLOUDSDK_", "DISPATCHER_", "XDG_")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--require-torch", action="store_true", help="fail where the tests marked torch would be skipped")
+    parser.addoption("--fuzz-count", type=int, default=10_000, help="how many spoilt job files the loader is fed")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -28,7 +28,7 @@ Usd = Annotated[float, Field(gt=0, le=1e9)]
 NAME = r"^[a-z0-9][a-z0-9-]{0,38}$"
 _PLACE = r"^(?:auto|local|cloud|(?:aws|gcp)(?:/[a-z][a-z0-9-]*)?|ssh:[A-Za-z0-9_][A-Za-z0-9_.-]*)$"
 _CLOCK, _DATE, _ZONE = "[0-2]?[0-9]:[0-5][0-9]", "[0-9]{4}-[0-9]{2}-[0-9]{2}", "(?:Z|[+-][0-9]{2}:?[0-9]{2})?"
-_MOMENT = rf"^ *(?:{_CLOCK}|{_DATE}[T ][0-9]{{2}}:[0-9]{{2}}(?::[0-9]{{2}})?{_ZONE}) *$"
+_MOMENT = rf"^\s*(?:{_CLOCK}|{_DATE}[T ][0-9]{{2}}:[0-9]{{2}}(?::[0-9]{{2}})?{_ZONE})\s*$"
 _VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
 _CRON = r"^ *(?:[0-9A-Za-z*/,-]+ +){4}[0-9A-Za-z*/,-]+ *$"
 _TIMEZONE = r"^[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+)*$"

@@ -63,7 +63,7 @@ def whole(value: Any) -> Any:
 
 
 def _spans(amount: str) -> str:
-    return rf"^ *(?:{amount} *\+?|{amount} *\.\.(?: *{amount})?|\.\. *{amount}) *$"
+    return rf"^\s*(?:{amount}\s*\+?|{amount}\s*\.\.(?:\s*{amount})?|\.\.\s*{amount})\s*$"
 
 
 def _cores(value: Any) -> Any:
@@ -106,8 +106,9 @@ def _sized(text: str) -> str:
 
 
 def _parsed(value: str | float, *, nameplate: bool = False) -> float:
+    readable = not isinstance(value, str) or re.fullmatch(_SIZE, value.strip())
     try:
-        return parse_bytes(value, nameplate=nameplate)
+        return parse_bytes(value if readable else "", nameplate=nameplate)
     except ValueError:
         raise ValueError(f"{short(value)} is not a size. {_SIZES}") from None
 
@@ -227,7 +228,7 @@ def _written(pattern: str, *examples: Any, most: float) -> dict[str, Any]:
     }
 
 
-_TIME = "^ *(?=[0-9])(?:[0-9.]+ *[dD])? *(?:[0-9.]+ *[hH])? *(?:[0-9.]+ *[mM](?:[iI][nN])?)? *(?:[0-9.]+ *[sS])? *$"
+_TIME = r"^\s*(?=[0-9])(?:[0-9.]+ *[dD])? *(?:[0-9.]+ *[hH])? *(?:[0-9.]+ *[mM](?:[iI][nN])?)? *(?:[0-9.]+ *[sS])?\s*$"
 
 Seconds = Annotated[
     float,
@@ -238,7 +239,7 @@ Seconds = Annotated[
 Bytes = Annotated[
     float,
     BeforeValidator(_bytes),
-    Form("a size: 1.1GB, 500MB, or bytes", _written(f"^ *{_SIZE} *$", "1.1GB", "500MB", most=LARGEST_BYTES)),
+    Form("a size: 1.1GB, 500MB, or bytes", _written(rf"^\s*{_SIZE}\s*$", "1.1GB", "500MB", most=LARGEST_BYTES)),
 ]
 """A size in bytes, decimal units: 1.1GB is 1.1e9."""
 Cores = Annotated[

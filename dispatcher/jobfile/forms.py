@@ -82,7 +82,7 @@ def _one_of(values: tuple[Any, ...]) -> Form:
 def _section(section: type[Strict], marks: tuple[Any, ...]) -> Form:
     link: dict[str, Any] = {"$ref": f"#/definitions/{section.__name__}"}
     if any(isinstance(mark, Shorthand) for mark in marks):
-        return Form("a name, or a section", {"anyOf": [{"type": "string", "minLength": 1}, link]})
+        return Form("a name, or a section", {"anyOf": [{"type": "string", "minLength": 1}, link, {"type": "null"}]})
     return Form("a section", {"anyOf": [link, {"type": "null"}]})
 
 

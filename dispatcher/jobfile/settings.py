@@ -41,7 +41,7 @@ def _listed(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-_SHARE_SCHEMA = {"type": ["number", "string"], "minimum": 0, "maximum": 0.9, "pattern": r"^ *[0-9.]+ *% *$"}
+_SHARE_SCHEMA = {"type": ["number", "string"], "minimum": 0, "maximum": 0.9, "pattern": r"^\s*[0-9.]+\s*%\s*$"}
 _WORD = r"^[A-Za-z0-9_][A-Za-z0-9_.@:/-]*$"
 
 Share = Annotated[float, BeforeValidator(_share), Form("20% or 0.2", _SHARE_SCHEMA)]

@@ -93,7 +93,7 @@ def test_a_data_size_is_decimal_bytes(written, size):
     assert size == Dataset.model_validate({"size": written}).size
 
 
-@pytest.mark.parametrize("written", [0, -1, "0GB", "-1GB", "1 parsec", True, float("nan"), 1e30, "9" * 400 + "GB", {}])
+@pytest.mark.parametrize("written", [0, -1, "0GB", "-1GB", "1 parsec", "_6GB", True, float("nan"), 1e30, "9" * 400 + "GB", {}])
 def test_no_data_size_is_refused(written):
     with pytest.raises(ValidationError):
         Dataset.model_validate({"size": written})
