@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 from dispatcher import catalog
 from dispatcher.domain.hardware import Device, Machine
-from dispatcher.domain.plan import Offer, Tariff
+from dispatcher.domain.plan import Offer, Requirements, Tariff
 from dispatcher.hosts.probe import probe
 from dispatcher.hosts.python_env import job_python
 from dispatcher.jobfile.load import LoadedJob
@@ -17,6 +16,7 @@ from dispatcher.jobfile.settings import Settings
 from dispatcher.planner import devices
 from dispatcher.planner.candidates import Terms
 from dispatcher.planner.make import World
+from dispatcher.planner.market import uses_cpu
 from dispatcher.planner.phases import Transfers
 
 CLOUDS = ("aws", "gcp")
@@ -38,6 +38,7 @@ def world_for(loaded: LoadedJob, settings: Settings, seconds_left: float | None,
         device_of=_device_of,
         terms=terms,
         sends=sends,
+        closed=dict.fromkeys(CLOUDS, "needs an account"),
     )
 
 
@@ -51,15 +52,22 @@ def _here(machine: Machine) -> tuple[Device, Offer]:
 
 
 def _offers(loaded: LoadedJob, settings: Settings, *, everything: bool) -> Iterator[Offer]:
-    """Offers of the clouds in the user's regions: priced, but not usable while nothing here can rent them."""
-    if loaded.config.where == "local" or loaded.config.where.startswith("ssh"):
-        return
+    """What the clouds offer in the user's regions. Unless everything is asked for, only kinds that could be chosen are built."""
+    config = loaded.config
+    if config.where == "local" or config.where.startswith("ssh"):
+        return iter(())
     regions = {"aws": settings.aws.regions, "gcp": settings.gcp.regions}
-    provider, _, region = loaded.config.where.partition("/")
+    provider, _, region = config.where.partition("/")
     if region:
         regions[provider] = (region,)
-    for offer in catalog.offers(regions=regions, cheapest=not everything):
-        yield replace(offer, usable=False, why_unusable="needs an account")
+    need = (
+        None
+        if everything
+        else Requirements(
+            where=provider if provider in CLOUDS else "auto", gpu_count=0 if uses_cpu(config) else 1, arch="x86_64"
+        )
+    )
+    return catalog.offers(need, regions=regions, cheapest=not everything)
 
 
 def _device_of(offer: Offer) -> Device | None:

@@ -23,7 +23,8 @@ from dispatcher.planner.work import work_words
 class World:
     """What a plan looks at beside the job: this computer, what could be rented, tariffs, the wire.
 
-    `devices` turns an offer into the device that formulas compute on; `here` is this computer's.
+    `device_of` turns an offer into the device that formulas compute on; `here` is this computer's. `closed` names the places
+    that can only be priced, and why.
     """
 
     machine: Machine | None
@@ -32,6 +33,7 @@ class World:
     device_of: Callable[[Offer], Device | None]
     terms: Terms
     sends: dict[str, Any] = field(default_factory=dict)
+    closed: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
@@ -73,7 +75,7 @@ def plan_all(
     survey_result = survey(job, world.offers, world.device_of, world.terms, everything=everything)
     found += survey_result.candidates
     rejected += survey_result.rejected
-    order = ranked(found, job.budget.prefer)
+    order = ranked([_closed(one, world.closed) for one in found], job.budget.prefer)
     choice = choose(order, job.budget.prefer)
     reference = _reference(order, choice, local, survey_result.needs)
     here = here_verdict(world.machine, local)
@@ -116,6 +118,11 @@ def _within(job: JobConfig, one: Candidate, terms: Terms, rejected: list[Rejecti
         rejected.append(Rejection(one.offer.where, one.offer.machine, reason))
         return []
     return [one]
+
+
+def _closed(one: Candidate, closed: dict[str, str]) -> Candidate:
+    why = closed.get(one.offer.where)
+    return replace(one, offer=replace(one.offer, usable=False, why_unusable=why)) if why else one
 
 
 def _reference(
