@@ -52,7 +52,7 @@ def _here(machine: Machine) -> tuple[Device, Offer]:
 
 
 def _offers(loaded: LoadedJob, settings: Settings, *, everything: bool) -> Iterator[Offer]:
-    """What the clouds offer in the user's regions. Unless everything is asked for, only kinds that could be chosen are built."""
+    """What the clouds offer in the user's regions; unless everything is asked for, only kinds that could be chosen."""
     config = loaded.config
     if config.where == "local" or config.where.startswith("ssh"):
         return iter(())

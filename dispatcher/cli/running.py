@@ -60,7 +60,7 @@ def decided(plan: Plan, loaded: LoadedJob, flags: dict[str, Any]) -> Plan:
         )
     if chosen.changes:
         _ask(f"This changes settings of the job ({_changes(chosen)}). Run it?", flags)
-    if not chosen.fits:
+    if not chosen.surely:
         warn("It may not fit: " + " ".join(plan.here.reasons))
     return plan
 

@@ -161,7 +161,7 @@ class Cost:
 class Candidate:
     """One offer with what the job would need, take and cost there.
 
-    `hours` spans create to confirmed deletion; `headroom` is the share of the memory left free at the likely peak.
+    `fits` says that the likely need does, `surely` that the high end does too. `hours` spans create to confirmed deletion; `headroom` is the share of the memory left free at the likely peak.
     `changes` are settings that must differ from the job as written for it to run here.
     """
 
@@ -178,7 +178,7 @@ class Candidate:
     hard_stop_seconds: float | None = None
     phases_seconds: dict[str, float] = field(default_factory=dict)
     changes: dict[str, Any] = field(default_factory=dict)
-    probably: bool = False
+    surely: bool = True
     notes: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
@@ -194,6 +194,7 @@ class Candidate:
             "region": offer.region,
             "market": offer.market,
             "fits": self.fits,
+            "surely": self.surely,
             "headroom": figures(self.headroom),
             "memory_gib": memory,
             "hours": hours,

@@ -50,7 +50,7 @@ def candidate(
     return Candidate(
         offer=offer,
         fits=ruling.fits,
-        probably=ruling.probably,
+        surely=ruling.surely,
         memory=amount,
         memory_available_gib=room.gpu_gib if need.gpu else room.ram_gib,
         headroom=ruling.headroom,

@@ -18,10 +18,10 @@ def ranked(candidates: Sequence[Candidate], prefer: str = "cheap") -> list[Candi
 def choose(candidates: Sequence[Candidate], prefer: str = "cheap") -> int | None:
     """The index of the choice among ranked candidates, or None.
 
-    Local if the job as written fits here. Else the lowest likely cost; those closer than their price uncertainty tie, then the
+    Local if the job as written surely fits here. Else the lowest likely cost; those closer than their price uncertainty tie, then the
     lower high end decides, then the shorter time.
     """
-    able = [(i, c) for i, c in enumerate(candidates) if c.fits and c.offer.usable and not c.changes]
+    able = [(i, c) for i, c in enumerate(candidates) if c.surely and c.offer.usable and not c.changes]
     here = [i for i, c in able if c.offer.where == "local"]
     if here:
         return here[0]

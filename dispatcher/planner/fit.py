@@ -18,10 +18,10 @@ SYSTEM_RAM_GIB = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Fits when the high end does; `probably` when only the likely value does. `headroom` is the share left free."""
+    """`fits` when the likely need does, `surely` when the high end does too. `headroom` is the share left free."""
 
     fits: bool
-    probably: bool
+    surely: bool
     headroom: float
     reasons: tuple[str, ...]
 
@@ -55,15 +55,15 @@ def verdict(need: Assessment, room: Budget) -> Verdict:
         checks.append(("memory, which GPU and CPU share,", _together(need.gpu, need.ram), room.ram_gib, room.ram_words))
     reasons = [_reason(what, amount, free, words) for what, amount, free, words in checks if amount.range.high > free]
     surely = not reasons
-    probably = all(amount.range.likely <= free for _, amount, free, _ in checks)
+    likely = all(amount.range.likely <= free for _, amount, free, _ in checks)
     if room.disk_gb is not None and need.disk.range.likely > room.disk_gb:
         reasons.append(f"The disk has {room.disk_gb:.0f} GB free; the job needs about {need.disk.range.likely:.1f} GB.")
-        surely = probably = False
+        surely = likely = False
     if need.forbidden:
         reasons.extend(need.forbidden)
-        surely = probably = False
+        surely = likely = False
     head = min((1 - amount.range.likely / free if free > 0 else -1.0) for _, amount, free, _ in checks)
-    return Verdict(surely, probably and not surely, max(-1.0, head), tuple(reasons))
+    return Verdict(likely, surely, max(-1.0, head), tuple(reasons))
 
 
 def _owned(offer: Offer, kept_back: float, *, unified: bool) -> Budget:

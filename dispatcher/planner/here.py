@@ -20,10 +20,10 @@ def here_verdict(machine: Machine | None, local: Local | None) -> Here:
     if machine is None or local is None:
         return Here(capable=False, reasons=("This machine was not looked at.",))
     _, one, reasons = local
-    if one.fits:
+    if one.surely:
         return Here(capable=True, reasons=(*_time(one), *_care(machine, one)), machine=machine)
     words = tuple(reasons)
-    if one.probably:
+    if one.fits:
         words = (*words, "It would probably fit; --where local insists.")
     return Here(capable=False, reasons=(*words, *_care(machine, one)), machine=machine)
 
@@ -43,7 +43,7 @@ def _care(machine: Machine, one: Candidate) -> tuple[str, ...]:
         said.append(f"It is on battery ({machine.battery.percent:.0f} %): plug it in.")
     if machine.fanless and seconds > LONG_SECONDS:
         said.append("It has no fan: a long job will slow down as it warms up.")
-    if one.fits and one.headroom < TIGHT:
+    if one.surely and one.headroom < TIGHT:
         said.append("It will be tight: close what else uses memory.")
     said += [
         f"GPU {gpu.index} is used by {gpu.other_processes} processes of other users."

@@ -48,7 +48,7 @@ def plan_for(
         estimate=_estimate(need),
         here=Here(capable=False, reasons=()),
         candidates=(one,),
-        choice=0 if one.fits else None,
+        choice=0 if one.surely else None,
         warnings=(*need.forbidden, *need.warnings),
         work=work_words(job, need),
         explain=need.explain,
@@ -70,7 +70,7 @@ def plan_all(
     local = _local(job, world, explained=explained)
     if local and job.where in ("auto", "local"):
         found += _within(job, local[1], world.terms, rejected)
-    helpful = ideas(job, world.here, world.terms, bound) if world.here and local and not local[1].fits else ()
+    helpful = ideas(job, world.here, world.terms, bound) if world.here and local and not local[1].surely else ()
     found += _changed(world, helpful)
     survey_result = survey(job, world.offers, world.device_of, world.terms, everything=everything)
     found += survey_result.candidates

@@ -145,7 +145,7 @@ def _sized(order: list[tuple[Key, list[Offer]]], found: Survey) -> list[tuple[Ke
 def _judge(job: JobConfig, need: Assessment, group: list[Offer], terms: Terms, found: Survey, *, everything: bool) -> None:
     first = group[0]
     ruling = judged(need, first, terms)
-    if not ruling.fits and not ruling.probably:
+    if not ruling.fits:
         found.rejected.append(Rejection(first.where, first.machine, ruling.reasons[0]))
         return
     found.needs[first.where, first.machine] = need

@@ -37,7 +37,7 @@ def phases(where: str, need: Assessment, moved: Transfers, *, has_setup: bool) -
     """Likely seconds of every phase; `run` is 0 where the length of the job is unknown."""
     kind = where.partition(":")[0]
     run = need.run.likely if need.run else 0.0
-    if kind == "local":
+    if kind == "local" or kind not in PROVISION:
         return {"run": run}
     boot = PROVISION[kind] + (GPU_BOOT if need.device.accelerator and kind in ("aws", "gcp") else 0.0)
     return {

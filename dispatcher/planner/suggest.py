@@ -42,7 +42,7 @@ def ideas(job: JobConfig, here: tuple[Device, Offer], terms: Terms, bound: froze
         trial = apply(job, change)
         need = assess(trial, device)
         ruling = judged(need, offer, terms)
-        if ruling.fits:
+        if ruling.surely:
             found.append(Idea(_suggestion(change, results, before, need, bound), trial, need, ruling))
         if len(found) >= MOST:
             break

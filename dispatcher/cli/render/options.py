@@ -53,7 +53,7 @@ def notable(plan: Plan) -> list[tuple[int, Candidate]]:
         if candidate.offer.where == "local" or kind not in seen or index == plan.choice:
             keep[index] = candidate
         seen.add(kind)
-    timed = [(c.hours.likely, i) for i, c in enumerate(plan.candidates) if c.hours and c.fits]
+    timed = [(c.hours.likely, i) for i, c in enumerate(plan.candidates) if c.hours and c.surely]
     if timed:
         keep[min(timed)[1]] = plan.candidates[min(timed)[1]]
     for index, candidate in enumerate(plan.candidates):
@@ -138,8 +138,8 @@ def _note(plan: Plan, index: int, candidate: Candidate) -> str:
         notes.append("<- chosen")
     if candidate.changes:
         notes.append(f"changes settings: --pick {index + 1}")
-    elif not candidate.fits:
-        notes.append("probably fits" if candidate.probably else "does not fit")
+    elif not candidate.surely:
+        notes.append("probably fits, not surely" if candidate.fits else "does not fit")
     return "; ".join([*notes, *candidate.notes])
 
 

@@ -47,7 +47,7 @@ def test_a_cloud_without_an_account_is_ranked_but_never_chosen():
 
 
 def test_nothing_is_chosen_where_nothing_surely_fits():
-    assert choose([candidate(fits=False)]) is None
+    assert choose([candidate(surely=False)]) is None
     assert choose([]) is None
 
 

@@ -24,16 +24,16 @@ def test_a_rented_gpu_offers_less_than_its_nameplate():
     assert 15.0 < budget(offer()).gpu_gib < 16.0
 
 
-def test_a_job_fits_only_when_its_high_end_does():
+def test_a_job_surely_fits_only_when_its_high_end_does():
     room = budget(own(device_memory_free_gib=4.0))
-    assert verdict(needs(gpu_gib=3.2), room).fits
-    assert not verdict(needs(gpu_gib=3.4), room).fits
+    assert verdict(needs(gpu_gib=3.2), room).surely
+    assert not verdict(needs(gpu_gib=3.4), room).surely
 
 
 def test_a_job_whose_likely_need_fits_but_not_its_high_end_probably_fits():
     ruling = verdict(needs(gpu_gib=3.4), budget(own(device_memory_free_gib=4.0)))
-    assert ruling.probably
-    assert not ruling.fits
+    assert ruling.fits
+    assert not ruling.surely
 
 
 def test_the_reason_names_what_is_there_what_is_in_use_and_what_is_needed():
@@ -56,13 +56,13 @@ def test_unified_memory_is_one_budget():
 
 def test_a_full_disk_is_no_place_to_run():
     ruling = verdict(needs(disk_gb=200.0, gpu_gib=1.0), budget(own()))
-    assert (False, False) == (ruling.fits, ruling.probably)
+    assert (False, False) == (ruling.fits, ruling.surely)
     assert "disk" in ruling.reasons[-1]
 
 
 def test_what_the_framework_would_refuse_does_not_fit_however_much_memory_there_is():
     ruling = verdict(needs(gpu_gib=1.0, forbidden=("bf16 needs Ampere.",)), budget(offer()))
-    assert (False, False) == (ruling.fits, ruling.probably)
+    assert (False, False) == (ruling.fits, ruling.surely)
     assert ("bf16 needs Ampere.",) == ruling.reasons
 
 
