@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
 
@@ -16,6 +17,17 @@ from dispatcher.jobfile.load import load
 
 SHARDS = 4
 Load = Callable[[Path], object]
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Iterator[Path]:
+    """A file to write to again and again: in memory where the system has such files."""
+    if not hasattr(os, "memfd_create"):
+        yield tmp_path / "train.yaml"
+        return
+    handle = os.memfd_create("train.yaml")
+    yield Path(f"/proc/self/fd/{handle}")
+    os.close(handle)
 
 
 def fuzz(loader: Load, file: Path, seed: int, count: int) -> tuple[Counter[str], list[str]]:
@@ -49,9 +61,9 @@ def judged(loader: Load, file: Path) -> str:
 
 
 @pytest.mark.parametrize("shard", range(SHARDS))
-def test_no_file_breaks_the_loader_and_none_that_is_invalid_passes(tmp_path, request, shard):
+def test_no_file_breaks_the_loader_and_none_that_is_invalid_passes(job, request, shard):
     count = request.config.getoption("--fuzz-count") // SHARDS
-    ways, wrong = fuzz(load, tmp_path / "train.yaml", seed=1000 + shard, count=count)
+    ways, wrong = fuzz(load, job, seed=1000 + shard, count=count)
     assert [] == wrong[:3], f"{len(wrong)} of {count}"
     assert all(
         ways[way] > count // 100 for way in ("invalid refused", "mutated refused", "mutated accepted", "valid accepted")
@@ -59,10 +71,9 @@ def test_no_file_breaks_the_loader_and_none_that_is_invalid_passes(tmp_path, req
 
 
 @pytest.mark.parametrize("text", [write(seed) for seed in SEEDS for write in (written, plain)])
-def test_what_is_mutated_is_valid(tmp_path, text):
-    file = tmp_path / "train.yaml"
-    file.write_text(text)
-    assert ("accepted", "") == (judged(load, file), objection(text))
+def test_what_is_mutated_is_valid(job, text):
+    job.write_text(text)
+    assert ("accepted", "") == (judged(load, job), objection(text))
 
 
 def _accepts_all(file: Path) -> object:
@@ -92,8 +103,8 @@ def _refuses_all(file: Path) -> object:
 
 
 @pytest.mark.parametrize("planted", [_accepts_all, _misses_unknown_keys, _breaks_on_tabs, _refuses_all])
-def test_a_loader_with_a_planted_fault_is_found_out(tmp_path, planted):
-    _, wrong = fuzz(planted, tmp_path / "train.yaml", seed=7, count=300)
+def test_a_loader_with_a_planted_fault_is_found_out(job, planted):
+    _, wrong = fuzz(planted, job, seed=7, count=300)
     assert wrong
 
 
