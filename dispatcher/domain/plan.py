@@ -161,8 +161,9 @@ class Cost:
 class Candidate:
     """One offer with what the job would need, take and cost there.
 
-    `fits` says that the likely need does, `surely` that the high end does too. `hours` spans create to confirmed deletion; `headroom` is the share of the memory left free at the likely peak.
-    `changes` are settings that must differ from the job as written for it to run here.
+    `fits` says that the likely need does, `surely` that the high end does too. `hours` spans create to confirmed deletion;
+    `headroom` is the share of the memory left free at the likely peak. `changes` are settings that must differ from the job
+    as written for it to run here.
     """
 
     offer: Offer

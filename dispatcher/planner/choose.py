@@ -18,8 +18,8 @@ def ranked(candidates: Sequence[Candidate], prefer: str = "cheap") -> list[Candi
 def choose(candidates: Sequence[Candidate], prefer: str = "cheap") -> int | None:
     """The index of the choice among ranked candidates, or None.
 
-    Local if the job as written surely fits here. Else the lowest likely cost; those closer than their price uncertainty tie, then the
-    lower high end decides, then the shorter time.
+    Local if the job as written surely fits here. Else the lowest likely cost; those closer than their price uncertainty tie,
+    then the lower high end decides, then the shorter time.
     """
     able = [(i, c) for i, c in enumerate(candidates) if c.surely and c.offer.usable and not c.changes]
     here = [i for i, c in able if c.offer.where == "local"]
