@@ -230,6 +230,17 @@ ALIASES = {
     "convnext_large_224": "convnext_large", "dinov2_small": "vit_small_patch14_dinov2",
     "dinov2_base": "vit_base_patch14_dinov2", "dinov2_large": "vit_large_patch14_dinov2",
     "dinov2_giant": "vit_giant_patch14_dinov2", "beit_base_patch16": "beit_base_patch16_224",
+    "clip_vit_base_patch32": "vit_base_patch32_clip_224", "clip_vit_base_patch16": "vit_base_patch16_clip_224",
+    "clip_vit_large_patch14": "vit_large_patch14_clip_224", "vit_base_patch16_224_sam": "vit_base_patch16_224",
+    "vit_base_patch32_224_sam": "vit_base_patch32_224", "gluon_xception65": "xception65",
+    "stable_diffusion_v1_4": "stable-diffusion-v1-5", "stable-diffusion-v1": "stable-diffusion-v1-5",
+    "sd1.5": "stable-diffusion-v1-5", "sd_1.5": "stable-diffusion-v1-5", "sd15": "stable-diffusion-v1-5",
+    "stable_diffusion_2": "stable-diffusion-2-1", "stable_diffusion_2_1_base": "stable-diffusion-2-1",
+    "sdxl": "stable-diffusion-xl-base-1.0", "stable_diffusion_xl": "stable-diffusion-xl-base-1.0",
+    "sd3": "stable-diffusion-3-medium", "stable_diffusion_3_medium_diffusers": "stable-diffusion-3-medium",
+    "flux": "flux.1-dev", "flux_dev": "flux.1-dev", "flux_schnell": "flux.1-schnell", "dit_xl_2": "dit-xl-2-256",
+    "pixart_alpha": "pixart-xl-2-1024-ms", "faster_rcnn": "fasterrcnn_resnet50_fpn", "mask_rcnn": "maskrcnn_resnet50_fpn",
+    "keypoint_rcnn": "keypointrcnn_resnet50_fpn", "retinanet": "retinanet_resnet50_fpn", "ssd300": "ssd300_vgg16",
     **{f"regnet_{side}_{size}": f"regnet{side}_{code}" for side in "xy" for size, code in REGNETS.items()},
 }  # fmt: skip
 """Other names of a network, mostly torchvision's and the Hugging Face hub's."""

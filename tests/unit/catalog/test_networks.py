@@ -46,6 +46,13 @@ def test_counts_agree_with_those_timm_publishes(
         ("swin_t", "swin_tiny_patch4_window7_224"),
         ("mobilenet_v2", "mobilenetv2_100"),
         ("regnet_y_1_6gf", "regnety_016"),
+        ("google/mobilenet_v2_1.0_224", "mobilenetv2_100"),
+        ("openai/clip-vit-base-patch32", "vit_base_patch32_clip_224"),
+        ("black-forest-labs/FLUX.1-dev", "flux.1-dev"),
+        ("CompVis/stable-diffusion-v1-4", "stable-diffusion-v1-5"),
+        ("stabilityai/stable-diffusion-xl-base-1.0", "stable-diffusion-xl-base-1.0"),
+        ("sdxl", "stable-diffusion-xl-base-1.0"),
+        ("fasterrcnn_resnet50_fpn", "fasterrcnn_resnet50_fpn"),
     ],
 )
 def test_a_network_is_found_by_every_common_spelling(text: str, name: str) -> None:
