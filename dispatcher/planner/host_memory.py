@@ -45,12 +45,11 @@ def _loaders(work: Workload, device: Device) -> float:
 
 
 def _model(work: Workload, device: Device) -> float:
-    """Without an accelerator of its own memory, the model's whole working set lives in RAM."""
-    unified = device.accelerator is not None and device.accelerator.unified
-    if device.kind != "cpu" or unified:
+    """Without an accelerator all tensors live in RAM, on a heap that keeps what was freed; unified memory counts elsewhere."""
+    if device.kind != "cpu":
         return 0.0
     terms = device_memory(work, device).terms
-    return sum(terms[name] for name in TERMS)
+    return sum(terms[name] for name in TERMS) * (1 + constant("heap_share"))
 
 
 def _loading(work: Workload, device: Device) -> float:
