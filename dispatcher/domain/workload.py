@@ -112,7 +112,8 @@ class TableWorkload:
     `threads` is what the job asks for (0: all cores). `fits` counts the models trained: search candidates × folds (+ 1 refit),
     `folds` the parts of a cross-validation. `depth` and `leaves` None are unbounded, `bins` 0 sorts values instead, `classes`
     0 is a regression. `iterations` are the passes over the table that a solver makes. Where not `in_memory`, the table is
-    read in chunks.
+    read in chunks. `keeps_raw`: the library's own copy holds values, not bins. `file_bytes` are read at `reading_mbs`
+    (1e6 bytes a second), `parsed` where the reader holds the table a second time.
     """
 
     library: str
@@ -131,6 +132,9 @@ class TableWorkload:
     threads: int = 0
     iterations: float = 1.0
     in_memory: bool = True
+    keeps_raw: bool = False
     file_bytes: float = 0.0
+    reading_mbs: float = 0.0
+    parsed: bool = True
     on_gpu: bool = False
     notes: tuple[str, ...] = field(default=())

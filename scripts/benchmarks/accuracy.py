@@ -37,6 +37,7 @@ CASES = Path(__file__).with_name("accuracy_cases.csv")
 class Run:
     """One case with what was predicted and what was measured; seconds of CPU, GiB."""
 
+    set: str
     library: str
     algorithm: str
     rows: int
@@ -91,6 +92,7 @@ def measure(case: dict[str, str], device: Device) -> Run:
     assert time is not None
     found = _run(job)
     return Run(
+        case["set"],
         case["library"],
         case["algorithm"],
         int(float(case["rows"])),
@@ -128,15 +130,18 @@ def _version(library: str) -> str:
 
 def report(runs: list[Run]) -> Iterator[str]:
     """A line per algorithm: how many times off, median and worst, in time and RAM."""
-    yield f"{'':34} {'runs':>4}  {'time: median':>12} {'worst':>7}  {'RAM: median':>11} {'worst':>7}"
-    names = sorted({(run.library, run.algorithm) for run in runs})
-    for library, algorithm in [*names, ("all", "")]:
-        mine = [run for run in runs if library == "all" or (run.library, run.algorithm) == (library, algorithm)]
-        times, rams = [run.time_factor for run in mine], [run.ram_factor for run in mine]
-        yield (
-            f"{library + ' ' + algorithm:34} {len(mine):4}  {'×' + format(statistics.median(times), '.2f'):>12} "
-            f"{'×' + format(max(times), '.2f'):>7}  {'×' + format(statistics.median(rams), '.2f'):>11} {'×' + format(max(rams), '.2f'):>7}"
-        )
+    yield f"{'':40} {'runs':>4}  {'time: median':>12} {'worst':>7}  {'RAM: median':>11} {'worst':>7}"
+    groups = {f"{run.library} {run.algorithm}" for run in runs}
+    for name in sorted(groups):
+        yield _line(name, [run for run in runs if f"{run.library} {run.algorithm}" == name])
+    for name in sorted({run.set for run in runs}):
+        yield _line(f"all, {name}", [run for run in runs if run.set == name])
+
+
+def _line(name: str, runs: list[Run]) -> str:
+    times, rams = [run.time_factor for run in runs], [run.ram_factor for run in runs]
+    figures = (f"×{value:.2f}" for value in (statistics.median(times), max(times), statistics.median(rams), max(rams)))
+    return "{:40} {:4}  {:>12} {:>7}  {:>11} {:>7}".format(name, len(runs), *figures)
 
 
 def main() -> int:

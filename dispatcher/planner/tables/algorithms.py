@@ -8,12 +8,17 @@ from difflib import get_close_matches
 from functools import cache
 
 
+BOOSTERS = ("xgboost", "lightgbm", "catboost", "boosting")
+NEAREST = ("k-nearest-neighbors", "k-nearest-neighbours")
+
+
 @dataclass(frozen=True, slots=True)
 class Algorithm:
     """One algorithm. `shape` names the formulas that hold for it; `names` are other spellings.
 
     `gpu` is whether cuML has it, `scales` whether one fit uses several cores in scikit-learn, `single` whether it takes
-    only float32 (so that a float64 table is copied), `iterations` the passes that a fit usually needs.
+    only float32 (so that a float64 table is copied), `streams` whether it can be fed in chunks, `iterations` the passes
+    that a fit usually needs, `copies` how often the table is held once more meanwhile. `trees` and `depth` are scikit-learn's defaults where they are the algorithm's own.
     """
 
     name: str
@@ -22,12 +27,16 @@ class Algorithm:
     gpu: bool = False
     scales: bool = False
     single: bool = False
+    streams: bool = False
     iterations: int = 1
+    copies: int = 0
+    trees: int = 0
+    depth: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """What a library takes for what is not set; depth 0 and leaves 0: no limit."""
+    """What a library takes for what is not set; 0: no limit, and for bins that values are sorted instead."""
 
     trees: int
     depth: int
@@ -37,29 +46,30 @@ class Defaults:
 
 ALGORITHMS = (
     Algorithm("hist-gradient-boosting", "boosting", ("histgradientboosting", "hgb", "hist", "histgbm"), scales=True),
-    Algorithm("gradient-boosting", "boosting", ("gbm", "gbdt", "xgb", "lgbm", "xgbrf", "catboost", "boosting"), scales=True),
-    Algorithm("random-forest", "forest", ("forest", "rf"), gpu=True, scales=True, single=True),
-    Algorithm("extra-trees", "forest", ("extratrees", "extremely-randomized-trees"), scales=True, single=True),
-    Algorithm("decision-tree", "forest", ("tree", "cart"), single=True),
+    Algorithm("gradient-boosting", "boosting", ("gbm", "gbdt", "xgb", "lgbm", *BOOSTERS), scales=True),
+    Algorithm("random-forest", "forest", ("forest", "rf", "xgbrf"), gpu=True, scales=True, single=True),
+    Algorithm("extra-trees", "forest", ("extremely-randomized-trees",), scales=True, single=True),
+    Algorithm("decision-tree", "forest", ("tree", "cart", "extra-tree"), single=True, trees=1),
+    Algorithm("ada-boost", "forest", (), single=True, trees=50, depth=1),
     Algorithm("isolation-forest", "isolation", (), scales=True, single=True),
-    Algorithm("logistic-regression", "linear", ("logistic", "logisticregressioncv", "logit"), gpu=True, scales=True, iterations=100),
-    Algorithm("linear-regression", "squares", ("linear", "ols", "least-squares"), gpu=True, scales=True),
-    Algorithm("ridge", "squares", ("ridgecv", "ridge-regression"), gpu=True, scales=True),
-    Algorithm("lasso", "linear", ("lassocv", "lasso-regression"), gpu=True, iterations=100),
-    Algorithm("elastic-net", "linear", ("elasticnetcv",), gpu=True, iterations=100),
-    Algorithm("sgd", "linear", ("sgd-linear", "perceptron", "passive-aggressive"), iterations=20),
-    Algorithm("linear-svm", "linear", ("linearsvc", "linearsvr", "linear-svc"), gpu=True, iterations=100),
-    Algorithm("svm", "kernel", ("svc", "svr", "nusvc", "nusvr", "oneclasssvm", "support-vector-machine"), gpu=True),
-    Algorithm("kmeans", "clusters", ("k-means",), gpu=True, scales=True, iterations=100),
-    Algorithm("minibatch-kmeans", "clusters", ("mini-batch-k-means",), scales=True, iterations=5),
-    Algorithm("gaussian-mixture", "clusters", ("gmm", "bayesiangaussianmixture"), scales=True, iterations=100),
-    Algorithm("knn", "neighbours", ("kneighbors", "k-nearest-neighbors", "k-nearest-neighbours", "nearest-neighbors"), gpu=True, scales=True),
-    Algorithm("dbscan", "neighbours", ("hdbscan", "optics"), gpu=True, scales=True),
-    Algorithm("pca", "squares", ("incremental-pca", "truncated-svd", "svd"), gpu=True, scales=True),
-    Algorithm("naive-bayes", "pass", ("gaussiannb", "multinomialnb", "bernoullinb", "complementnb", "nb"), gpu=True),
-    Algorithm("linear-discriminant-analysis", "squares", ("lda", "qda", "quadratic-discriminant-analysis"), scales=True),
-    Algorithm("mlp", "network", ("multilayer-perceptron", "neural-network"), scales=True, iterations=100),
-    Algorithm("ada-boost", "forest", ("adaboost",), single=True),
+    Algorithm("logistic-regression", "linear", ("logistic", "logit"), gpu=True, scales=True, iterations=10),
+    Algorithm("lasso", "coordinates", (), gpu=True, iterations=4, copies=1),
+    Algorithm("elastic-net", "coordinates", (), gpu=True, iterations=4, copies=1),
+    Algorithm("sgd", "coordinates", ("sgd-linear", "perceptron", "passive-aggressive"), streams=True, iterations=20),
+    Algorithm("linear-svm", "coordinates", ("linearsvc", "linearsvr"), gpu=True, iterations=50, copies=2),
+    Algorithm("linear-regression", "least-squares", ("linear", "ols", "least-squares"), gpu=True, scales=True, copies=2),
+    Algorithm("ridge", "squares", (), gpu=True, scales=True, copies=1),
+    Algorithm("pca", "squares", ("truncated-svd", "svd"), gpu=True, scales=True),
+    Algorithm("incremental-pca", "squares", ("ipca",), scales=True, streams=True),
+    Algorithm("linear-discriminant-analysis", "least-squares", ("lda", "qda", "quadratic-discriminant-analysis"), scales=True, copies=4),
+    Algorithm("svm", "kernel", ("svc", "svr", "nusvc", "nusvr", "one-class-svm", "support-vector-machine"), gpu=True, copies=1),
+    Algorithm("kmeans", "clusters", (), gpu=True, scales=True, iterations=60, copies=1),
+    Algorithm("minibatch-kmeans", "batches", (), scales=True, streams=True),
+    Algorithm("gaussian-mixture", "mixture", ("gmm", "bayesian-gaussian-mixture"), scales=True, iterations=50, copies=1),
+    Algorithm("knn", "neighbours", ("kneighbors", "nearest-neighbors", *NEAREST), gpu=True, scales=True, copies=1),
+    Algorithm("dbscan", "neighbours", ("hdbscan", "optics"), gpu=True, scales=True, copies=1),
+    Algorithm("naive-bayes", "pass", ("gaussian-nb", "multinomial-nb", "bernoulli-nb", "complement-nb"), gpu=True, streams=True, copies=1),
+    Algorithm("mlp", "network", ("multilayer-perceptron", "neural-network"), scales=True, streams=True, iterations=100),
 )  # fmt: skip
 """What is known, with scikit-learn's behaviour."""
 
@@ -78,19 +88,23 @@ EXACT = Defaults(100, 3, 0, 0)
 OWNERS = {"xgb": "xgboost", "lgbm": "lightgbm", "lightgbm": "lightgbm", "catboost": "catboost", "xgboost": "xgboost"}
 """Beginnings of class names that tell their library."""
 
-_ENDINGS = ("classifier", "regressor", "regression", "clustering", "cv")
+STREAMING_LIBRARIES = frozenset({"xgboost", "lightgbm"})
+"""Boosting libraries that can be fed a table in chunks: they keep its bins, not its values."""
+
+_ENDINGS = ("classifier", "regressor", "regression", "clustering", "cv", "classification")
 
 
 def find_algorithm(text: str) -> Algorithm | None:
     """The algorithm so spelled, as a class (`RandomForestRegressor`) or in words; None where unknown."""
     known = _spellings()
     plain = _plain(text)
-    if plain in known:
-        return known[plain]
-    for ending in _ENDINGS:
-        if plain.endswith(ending) and plain.removesuffix(ending) in known:
-            return known[plain.removesuffix(ending)]
-    return None
+    stems = (plain, *(plain.removesuffix(ending) for ending in _ENDINGS))
+    return next((known[stem] for stem in stems if stem in known), None)
+
+
+def streams(library: str, algorithm: Algorithm) -> bool:
+    """Whether the library can fit the algorithm to a table that is read in chunks."""
+    return library in STREAMING_LIBRARIES or (library == "sklearn" and algorithm.streams)
 
 
 def similar_algorithms(text: str) -> tuple[str, ...]:

@@ -36,17 +36,10 @@ def threads(work: TableWorkload, device: Device) -> float:
     return max(1.0, own / work.parallel_fits)
 
 
-def speedup(work: TableWorkload, device: Device, exponent: float) -> float:
-    """How much faster `threads` are than one: sub-linear in cores; a second thread on a core adds a little."""
+def speedup(work: TableWorkload, device: Device, exponent: float = 1.0) -> float:
+    """How much faster `threads` are than one: little from another socket or a second thread on a core."""
     asked, own = threads(work, device), cores(device)
-    busy = min(asked, own)
-    beyond = max(0.0, min(asked, 2 * own) - own) / own
-    return float(busy**exponent * (1.0 + constant("second_thread") * beyond))
-
-
-def crossing(work: TableWorkload, device: Device) -> float:
-    """How much dearer it is for the threads to meet: they sit on several sockets, or share cores."""
-    asked, own, sockets = threads(work, device), cores(device), max(1, device.cpu.sockets)
-    far = 1.0 if asked <= own / sockets else constant("far_socket")
-    shared = constant("crowded") if asked > own else 1.0
-    return float(far * shared)
+    socket = own / max(1, device.cpu.sockets)
+    near, far = min(asked, socket), max(0.0, min(asked, own) - socket)
+    doubled = max(0.0, min(asked, 2 * own) - own) / own
+    return float((near + constant("second_socket") * far) ** exponent * (1.0 + constant("second_thread") * doubled))

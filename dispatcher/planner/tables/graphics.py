@@ -6,11 +6,13 @@ from dispatcher.domain.hardware import Accelerator, Device
 from dispatcher.domain.plan import Amount, Range
 from dispatcher.domain.workload import TableWorkload
 from dispatcher.planner.constants import constant
+from dispatcher.planner.rates import per_clock
 from dispatcher.planner.tables.effort import Parts, fit_seconds
 from dispatcher.planner.tables.trees import BOOSTED, UNBOOSTED, leaves, levels, outputs
 from dispatcher.units import GIB
 
 SPREAD = (0.4, 0.6)
+"""Share below and above the likely GPU memory; no measured row speaks of it."""
 
 
 def gpu_seconds(work: TableWorkload, device: Device) -> Parts:
@@ -26,14 +28,14 @@ def gpu_seconds(work: TableWorkload, device: Device) -> Parts:
         return {
             "start": constant("gpu_start"),
             "transfer": transfer,
-            "histograms": touched * constant(f"{lib}_gpu_value") / (part.bandwidth_gbs * 1e9 or 1e11),
+            "histograms": touched * constant(f"{lib}_gpu_clocks") / _clocks(part),
             "meetings": rounds * meetings * constant(f"{lib}_gpu_meeting") * 1e-6,
         }
     slower = fit_seconds(work, device)
     return {"start": constant("gpu_start"), "transfer": transfer, "fit": sum(slower.values()) / _gain(part, device)}
 
 
-def gpu_memory(work: TableWorkload, device: Device) -> Amount:
+def gpu_memory(work: TableWorkload) -> Amount:
     """GiB of one accelerator's memory."""
     values = work.rows * work.columns
     raw = 4.0 if work.library == "cuml" else constant("gpu_staged")
@@ -46,6 +48,11 @@ def gpu_memory(work: TableWorkload, device: Device) -> Amount:
     }
     known = {name: count / GIB for name, count in terms.items() if count > 0}
     return Amount(Range.around(sum(known.values()), *SPREAD), known)
+
+
+def _clocks(part: Accelerator) -> float:
+    """Clocks per second of all multiprocessors together: histograms are added up in their own memory."""
+    return max(1e9, part.fp32_tflops * 1e12 / per_clock(part))
 
 
 def _gain(part: Accelerator, device: Device) -> float:

@@ -7,8 +7,8 @@ from math import ceil
 from dispatcher.domain.hardware import Device
 from dispatcher.domain.plan import Amount, Range
 from dispatcher.domain.workload import TableWorkload
-from dispatcher.planner.constants import constant
 from dispatcher.planner.tables.algorithms import find_algorithm
+from dispatcher.planner.tables.cores import core_speed
 from dispatcher.planner.tables.effort import fit_seconds
 from dispatcher.planner.tables.graphics import gpu_memory, gpu_seconds
 from dispatcher.planner.tables.ram import peak, table_bytes, tree_bytes
@@ -24,7 +24,7 @@ def memory(work: TableWorkload, device: Device) -> tuple[Amount | None, Amount]:
     """GPU memory (None where no GPU is used) and RAM, in GiB by term."""
     terms = {name: count / GIB for name, count in peak(work, device).items()}
     host = Amount(Range.around(sum(terms.values()), *RAM_SPREAD), terms)
-    return (gpu_memory(work, device) if work.on_gpu else None), host
+    return (gpu_memory(work) if work.on_gpu else None), host
 
 
 def seconds(work: TableWorkload, device: Device) -> Range | None:
@@ -39,7 +39,7 @@ def parts(work: TableWorkload, device: Device) -> dict[str, float]:
     found = {name: count * turns for name, count in one.items()}
     found["start"] = found.get("start", 0.0) + FIXED * turns
     if work.file_bytes:
-        found["reading"] = work.file_bytes / (constant("reading") * 1e6)
+        found["reading"] = work.file_bytes / (max(1.0, work.reading_mbs) * 1e6) / core_speed(device.cpu)
     return found
 
 

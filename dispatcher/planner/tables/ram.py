@@ -17,11 +17,15 @@ CHUNK_ROWS = 1e6
 HISTOGRAM_BYTES = 16.0
 """A bin's gradient and hessian, in float64."""
 KERNEL_CACHE = 200 * 2**20
-"""libsvm's cache of kernel rows in scikit-learn."""
+"""libsvm's cache of kernel rows in scikit-learn: 4 bytes a value, filled as they are needed."""
 NODE_BYTES = 64.0
 """A node of a scikit-learn tree, beside 8 bytes per class."""
-COPIED = frozenset({"squares", "clusters", "kernel", "neighbours"})
-"""Shapes whose fit works on a copy of the table."""
+RAW_BYTES = 8.0
+"""A value in XGBoost's DMatrix: its column and itself, 4 bytes each; QuantileDMatrix keeps none."""
+SORTING_BYTES = 24.0
+"""Of a row in a tree that grows: its place, its value, its weight, 8 bytes each."""
+EARLY_ROWS, KEPT_SHARE = 10_000, 0.9
+"""Beyond so many rows scikit-learn's histogram boosting sets a tenth aside to stop early, and copies the rest."""
 
 Terms = dict[str, float]
 
@@ -48,7 +52,7 @@ def tree_bytes(work: TableWorkload) -> float:
 
 def _reading(work: TableWorkload) -> Terms:
     """pandas parses a text file in pieces and then joins them: for a moment the table is there twice."""
-    if not work.file_bytes:
+    if not work.file_bytes or not work.parsed:
         return {}
     table = table_bytes(work)
     return {"import": _import(work), "table": table, "parsing": table}
@@ -73,16 +77,18 @@ def _library(work: TableWorkload, device: Device) -> Terms:
     values = work.rows * work.columns
     if work.algorithm in BOOSTED and work.bins:
         return _boosted(work, device, values)
+    if shape.shape == "isolation":
+        return {"copy": values * 4.0 if work.dtype_bytes != 4 else 0.0, "trees": tree_bytes(work)}
     if work.algorithm in BOOSTED or shape.single:
         copy = values * 4.0 if work.dtype_bytes != 4 else 0.0
-        return {"copy": copy, "trees": tree_bytes(work), "workers": _forest_threads(work, device)}
-    terms = {"copy": values * max(4.0, float(work.dtype_bytes)) if shape.shape in COPIED else 0.0}
+        return {"copy": copy, "trees": tree_bytes(work), "sorting": _forest_threads(work, device)}
+    terms = {"copy": values * max(4.0, float(work.dtype_bytes)) * shape.copies}
     if shape.shape == "kernel":
-        terms["kernel"] = min(float(KERNEL_CACHE), work.rows**2 * 8.0)
-    if shape.shape == "squares":
+        terms["kernel"] = min(float(KERNEL_CACHE), work.rows**2 * 4.0)
+    if shape.shape in ("squares", "least-squares"):
         terms["products"] = min(work.rows, work.columns) ** 2 * 8.0 * 3
-    if shape.shape in ("linear", "clusters", "network"):
-        terms["rows"] = work.rows * 8.0 * 4 * max(1, outputs(work))
+    if shape.shape != "pass":
+        terms["rows"] = work.rows * constant("solver_row_bytes") * max(1, outputs(work))
     return terms
 
 
@@ -90,19 +96,26 @@ def _boosted(work: TableWorkload, device: Device, values: float) -> Terms:
     lib = work.library if work.library in ("xgboost", "lightgbm", "catboost") else "sklearn"
     width = 1.0 if work.bins <= 256 else 2.0
     return {
-        "copy": values * constant(f"{lib}_copy"),
+        "copy": values * _kept(work, lib),
         "binned": values * width * constant(f"{lib}_binned"),
         "gradients": work.rows * outputs(work) * constant(f"{lib}_row_bytes"),
-        "histograms": leaves(work) * work.columns * min(work.bins, work.rows) * HISTOGRAM_BYTES,
+        "histograms": leaves(work) * work.columns * min(work.bins, work.rows) * constant(f"{lib}_histogram"),
         "trees": tree_bytes(work),
         "threads": threads(work, device) * work.columns * work.bins * HISTOGRAM_BYTES,
     }
 
 
+def _kept(work: TableWorkload, lib: str) -> float:
+    """Bytes per value of the library's own copy of the table, beside its bins."""
+    if lib == "sklearn":
+        return KEPT_SHARE * work.dtype_bytes if work.rows > EARLY_ROWS else 0.0
+    return RAW_BYTES if work.keeps_raw else constant(f"{lib}_copy")
+
+
 def _forest_threads(work: TableWorkload, device: Device) -> float:
     """Trees that grow at the same time hold the order of their rows, a column's values, and the rows' weights."""
     growing = min(ceil(threads(work, device)), work.trees)
-    return growing * work.rows * 24.0
+    return growing * work.rows * SORTING_BYTES
 
 
 def _import(work: TableWorkload) -> float:

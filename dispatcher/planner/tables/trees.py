@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import log2
+from math import exp, log2
 
 from dispatcher.domain.workload import TableWorkload
 from dispatcher.planner.constants import constant
@@ -11,6 +11,8 @@ MOST_LEVELS = 60
 """Nothing is deeper than this in the formulas: 2^60 rows are more than any table has."""
 UNBOOSTED = frozenset({"random-forest", "extra-trees", "decision-tree", "ada-boost"})
 BOOSTED = frozenset({"gradient-boosting", "hist-gradient-boosting"})
+DISTINCT = 1 - exp(-1)
+"""Share of the rows in a sample drawn with replacement, as large as the table."""
 SMALLEST = 20.0
 """Rows in the smallest leaf of the boosting libraries: LightGBM's and scikit-learn's default."""
 
@@ -31,11 +33,18 @@ def grown(work: TableWorkload) -> float:
         return 128.0
     if work.algorithm in BOOSTED:
         return work.rows / SMALLEST
-    return work.rows * constant("forest_leaves" if work.classes else "forest_leaves_regression")
+    if not work.classes:
+        return work.rows * DISTINCT
+    return work.rows * constant("extra_leaves" if work.algorithm == "extra-trees" else "forest_leaves")
+
+
+def seen(work: TableWorkload) -> float:
+    """Distinct rows that one tree is grown on: forests draw them with replacement."""
+    return work.rows * DISTINCT if work.algorithm == "random-forest" else work.rows
 
 
 def levels(work: TableWorkload) -> float:
-    """How often a row is looked at while one tree grows: the mean depth of its leaves."""
+    """How often a row is looked at while one tree grows: the depth of the leaf it ends in, on average."""
     balanced = log2(max(2.0, leaves(work)))
     deeper = balanced * (constant("unbalance") if work.algorithm in UNBOOSTED else 1.0)
     return min(deeper, float(work.depth)) if work.depth else deeper
@@ -49,5 +58,5 @@ def outputs(work: TableWorkload) -> int:
 def tried(work: TableWorkload) -> float:
     """Columns that are looked at for one split: forests of classifiers try the square root of them."""
     if work.algorithm in ("random-forest", "extra-trees") and work.classes:
-        return max(1.0, work.columns**0.5)
+        return max(1.0, float(work.columns) ** 0.5)
     return work.columns

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import PurePath
+
 from dispatcher.domain.hardware import Device
 from dispatcher.domain.job import Dataset, JobConfig, Model
 from dispatcher.domain.workload import TableWorkload
@@ -10,10 +13,29 @@ from dispatcher.planner.tables import algorithms
 from dispatcher.planner.tables.algorithms import EXACT, LIBRARY_DEFAULTS, Algorithm, Defaults
 
 DTYPE_BYTES = {"float64": 8, "int64": 8, "float32": 4, "int32": 4, "float16": 2, "int8": 1, "uint8": 1}
-TEXT_BYTES = 8.0
-"""Bytes of a value in a text file, its comma included, where only the file's size is known."""
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "LOKY_MAX_CPU_COUNT")
 GPU_LIBRARIES = ("xgboost", "lightgbm", "catboost", "cuml")
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A file format: bytes of one value on disk (0: as in memory), what a core reads of it, and if it is held twice."""
+
+    value_bytes: float
+    megabytes_per_second: float
+    parsed: bool
+
+
+TEXT = Format(8.0, 60.0, parsed=True)
+"""Numbers of six or seven digits and a comma; pandas' reader in C, 60–100 MB/s on cores of 2018 to 2024, own runs."""
+FORMATS = {
+    ".parquet": Format(4.0, 150.0, parsed=True),
+    ".feather": Format(6.0, 400.0, parsed=True),
+    ".npy": Format(0.0, 1000.0, parsed=False),
+    ".npz": Format(0.0, 150.0, parsed=False),
+    ".gz": Format(3.0, 20.0, parsed=True),
+}
+"""By the file's ending; assumed, 2026-11."""
 
 
 def build(job: JobConfig, device: Device) -> TableWorkload:
@@ -21,33 +43,34 @@ def build(job: JobConfig, device: Device) -> TableWorkload:
     model, data = job.model, job.dataset or Dataset()
     assert model is not None
     library, algorithm = _library(model), _algorithm(model)
-    rows, columns, sized = _size(data)
-    defaults = _defaults(library, algorithm)
-    notes = [*sized, *_dtype_note(data)]
-    depth, leaves = _limits(model, library, algorithm, defaults, notes)
-    search = model.search
-    fits = 1 if search is None or search.candidates * search.folds == 1 else search.candidates * search.folds + 1
-    spelled = model.algorithm or model.name or ""
+    defaults, kind = _defaults(library, algorithm), _format(data)
+    rows, columns, sized = _size(data, kind)
+    depth, leaves, limited = _limits(model, library, algorithm, defaults)
+    search, spelled = model.search, model.algorithm or model.name or ""
+    fits = _fits(model)
     return TableWorkload(
         library=library,
         algorithm=algorithm.name,
         rows=rows,
         columns=columns,
         dtype_bytes=DTYPE_BYTES[data.dtype or "float64"],
-        trees=1 if algorithm.name == "decision-tree" else model.trees or defaults.trees,
+        trees=model.trees or algorithm.trees or defaults.trees,
         depth=depth,
         leaves=leaves,
         bins=model.bins or defaults.bins,
         classes=0 if algorithms.is_regression(spelled) else 2,
         fits=fits,
-        parallel_fits=_parallel(job, device, fits),
+        parallel_fits=_parallel(model, device, fits),
         folds=search.folds if search else 1,
         threads=_threads(job),
-        iterations=_iterations(job, algorithm),
+        iterations=float(job.training.steps or job.training.epochs or algorithm.iterations),
+        in_memory=data.in_memory is not False or not algorithms.streams(library, algorithm),
+        keeps_raw=library == "xgboost" and not spelled.startswith("XGB"),
         file_bytes=data.size or 0.0,
-        in_memory=data.in_memory is not False,
+        reading_mbs=kind.megabytes_per_second,
+        parsed=kind.parsed,
         on_gpu=_on_gpu(job, device, library),
-        notes=tuple(notes),
+        notes=(*sized, *limited, *_notes(job, library, algorithm)),
     )
 
 
@@ -57,7 +80,7 @@ def _library(model: Model) -> str:
 
 def _algorithm(model: Model) -> Algorithm:
     text = model.algorithm or model.name
-    if text is None and model.library in ("xgboost", "lightgbm", "catboost"):
+    if text is None and model.library in algorithms.BOOSTERS:
         text = "gradient-boosting"
     if text is None:
         raise UnknownError("The algorithm is not stated.", fix="Add model.algorithm: random-forest, gradient-boosting ….")
@@ -79,68 +102,78 @@ def _defaults(library: str, algorithm: Algorithm) -> Defaults:
     return LIBRARY_DEFAULTS[library]
 
 
+def _format(data: Dataset) -> Format:
+    return FORMATS.get(PurePath(data.path).suffix.lower(), TEXT) if data.path else TEXT
+
+
 def _limits(
-    model: Model, library: str, algorithm: Algorithm, defaults: Defaults, notes: list[str]
-) -> tuple[int | None, int | None]:
-    """Depth and leaves that bound a tree; None for no bound."""
+    model: Model, library: str, algorithm: Algorithm, defaults: Defaults
+) -> tuple[int | None, int | None, tuple[str, ...]]:
+    """Depth and leaves that bound a tree, None for no bound, and what was assumed of them."""
     if algorithm.shape != "boosting":
-        own = defaults.depth if library == "cuml" else 0
-        return model.depth or own or None, model.leaves
-    if model.leaves or not model.depth:
-        return model.depth or defaults.depth or None, model.leaves or defaults.leaves or None
-    if defaults.leaves:
-        notes.append(
-            f"Leaves are not stated: taken as all that depth {model.depth} allows; {library} itself stops at {defaults.leaves}."
-        )
-    return model.depth, None
+        own = algorithm.depth or (defaults.depth if library == "cuml" else 0)
+        return model.depth or own or None, model.leaves, ()
+    if model.leaves or not model.depth or not defaults.leaves:
+        return model.depth or defaults.depth or None, model.leaves or defaults.leaves or None, ()
+    note = f"Leaves are not stated: as many as depth {model.depth} allows; {library} stops at {defaults.leaves} by itself."
+    return model.depth, None, (note,)
 
 
-def _size(data: Dataset) -> tuple[float, float, list[str]]:
+def _size(data: Dataset, kind: Format) -> tuple[float, float, tuple[str, ...]]:
     """Rows, columns, and a note where one of them follows from the file's size."""
     rows, columns, size = data.samples, data.columns, data.size
     if rows and columns:
-        return float(rows), float(columns), []
+        return float(rows), float(columns), ()
     if size and (rows or columns):
-        known = float(rows or columns or 1)
-        other = max(1.0, size / TEXT_BYTES / known)
-        what = "Columns" if rows else "Rows"
-        note = f"{what} are not stated: about {other:,.0f}, from the file's size at {TEXT_BYTES:g} bytes a value."
-        return (known, other, [note]) if rows else (other, known, [note])
+        each = kind.value_bytes or DTYPE_BYTES[data.dtype or "float64"]
+        other = max(1.0, size / each / float(rows or columns or 1))
+        note = f"{'Columns' if rows else 'Rows'} are not stated: about {other:,.0f}, from the file's size at {each:g} bytes a value."
+        return (float(rows), other, (note,)) if rows else (other, float(columns or 1), (note,))
     raise UnknownError(
         "The table's rows and columns are not stated, and everything hangs on them.",
         fix="Add dataset.rows and dataset.columns.",
     )
 
 
-def _dtype_note(data: Dataset) -> list[str]:
-    return [] if data.dtype else ["The table's type is not stated: taken as float64, what pandas and NumPy read."]
-
-
-def _parallel(job: JobConfig, device: Device, fits: int) -> int:
-    """Fits at a time."""
-    search = job.model.search if job.model else None
-    if search is None:
+def _fits(model: Model) -> int:
+    """Models trained: candidates × folds, and the best one again on everything."""
+    if model.search is None:
         return 1
-    jobs = search.jobs if search.jobs > 0 else max(1, round(device.usable_cores) + 1 + search.jobs)
+    found = model.search.candidates * model.search.folds
+    return found + 1 if found > 1 else 1
+
+
+def _parallel(model: Model, device: Device, fits: int) -> int:
+    """Fits at a time; -1 is one per core."""
+    if model.search is None:
+        return 1
+    jobs = model.search.jobs if model.search.jobs > 0 else max(1, round(device.usable_cores))
     return max(1, min(jobs, fits))
 
 
 def _threads(job: JobConfig) -> int:
     """Threads that the environment sets; 0: all cores."""
-    for name in THREAD_VARIABLES:
-        text = job.env.get(name, "").strip()
-        if text.isdigit() and int(text) > 0:
-            return int(text)
-    return 0
-
-
-def _iterations(job: JobConfig, algorithm: Algorithm) -> float:
-    stated = job.training.steps or job.training.epochs
-    return float(stated or algorithm.iterations)
+    texts = (job.env.get(name, "").strip() for name in THREAD_VARIABLES)
+    return next((int(text) for text in texts if text.isdigit() and 0 < int(text) < 10**6), 0)
 
 
 def _on_gpu(job: JobConfig, device: Device, library: str) -> bool:
     """Libraries with a GPU build use one when the job asks for it; cuML always."""
-    if device.kind not in ("cuda", "rocm") or library not in GPU_LIBRARIES:
+    if device.kind != "cuda" or library not in GPU_LIBRARIES:
         return False
     return library == "cuml" or bool(job.resources.gpu)
+
+
+def _notes(job: JobConfig, library: str, algorithm: Algorithm) -> tuple[str, ...]:
+    """What was taken for granted, and what will disappoint."""
+    data, found = job.dataset or Dataset(), []
+    if data.dtype is None:
+        found.append("The table's type is not stated: taken as float64, what pandas and NumPy read.")
+    if data.in_memory is False and not algorithms.streams(library, algorithm):
+        found.append(f"{library} needs the whole table in RAM for {algorithm.name}: it is counted whole.")
+    if library == "sklearn" and job.resources.gpu:
+        also = "; cuml.accel runs this algorithm on an NVIDIA GPU" if algorithm.gpu else ""
+        found.append(f"scikit-learn does not use a GPU: a machine without one costs less{also}.")
+    if library == "sklearn" and algorithm.shape == "forest" and algorithm.scales and not _threads(job):
+        found.append("All cores are counted, as with n_jobs=-1; scikit-learn's default is one core.")
+    return tuple(found)
