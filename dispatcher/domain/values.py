@@ -15,7 +15,10 @@ from dispatcher.units import GB, GIB, parse_bytes, parse_seconds
 class Strict(BaseModel):
     """Settings: unknown keys are errors, types are not guessed, values never change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, populate_by_name=True, allow_inf_nan=False,
+        defer_build=True,  # a section inside another is compiled once, with it
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -5,17 +5,18 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
-from dispatcher.domain.job import JobConfig
+from dispatcher.domain.job import Budget, JobConfig, Training
 from dispatcher.domain.values import short
 from dispatcher.errors import Problem
 from dispatcher.jobfile.bound import Literal, agree, bound, literals, rewritten
 from dispatcher.jobfile.check import Checker
 from dispatcher.jobfile.contradictions import contradictions
 from dispatcher.jobfile.families import possible
-from dispatcher.jobfile.keys import Key, every, resolve, similar
+from dispatcher.jobfile.keys import Key, every, keys_of, resolve, similar
 from dispatcher.jobfile.refused import REFUSED
 from dispatcher.jobfile.words import Reference, appended, references
 from dispatcher.jobfile.yaml import Document, Path, Place, dotted, leaves, parse, scalar
@@ -67,7 +68,7 @@ class Assembly:
                 self.note(path, message, fix)
             self._references(told)
         if config:
-            self._defaults()
+            self.origins = dict.fromkeys(_defaults(), "default") | self.origins
         return config
 
     def command(self, config: JobConfig) -> str:
@@ -86,12 +87,6 @@ class Assembly:
     def _where(self, path: Path) -> str:
         place = self.checker.place(path) if self.origin == "yaml" else None
         return f"yaml line {place.line}" if place else self.origin
-
-    def _defaults(self) -> None:
-        for path, key in DEFAULTS:
-            name = ".".join(path)
-            if name not in self.origins and (len(path) == 1 or path[0] in ("training", "budget")) and key.default != ():
-                self.origins[name] = "default"
 
     def _replace(self, sets: Mapping[str, Any]) -> None:
         for name, value in sets.items():
@@ -307,9 +302,9 @@ def _word(text: str) -> str:
     return "'" + text.replace("'", "'\"'\"'") + "'"
 
 
-def _defaulted() -> Iterator[tuple[tuple[str, ...], Key]]:
-    return ((path, key) for path, key in every(JobConfig) if not key.required and key.default is not None)
-
-
-DEFAULTS = tuple(_defaulted())
-"""Settings that hold even where nobody says them."""
+@cache
+def _defaults() -> tuple[str, ...]:
+    """Settings that hold even where nobody says them."""
+    sections = (("", JobConfig), ("training.", Training), ("budget.", Budget))
+    keys = ((above, key) for above, section in sections for key in keys_of(section).values())
+    return tuple(above + key.name for above, key in keys if not key.required and key.default not in (None, ()))
