@@ -5,7 +5,7 @@ from __future__ import annotations
 from dispatcher.domain.hardware import Device
 from dispatcher.domain.workload import Workload
 
-MEMORY = {"transformer": (0.18, 0.2), "vision": (0.25, 0.3), "detection": (0.35, 0.4), "diffusion": (0.35, 0.4)}
+MEMORY = {"transformer": (0.16, 0.24), "vision": (0.25, 0.3), "detection": (0.35, 0.4), "diffusion": (0.35, 0.4)}
 """Share below and above the likely memory, by family."""
 TIME = {"transformer": (0.3, 0.35), "vision": (0.35, 0.5), "detection": (0.35, 0.5), "diffusion": (0.4, 0.6)}
 """Share below and above the likely time, by family."""
@@ -13,8 +13,10 @@ RAGGED = (0.4, 0.9)
 """The same where texts of unknown lengths are padded to the longest of a batch."""
 UNSURE = (0.4, 0.6)
 """For families without measured rows."""
+MEASURED = ("Volta", "Turing", "Ampere", "Ada Lovelace", "Hopper", "Blackwell")
+"""Architectures that measured rows are about."""
 UNKNOWN_DEVICE = 1.4
-"""Widening for devices that no measured row is about."""
+"""Widening for all others."""
 
 
 def memory_spread(work: Workload, device: Device) -> tuple[float, float]:
@@ -29,5 +31,6 @@ def time_spread(work: Workload, device: Device) -> tuple[float, float]:
     down, up = TIME.get(work.family, UNSURE)
     if work.family == "transformer" and work.task == "finetune":
         down, up = RAGGED
-    wider = 1.0 if device.kind == "cuda" else UNKNOWN_DEVICE
+    measured = device.accelerator is not None and device.accelerator.arch in MEASURED
+    wider = 1.0 if measured else UNKNOWN_DEVICE
     return min(0.9, down * wider), up * wider

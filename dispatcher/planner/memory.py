@@ -10,7 +10,7 @@ from dispatcher.domain.plan import Amount, Range
 from dispatcher.domain.workload import Block, Workload
 from dispatcher.planner.constants import constant
 from dispatcher.planner.intervals import memory_spread
-from dispatcher.planner.optimizers import state_bytes
+from dispatcher.planner.optimizers import OPTIMIZERS, state_bytes
 from dispatcher.planner.precision import Numbers, numbers
 from dispatcher.units import GIB
 
@@ -150,8 +150,8 @@ class States:
 
     @property
     def optimizer(self) -> float:
-        """Optimizer state, and the fp32 master of stages that keep one."""
-        if self.work.offload != "none" or not self.work.training:
+        """Optimizer state, and the fp32 master of stages that keep one. Paged state gives way and lives on the host."""
+        if self.work.offload != "none" or not self.work.training or OPTIMIZERS[self.work.optimizer].paged:
             return 0.0
         work, number = self.work, self.numbers.gradient
         master = 4.0 if work.sharding in ("zero1", "zero2") and self.numbers.autocast else 0.0
