@@ -1,4 +1,4 @@
-"""From a file's tree to one job: changes from the command line, values in `run`, contradictions, origins."""
+"""From a tree to one job: changes, values in `run`, contradictions, origins."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which settings the command takes: its `${…}`, its flags and its key=value words."""
+"""Which settings a command takes: `${…}`, flags, key=value words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A parsed file against the settings there are: the settings, or everything that is wrong."""
+"""A parsed file becomes settings, or everything that is wrong."""
 
 from __future__ import annotations
 
@@ -147,6 +147,9 @@ class Checker(Generic[S]):
                 return f"It belongs under {'.'.join(path[:-1])}."
         if name in keys_of(self.root):
             return "It belongs at the top, without indentation."
+        if near := similar(name, [key.name for _, key in every(self.root)]):
+            path = next(path for path, key in every(self.root) if key.name == near)
+            return f"Did you mean {near!r}, {_standing(path[:-1])}?"
         names = list(keys_of(section))
         return f"Settings here: {', '.join(names)}." if len(names) <= 12 else "All settings: mlrun schema"
 
@@ -192,6 +195,10 @@ class Checker(Generic[S]):
         if not keys:
             return _split(str(one["msg"]))
         return _expected(keys[-1], one, within=path[-1] != keys[-1].name)
+
+
+def _standing(above: tuple[str, ...]) -> str:
+    return f"under {'.'.join(above)}" if above else "at the top"
 
 
 def listed(problems: list[Problem]) -> list[Problem]:

@@ -1,4 +1,4 @@
-"""A job file, checked and completed: what it says, where each value comes from, and the command to run."""
+"""A job file, checked and completed: settings, their origins, the command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""configs/reference.yaml: every key of the job file, with what it is and may be."""
+"""configs/reference.yaml: every key, what it is, what it may be."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keys that other tools have and we refuse by name, with what to do instead."""
+"""Other tools' keys, refused by name, with what to do instead."""
 
 from __future__ import annotations
 

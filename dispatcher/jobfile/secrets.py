@@ -1,4 +1,4 @@
-"""Secrets by name: from the environment, .env or the keyring; they never show."""
+"""Secrets from the environment, .env or the keyring; they never show."""
 
 from __future__ import annotations
 

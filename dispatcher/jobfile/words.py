@@ -1,4 +1,4 @@
-"""The words of a shell command, each with its place: read, never executed."""
+"""A shell command's words with their places; nothing is executed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""YAML 1.2 text to plain data, each key and value with its place."""
+"""YAML 1.2 text to plain data; everything keeps its place."""
 
 from __future__ import annotations
 

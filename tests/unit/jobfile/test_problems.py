@@ -61,6 +61,7 @@ def test_problems_of_every_kind_are_told_in_one_pass(problems):
     [
         ("trainning: {}", "unknown setting.", "Did you mean 'training'?"),
         ("batch_size: 3", "unknown setting.", "It belongs under training."),
+        ("memroy: 16GB", "unknown setting.", "Did you mean 'memory', under resources?"),
         ("Training: {}", "unknown setting.", "Did you mean 'training'?"),
         ("budget: {spot: true}", "unknown setting under budget.", "It belongs at the top, without indentation."),
         ("checkpoint: {dir: a, xyz: 3}", "unknown setting under checkpoint.", "Settings here: dir, every."),
