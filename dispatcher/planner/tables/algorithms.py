@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
 
-
 BOOSTERS = ("xgboost", "lightgbm", "catboost", "boosting")
+BAYES = ("gaussian-nb", "multinomial-nb", "bernoulli-nb", "complement-nb")
+DISCRIMINANT = ("quadratic-discriminant-analysis",)
 NEAREST = ("k-nearest-neighbors", "k-nearest-neighbours")
 
 
@@ -16,9 +17,10 @@ NEAREST = ("k-nearest-neighbors", "k-nearest-neighbours")
 class Algorithm:
     """One algorithm. `shape` names the formulas that hold for it; `names` are other spellings.
 
-    `gpu` is whether cuML has it, `scales` whether one fit uses several cores in scikit-learn, `single` whether it takes
-    only float32 (so that a float64 table is copied), `streams` whether it can be fed in chunks, `iterations` the passes
-    that a fit usually needs, `copies` how often the table is held once more meanwhile. `trees` and `depth` are scikit-learn's defaults where they are the algorithm's own.
+    `gpu` is whether cuML has it, `scales` whether one fit uses several cores in scikit-learn, `single` whether it takes only
+    float32 (so that a float64 table is copied), `streams` whether it can be fed in chunks, `iterations` the passes that a
+    fit usually needs, `copies` how often the table is held once more meanwhile. `trees` and `depth` are scikit-learn's
+    defaults where they are the algorithm's own.
     """
 
     name: str
@@ -61,14 +63,14 @@ ALGORITHMS = (
     Algorithm("ridge", "squares", (), gpu=True, scales=True, copies=1),
     Algorithm("pca", "squares", ("truncated-svd", "svd"), gpu=True, scales=True),
     Algorithm("incremental-pca", "squares", ("ipca",), scales=True, streams=True),
-    Algorithm("linear-discriminant-analysis", "least-squares", ("lda", "qda", "quadratic-discriminant-analysis"), scales=True, copies=4),
+    Algorithm("linear-discriminant-analysis", "least-squares", ("lda", "qda", *DISCRIMINANT), scales=True, copies=4),
     Algorithm("svm", "kernel", ("svc", "svr", "nusvc", "nusvr", "one-class-svm", "support-vector-machine"), gpu=True, copies=1),
     Algorithm("kmeans", "clusters", (), gpu=True, scales=True, iterations=60, copies=1),
     Algorithm("minibatch-kmeans", "batches", (), scales=True, streams=True),
     Algorithm("gaussian-mixture", "mixture", ("gmm", "bayesian-gaussian-mixture"), scales=True, iterations=50, copies=1),
     Algorithm("knn", "neighbours", ("kneighbors", "nearest-neighbors", *NEAREST), gpu=True, scales=True, copies=1),
     Algorithm("dbscan", "neighbours", ("hdbscan", "optics"), gpu=True, scales=True, copies=1),
-    Algorithm("naive-bayes", "pass", ("gaussian-nb", "multinomial-nb", "bernoulli-nb", "complement-nb"), gpu=True, streams=True, copies=1),
+    Algorithm("naive-bayes", "pass", BAYES, gpu=True, streams=True, copies=1),
     Algorithm("mlp", "network", ("multilayer-perceptron", "neural-network"), scales=True, streams=True, iterations=100),
 )  # fmt: skip
 """What is known, with scikit-learn's behaviour."""

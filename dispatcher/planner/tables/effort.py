@@ -49,9 +49,9 @@ def constant_of(library: str, name: str) -> float:
 
 
 def _boosting(work: TableWorkload, device: Device) -> Parts:
-    """Binning once, mostly on one core; then per tree and level each row adds its gradient to a histogram per column; threads meet at each split.
+    """Binning once, mostly on one core; then per tree and level each row adds its gradient to a histogram per column.
 
-    LightGBM and scikit-learn grow leaf by leaf and meet once per leaf, XGBoost and CatBoost level by level.
+    Threads meet at each split: LightGBM and scikit-learn grow leaf by leaf, XGBoost and CatBoost level by level.
     """
     lib, speed = _timed(work), core_speed(device.cpu)
     values, trees = work.rows * work.columns, float(work.trees) * outputs(work)

@@ -7,17 +7,20 @@ from math import ceil
 from dispatcher.domain.hardware import Device
 from dispatcher.domain.plan import Amount, Range
 from dispatcher.domain.workload import TableWorkload
-from dispatcher.planner.tables.algorithms import find_algorithm
 from dispatcher.planner.tables.cores import core_speed
 from dispatcher.planner.tables.effort import fit_seconds
 from dispatcher.planner.tables.graphics import gpu_memory, gpu_seconds
-from dispatcher.planner.tables.ram import peak, table_bytes, tree_bytes
-from dispatcher.units import GIB, show_count, show_gib, show_seconds
+from dispatcher.planner.tables.ram import peak, tree_bytes
+from dispatcher.units import GIB
 
 RAM_SPREAD = (0.35, 0.5)
+"""Share below and above the likely RAM."""
 TIME_SPREAD = (0.5, 1.2)
-FIXED = 0.02
-"""Seconds that even the smallest fit takes: checking the input."""
+"""Share below and above the likely time: how many iterations a solver needs, and how a tree grows, hang on the data."""
+CHECKING = 0.01
+"""Seconds that even the smallest fit takes: its input is checked."""
+NUMBER_BYTES = 8.0
+"""A coefficient of a saved linear model."""
 
 
 def memory(work: TableWorkload, device: Device) -> tuple[Amount | None, Amount]:
@@ -33,38 +36,17 @@ def seconds(work: TableWorkload, device: Device) -> Range | None:
 
 
 def parts(work: TableWorkload, device: Device) -> dict[str, float]:
-    """Seconds by part, all fits together."""
+    """Seconds by part, all fits together; fits at a time share cores and memory, a GPU serves one after another."""
     one = gpu_seconds(work, device) if work.on_gpu else fit_seconds(work, device)
-    turns = ceil(work.fits / work.parallel_fits)
-    found = {name: count * turns for name, count in one.items()}
-    found["start"] = found.get("start", 0.0) + FIXED * turns
+    turns = work.fits if work.on_gpu else ceil(work.fits / work.parallel_fits)
+    found = {"checking": CHECKING * turns} | {name: count * turns for name, count in one.items()}
     if work.file_bytes:
         found["reading"] = work.file_bytes / (max(1.0, work.reading_mbs) * 1e6) / core_speed(device.cpu)
     return found
 
 
 def model_gb(work: TableWorkload) -> float:
-    """The saved model, GB."""
-    return (tree_bytes(work) or work.columns * 8.0) / 1e9
-
-
-def forbidden(work: TableWorkload, device: Device) -> tuple[str, ...]:
-    """Why the library would fail on this device; empty where it would not."""
-    found = []
-    algorithm = find_algorithm(work.algorithm)
-    if work.library == "cuml" and device.kind != "cuda":
-        found.append(f"cuML needs an NVIDIA GPU; {device.name} is not one. Use library: sklearn.")
-    if work.library == "cuml" and algorithm and not algorithm.gpu:
-        found.append(f"cuML has no {work.algorithm}. Use library: sklearn.")
-    return tuple(found)
-
-
-def explain(work: TableWorkload, device: Device) -> tuple[str, ...]:
-    """A line per term of memory, and per part of the time."""
-    _, host = memory(work, device)
-    lines = [f"{name} {show_gib(gib)}" for name, gib in host.terms.items()]
-    lines += [f"{name} {show_seconds(count)}" for name, count in parts(work, device).items()]
-    lines.append(
-        f"{show_count(work.rows)} rows × {show_count(work.columns)} columns, {show_gib(table_bytes(work) / GIB)} in memory"
-    )
-    return tuple(lines)
+    """The saved model, GB (1e9): its trees, the rows that neighbours are sought among, or its coefficients."""
+    if work.algorithm in ("knn", "svm"):
+        return work.rows * work.columns * work.dtype_bytes / 1e9
+    return (tree_bytes(work) or work.columns * NUMBER_BYTES) / 1e9

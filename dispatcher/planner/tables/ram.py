@@ -24,6 +24,8 @@ RAW_BYTES = 8.0
 """A value in XGBoost's DMatrix: its column and itself, 4 bytes each; QuantileDMatrix keeps none."""
 SORTING_BYTES = 24.0
 """Of a row in a tree that grows: its place, its value, its weight, 8 bytes each."""
+KEPT_BYTES = {"catboost": 4.0}
+"""Of a value in the library's own copy, beside its bin."""
 EARLY_ROWS, KEPT_SHARE = 10_000, 0.9
 """Beyond so many rows scikit-learn's histogram boosting sets a tenth aside to stop early, and copies the rest."""
 
@@ -109,7 +111,7 @@ def _kept(work: TableWorkload, lib: str) -> float:
     """Bytes per value of the library's own copy of the table, beside its bins."""
     if lib == "sklearn":
         return KEPT_SHARE * work.dtype_bytes if work.rows > EARLY_ROWS else 0.0
-    return RAW_BYTES if work.keeps_raw else constant(f"{lib}_copy")
+    return RAW_BYTES if work.keeps_raw else KEPT_BYTES.get(lib, 0.0)
 
 
 def _forest_threads(work: TableWorkload, device: Device) -> float:

@@ -35,7 +35,8 @@ def grown(work: TableWorkload) -> float:
         return work.rows / SMALLEST
     if not work.classes:
         return work.rows * DISTINCT
-    return work.rows * constant("extra_leaves" if work.algorithm == "extra-trees" else "forest_leaves")
+    share: float = constant("extra_leaves" if work.algorithm == "extra-trees" else "forest_leaves")
+    return work.rows * share
 
 
 def seen(work: TableWorkload) -> float:

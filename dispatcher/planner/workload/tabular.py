@@ -127,7 +127,8 @@ def _size(data: Dataset, kind: Format) -> tuple[float, float, tuple[str, ...]]:
     if size and (rows or columns):
         each = kind.value_bytes or DTYPE_BYTES[data.dtype or "float64"]
         other = max(1.0, size / each / float(rows or columns or 1))
-        note = f"{'Columns' if rows else 'Rows'} are not stated: about {other:,.0f}, from the file's size at {each:g} bytes a value."
+        missing = "Columns" if rows else "Rows"
+        note = f"{missing} are not stated: about {other:,.0f}, from the file's size at {each:g} bytes a value."
         return (float(rows), other, (note,)) if rows else (other, float(columns or 1), (note,))
     raise UnknownError(
         "The table's rows and columns are not stated, and everything hangs on them.",
