@@ -133,7 +133,7 @@ def _show(made: Plan, flags: dict[str, Any]) -> int:
         lines = plan_lines(made, width=wide, everything=bool(flags.get("everything")), explain=bool(flags.get("explain")))
         say("\n".join(lines), to_stdout=True)
     asked = flags.get("device") or flags.get("machine")
-    return 0 if made.choice is not None or asked else NothingFits.exit_code
+    return 0 if asked or any(one.surely for one in made.candidates) else NothingFits.exit_code
 
 
 def _keep(made: Plan, file: Path) -> None:

@@ -22,7 +22,7 @@ ALWAYS_LEFT = (
 )  # fmt: skip
 """Never sent unless .dispatchignore says `!name`: histories, keys, environments, caches."""
 SECRET_NAME = re.compile(
-    r"(secret|credential|passw|token|api[_-]?key|private[_-]?key|\.netrc|\.p12$|\.pfx$|\.key$|kaggle\.json)", re.I
+    r"(secret|credential|passw|token|api[_-]?key|private[_-]?key|\.netrc|\.p12$|\.pfx$|\.key$|kaggle\.json)", re.IGNORECASE
 )
 MOST_FILES = 200_000
 """More files than this are not counted: that folder is data, and has no place in what is sent for each run."""
@@ -67,7 +67,8 @@ def manifest(root: Path, *, most: int = MOST_FILES) -> Manifest:
     """Walk `root`, honouring ignore files in every folder. Links that lead out of it, sockets and devices stay."""
     found = Manifest(root)
     real = root.resolve()
-    for entry, path in _walk(real, "", [("always left out", "", GitIgnoreSpec.from_lines(ALWAYS_LEFT))], found):
+    rules = [("always left out", "", GitIgnoreSpec.from_lines(ALWAYS_LEFT)), *_rules_above(real)]
+    for entry, path in _walk(real, "", rules, found):
         if len(found.entries) >= most:
             found.complete = False
             break
@@ -82,6 +83,7 @@ def manifest(root: Path, *, most: int = MOST_FILES) -> Manifest:
 
 
 Rules = list[tuple[str, str, GitIgnoreSpec]]
+"""Ignore files: name, the folder whose paths they speak of (below the root, or "/above" it), and what they say."""
 
 
 def _walk(real: Path, below: str, rules: Rules, found: Manifest) -> Iterator[tuple[os.DirEntry[str], str]]:
@@ -105,12 +107,30 @@ def _walk(real: Path, below: str, rules: Rules, found: Manifest) -> Iterator[tup
             yield child, path
 
 
-def _own_rules(children: list[os.DirEntry[str]], below: str) -> Rules:
+def _rules_above(real: Path) -> Rules:
+    """Ignore files between the folder and the top of its repository hold for it too, as in git."""
+    above = list(real.parents)
+    top = next((i for i, folder in enumerate([real, *above]) if (folder / ".git").exists()), None)
+    if not top:
+        return []
     rules: Rules = []
-    for child in children:
-        if child.name in IGNORE_FILES and child.is_file():
+    for folder in reversed(above[:top]):
+        file = folder / ".gitignore"
+        if file.is_file():
+            lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+            rules.append(
+                (f"{file.name} of {folder.name}/", f"/{real.relative_to(folder).as_posix()}", GitIgnoreSpec.from_lines(lines))
+            )
+    return rules
+
+
+def _own_rules(children: list[os.DirEntry[str]], below: str) -> Rules:
+    """The folder's own ignore files, ours last: it has the last word."""
+    rules: Rules = []
+    for name in IGNORE_FILES:
+        for child in (one for one in children if one.name == name and one.is_file()):
             lines = Path(child.path).read_text(encoding="utf-8", errors="replace").splitlines()
-            rules.append((f"{below + '/' if below else ''}{child.name}", below, GitIgnoreSpec.from_lines(lines)))
+            rules.append((f"{below + '/' if below else ''}{name}", below, GitIgnoreSpec.from_lines(lines)))
     return rules
 
 
@@ -118,7 +138,7 @@ def _ignored(path: str, child: os.DirEntry[str], rules: Rules) -> str:
     """The name of the rule that leaves `path` at home, or ""; the last file that speaks of it decides."""
     verdict = ""
     for name, base, spec in rules:
-        inner = path[len(base) + 1 :] if base else path
+        inner = f"{base[1:]}/{path}" if base.startswith("/") else path[len(base) + 1 :] if base else path
         decided = spec.check_file(inner + "/" if child.is_dir(follow_symlinks=False) else inner).include
         if decided is not None:
             verdict = name if decided else ""

@@ -79,7 +79,10 @@ def over_budget(job: JobConfig, one: Candidate, terms: Terms) -> str | None:
     useful = one.hard_stop_seconds - around
     if needed <= useful:
         return None
-    return f"needs {show_seconds(needed)}, but {_limit(job, one, terms)} leaves {show_seconds(max(0.0, useful))}"
+    limit = _limit(job, one, terms)
+    if not around:
+        return f"needs {show_seconds(needed)}, more than {limit}"
+    return f"needs {show_seconds(needed)}, but {limit} leaves {show_seconds(max(0.0, useful))}"
 
 
 def _limited(job: JobConfig, offer: Offer, terms: Terms) -> bool:

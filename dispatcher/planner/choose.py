@@ -10,9 +10,9 @@ _UNKNOWN = float("inf")
 
 
 def ranked(candidates: Sequence[Candidate], prefer: str = "cheap") -> list[Candidate]:
-    """This machine first, then by likely cost (or time); candidates of unknown cost last, by price per hour."""
+    """This machine first, then by likely cost (or time); of unknown cost later, by price per hour; what does not fit last."""
     key = _by_time if prefer == "fast" else _by_cost
-    return sorted(candidates, key=lambda c: (c.offer.where != "local", bool(c.changes), *key(c)))
+    return sorted(candidates, key=lambda c: (not c.fits, c.offer.where != "local", bool(c.changes), *key(c)))
 
 
 def choose(candidates: Sequence[Candidate], prefer: str = "cheap") -> int | None:

@@ -13,7 +13,7 @@ from dispatcher.planner.assess import assess
 from dispatcher.planner.assessment import Assessment
 from dispatcher.planner.candidates import Terms, candidate, judged, over_budget
 from dispatcher.planner.choose import choose, ranked
-from dispatcher.planner.here import here_verdict
+from dispatcher.planner.here import elsewhere, here_verdict
 from dispatcher.planner.market import survey
 from dispatcher.planner.suggest import Idea, ideas
 from dispatcher.planner.work import work_words
@@ -68,8 +68,11 @@ def plan_all(
     rejected: list[Rejection] = []
     found: list[Candidate] = []
     local = _local(job, world, explained=explained)
-    if local and job.where in ("auto", "local"):
-        found += _within(job, local[1], world.terms, rejected)
+    too_much = over_budget(job, local[1], world.terms) if local else None
+    if local and too_much:
+        rejected.append(Rejection("local", None, too_much))
+    elif local and job.where in ("auto", "local"):
+        found.append(local[1])
     helpful = ideas(job, world.here, world.terms, bound) if world.here and local and not local[1].surely else ()
     found += _changed(world, helpful)
     survey_result = survey(job, world.offers, world.device_of, world.terms, everything=everything)
@@ -78,7 +81,7 @@ def plan_all(
     order = ranked([_closed(one, world.closed) for one in found], job.budget.prefer)
     choice = choose(order, job.budget.prefer)
     reference = _reference(order, choice, local, survey_result.needs)
-    here = here_verdict(world.machine, local)
+    here = here_verdict(world.machine, local, too_much)
     return Plan(
         job=summary,
         estimate=_estimate(reference),
@@ -87,7 +90,7 @@ def plan_all(
         choice=choice,
         rejected=tuple(rejected),
         suggestions=tuple(idea.suggestion for idea in helpful),
-        warnings=_once((*reference.warnings, *world.notes)),
+        warnings=_once((*reference.warnings, *elsewhere(order, choice), *world.notes)),
         work=work_words(job, reference),
         prefer=job.budget.prefer,
         sends=world.sends,
@@ -112,14 +115,6 @@ def _changed(world: World, helpful: tuple[Idea, ...]) -> list[Candidate]:
     return [candidate(i.job, i.need, world.here[1], i.ruling, world.terms, i.suggestion.change) for i in able]
 
 
-def _within(job: JobConfig, one: Candidate, terms: Terms, rejected: list[Rejection]) -> list[Candidate]:
-    reason = over_budget(job, one, terms)
-    if reason:
-        rejected.append(Rejection(one.offer.where, one.offer.machine, reason))
-        return []
-    return [one]
-
-
 def _closed(one: Candidate, closed: dict[str, str]) -> Candidate:
     why = closed.get(one.offer.where)
     return replace(one, offer=replace(one.offer, usable=False, why_unusable=why)) if why else one
@@ -131,10 +126,11 @@ def _reference(
     local: tuple[Assessment, Candidate, tuple[str, ...]] | None,
     needs: dict[tuple[str, str | None], Assessment],
 ) -> Assessment:
-    """The assessment that the headline shows: the chosen machine's, else this one's."""
-    chosen = order[choice].offer if choice is not None else None
-    if chosen and chosen.where != "local":
-        return needs[chosen.where, chosen.machine]
+    """The assessment that the headline shows: the choice's, else that of the first that surely fits, else this machine's."""
+    fitting = [one.offer for one in order if one.surely and not one.changes]
+    shown = order[choice].offer if choice is not None else next(iter(fitting), None)
+    if shown and shown.where != "local":
+        return needs[shown.where, shown.machine]
     if local:
         return local[0]
     return next(iter(needs.values()))

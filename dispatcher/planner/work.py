@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dispatcher.domain.job import JobConfig
 from dispatcher.planner.assessment import Assessment
+from dispatcher.planner.workload import infer_family
 from dispatcher.units import show_count, show_flop
 
 NOUNS = {"vision": "images", "detection": "images", "diffusion": "images", "transformer": "sequences", "tabular": "rows"}
@@ -25,7 +26,7 @@ def work_words(job: JobConfig, need: Assessment) -> str:
 
 def _extent(job: JobConfig) -> str:
     data, training, model = job.dataset, job.training, job.model
-    noun = NOUNS.get(model.family or "", "samples") if model else "samples"
+    noun = NOUNS.get(infer_family(job), "samples") if model else "samples"
     if training.steps:
         return f"{training.steps:,} steps"
     if training.tokens:
@@ -33,4 +34,4 @@ def _extent(job: JobConfig) -> str:
     if data is None or data.samples is None:
         return ""
     size = f"{data.samples:,} {'rows' if data.columns else noun}" + (f" × {data.columns:,} columns" if data.columns else "")
-    return size + (f" × {training.epochs:g} epochs" if training.epochs else "")
+    return size + (f" × {training.epochs:g} {'epoch' if training.epochs == 1 else 'epochs'}" if training.epochs else "")

@@ -8,6 +8,8 @@ from dispatcher.domain.plan import Candidate, Plan, Range
 from dispatcher.units import show_clock, show_seconds, show_usd
 
 SHOWN, SHOWN_WHEN_HERE = 6, 4
+BESIDE_PLACE = 51
+"""Columns that number, price, time and cost take; where a place's whole name is too wide, its device is left out."""
 SHORT = {"training.batch_size": "batch", "training.gradient_accumulation": "accumulation", "training.precision": ""}
 NAMES = {"provision": "boot", "setup": "packages", "sync": "upload", "run": "train", "fetch": "fetch", "teardown": "delete"}
 
@@ -99,9 +101,10 @@ def _place(candidate: Candidate, width: int) -> str:
     market = " spot" if offer.market == "spot" else ""
     region = f" {offer.region}" if offer.region and width >= 110 else ""
     device = f" {count}{offer.device}" if offer.device not in ("cpu", "") else f" {offer.vcpus:g} vCPU"
-    if "+" in (offer.machine or ""):
-        device = ""  # such a name says it already: n1-standard-4+t4x1
-    return f"{offer.where} {offer.machine}{device}{region}{market}"
+    whole = f"{offer.where} {offer.machine}{device}{region}{market}"
+    if "+" in (offer.machine or "") or len(whole) > width - BESIDE_PLACE:
+        return f"{offer.where} {offer.machine}{market}"
+    return whole
 
 
 def _time(hours: Range) -> str:

@@ -1,0 +1,114 @@
+"""What travels, what stays, and why."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+import pytest
+
+from dispatcher.hosts.sync import manifest
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A project with data, caches, keys and ignore files."""
+    work = tmp_path / "work"
+    for path in (
+        "train.py",
+        "data/a.csv",
+        "data/raw/big.bin",
+        ".git/config",
+        "__pycache__/x.pyc",
+        ".env",
+        "keys/id_rsa",
+        "runs/out.txt",
+    ):
+        file = work / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(path * 10)
+    return work
+
+
+def sent(folder):
+    return [entry.path for entry in manifest(folder).entries]
+
+
+def left(folder):
+    return dict(manifest(folder).left_out)
+
+
+def test_histories_caches_and_keys_stay_without_any_ignore_file(folder):
+    assert ["data/a.csv", "data/raw/big.bin", "runs/out.txt", "train.py"] == sent(folder)
+    assert {".git/", "__pycache__/", ".env", "keys/id_rsa"} == set(left(folder))
+
+
+def test_gitignore_is_honoured_in_every_folder(folder):
+    (folder / ".gitignore").write_text("runs/\n")
+    (folder / "data" / ".gitignore").write_text("/raw\n")
+    assert [".gitignore", "data/.gitignore", "data/a.csv", "train.py"] == sent(folder)
+    assert ".gitignore" == left(folder)["runs/"]
+    assert "data/.gitignore" == left(folder)["data/raw/"]
+
+
+def test_dispatchignore_has_the_last_word(folder):
+    (folder / ".gitignore").write_text("data/\n")
+    (folder / ".dispatchignore").write_text("!data/\nruns/\n!.env\n")
+    assert {"data/a.csv", ".env"} <= set(sent(folder))
+    assert ".dispatchignore" == left(folder)["runs/"]
+
+
+def test_ignore_files_above_the_folder_hold_up_to_the_repositorys_top(folder):
+    (folder.parent / ".git").mkdir()
+    (folder.parent / ".gitignore").write_text("/work/runs/\n*.csv\n")
+    (folder / ".git" / "config").unlink()
+    (folder / ".git").rmdir()
+    assert ["data/raw/big.bin", "train.py"] == sent(folder)
+
+
+def test_ignore_files_above_the_repository_say_nothing(folder):
+    (folder.parent / ".gitignore").write_text("*.py\n")
+    assert "train.py" in sent(folder)
+
+
+def test_links_out_of_the_folder_stay_and_links_within_travel(folder, tmp_path):
+    (tmp_path / "outside").write_text("secret")
+    (folder / "out").symlink_to(tmp_path / "outside")
+    (folder / "loop").symlink_to("loop")
+    (folder / "within").symlink_to("train.py")
+    assert "within" in sent(folder)
+    assert {"out": "a link out of the folder", "loop": "a link out of the folder"}.items() <= left(folder).items()
+
+
+def test_sockets_and_pipes_stay(folder):
+    os.mkfifo(folder / "pipe")
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(str(folder / "s"))
+    server.close()
+    assert not {"pipe", "s"} & set(sent(folder))
+
+
+@pytest.mark.parametrize("name", ["credentials.json", "wandb_api_key.txt", "cert.p12", "kaggle.json", "private-key.txt"])
+def test_what_looks_like_a_secret_is_pointed_at(folder, name):
+    (folder / name).write_text("x")
+    assert [name] == manifest(folder).secrets
+
+
+def test_counting_stops_where_a_folder_is_data(folder):
+    found = manifest(folder, most=2)
+    assert not found.complete
+    assert 2 == len(found.entries)
+
+
+def test_the_summary_names_the_largest_first(folder):
+    (folder / "weights.bin").write_bytes(b"x" * 5000)
+    summary = manifest(folder).as_dict()
+    assert ("weights.bin", 5000) == summary["largest"][0]
+    assert summary["bytes"] == sum(entry.size for entry in manifest(folder).entries)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_an_unreadable_folder_is_told(folder):
+    (folder / "data").chmod(0)
+    assert ["data: Permission denied"] == manifest(folder).unreadable
+    (folder / "data").chmod(0o755)
