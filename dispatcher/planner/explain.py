@@ -43,9 +43,9 @@ def explain_time(timed: Workload, device: Device) -> tuple[str, ...]:
     lines = [
         f"a step of {amount} takes {where} {_seconds(step.seconds.likely)}: {step.utilisation:.0%} of its peak",
         f"it is bound by {step.bound}",
-        f"compute {_seconds(step.parts['compute'])}: FLOPs over the speed of products so large ({_said('products_share')})",
-        f"memory {_seconds(step.parts['memory'])}: element-wise work's and the optimizer's bytes ({_said('bandwidth_share')})",
-        f"host {_seconds(step.parts['host'])}: launching kernels, beside the device's work ({_said('host_kernel')})",
+        f"compute {_seconds(step.parts['compute'])}: FLOPs over the speed of products so large; {_said('products_share')}",
+        f"memory {_seconds(step.parts['memory'])}: bytes of element-wise work and of the optimizer; {_said('bandwidth_share')}",
+        f"host {_seconds(step.parts['host'])}: launching kernels, beside the device's work; {_said('host_kernel')}",
     ]
     lines += [
         f"{name} {_seconds(step.parts[name])}: {why}"
@@ -101,7 +101,7 @@ def _spread(work: Workload) -> str:
 
 def _said(name: str) -> str:
     known = constants()[name]
-    return f"{known.value:g} {known.unit}, {known.meaning}; {known.source}"
+    return f"{known.meaning}: {known.value:g} {known.unit} ({known.source})"
 
 
 def _gib(count: float) -> str:
@@ -109,4 +109,6 @@ def _gib(count: float) -> str:
 
 
 def _seconds(seconds: float) -> str:
-    return f"{seconds * 1000:.3g} ms" if seconds < 1 else show_seconds(seconds)
+    if seconds < 1:
+        return f"{seconds * 1000:.3g} ms"
+    return f"{seconds:.3g} s" if seconds < 90 else show_seconds(seconds)
