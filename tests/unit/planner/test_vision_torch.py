@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dispatcher.catalog.networks import find_network
+from dispatcher.catalog.networks import COLUMNS, find_network
 
 torch = pytest.importorskip("torch")
 nn = torch.nn
@@ -178,3 +180,19 @@ def test_the_table_says_what_timms_own_networks_keep(name: str) -> None:
     assert network is not None
     assert sum(p.numel() for p in made.parameters()) == network.parameters
     assert kept_bytes(made, network.image_size) == pytest.approx(network.parts[0].saved32, rel=0.03)
+
+
+@pytest.mark.parametrize(("name", "make"), REBUILT)
+def test_the_tables_script_counts_the_same_again(name: str, make: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[3] / "scripts" / "networks"))
+    tracing, counting = importlib.import_module("tracing"), importlib.import_module("counting")
+    network = find_network(name)
+    assert network is not None
+    size, known = network.image_size, network.parts[0]
+    amp, full = (tracing.trace(make, size, autocast=a, backward=a) for a in (True, False))
+    cells = dict(zip(COLUMNS, counting.line(name, "network", known.source, "area", amp, full), strict=True))
+    assert cells["parameters"] == known.parameters
+    assert float(cells["saved_mb"]) * MEGA == pytest.approx(known.saved, rel=0.05)
+    assert float(cells["saved32_mb"]) * MEGA == pytest.approx(known.saved32, rel=0.03)
+    assert sum(float(p.split(":")[1]) for p in str(cells["products"]).split()) * 1e9 == pytest.approx(known.flops, rel=0.01)
+    assert float(cells["backward_flops"]) == pytest.approx(known.backward_flops, rel=0.03)
