@@ -59,7 +59,10 @@ def show_bytes(count: float) -> str:
 
 
 def show_gib(gib: float) -> str:
-    """3.6 GiB, 0.09 GiB, 1,230 GiB."""
+    """3.6 GiB, 0.09 GiB, 1,230 GiB, 19.6 TiB, 18.7 PiB."""
+    for factor, unit in ((1024.0**2, "PiB"), (1024.0, "TiB")):
+        if gib >= 10 * factor:
+            return f"{_three(gib / factor)} {unit}"
     return f"{_three(gib)} GiB"
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from dispatcher.domain.plan import Amount, Offer
 from dispatcher.planner.assessment import Assessment
-from dispatcher.units import show_gib
+from dispatcher.units import show_bytes, show_gib
 
 KEPT_BACK = 0.10
 """Share of a computer's memory that a job must leave to its user (a laptop in use must stay usable)."""
@@ -57,7 +57,8 @@ def verdict(need: Assessment, room: Budget) -> Verdict:
     surely = not reasons
     likely = all(amount.range.likely <= free for _, amount, free, _ in checks)
     if room.disk_gb is not None and need.disk.range.likely > room.disk_gb:
-        reasons.append(f"The disk has {room.disk_gb:.0f} GB free; the job needs about {need.disk.range.likely:.1f} GB.")
+        free, needed = show_bytes(room.disk_gb * 1e9), show_bytes(need.disk.range.likely * 1e9)
+        reasons.append(f"The disk has {free} free; the job needs about {needed}.")
         surely = likely = False
     if need.forbidden:
         reasons.extend(need.forbidden)

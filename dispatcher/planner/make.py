@@ -14,7 +14,7 @@ from dispatcher.planner.assessment import Assessment
 from dispatcher.planner.candidates import Terms, candidate, judged, over_budget
 from dispatcher.planner.choose import choose, ranked
 from dispatcher.planner.here import elsewhere, here_verdict
-from dispatcher.planner.market import survey
+from dispatcher.planner.market import Survey, survey
 from dispatcher.planner.suggest import Idea, ideas
 from dispatcher.planner.work import work_words
 
@@ -67,7 +67,7 @@ def plan_all(
     """The whole plan: needs, this machine's verdict, ranked candidates, the choice, and what would make it fit."""
     rejected: list[Rejection] = []
     found: list[Candidate] = []
-    local = _local(job, world, explained=explained)
+    local = _local(job, world)
     too_much = over_budget(job, local[1], world.terms) if local else None
     if local and too_much:
         rejected.append(Rejection("local", None, too_much))
@@ -81,6 +81,8 @@ def plan_all(
     order = ranked([_closed(one, world.closed) for one in found], job.budget.prefer)
     choice = choose(order, job.budget.prefer)
     reference = _reference(order, choice, local, survey_result.needs)
+    if explained:
+        reference = assess(job, reference.device, explained=True)
     here = here_verdict(world.machine, local, too_much)
     return Plan(
         job=summary,
@@ -90,7 +92,7 @@ def plan_all(
         choice=choice,
         rejected=tuple(rejected),
         suggestions=tuple(idea.suggestion for idea in helpful),
-        warnings=_once((*reference.warnings, *elsewhere(order, choice), *world.notes)),
+        warnings=_once((*reference.warnings, *elsewhere(order, choice), *_otherwise(order, survey_result), *world.notes)),
         work=work_words(job, reference),
         prefer=job.budget.prefer,
         sends=world.sends,
@@ -98,11 +100,11 @@ def plan_all(
     )
 
 
-def _local(job: JobConfig, world: World, *, explained: bool) -> tuple[Assessment, Candidate, tuple[str, ...]] | None:
+def _local(job: JobConfig, world: World) -> tuple[Assessment, Candidate, tuple[str, ...]] | None:
     if world.here is None:
         return None
     device, offer = world.here
-    need = assess(job, device, explained=explained)
+    need = assess(job, device)
     ruling = judged(need, offer, world.terms)
     return need, candidate(job, need, offer, ruling, world.terms), ruling.reasons
 
@@ -113,6 +115,10 @@ def _changed(world: World, helpful: tuple[Idea, ...]) -> list[Candidate]:
         return []
     able = [idea for idea in helpful if idea.suggestion.bound][:1]
     return [candidate(i.job, i.need, world.here[1], i.ruling, world.terms, i.suggestion.change) for i in able]
+
+
+def _otherwise(order: list[Candidate], found: Survey) -> tuple[str, ...]:
+    return () if any(one.surely for one in order) else found.nearest
 
 
 def _closed(one: Candidate, closed: dict[str, str]) -> Candidate:

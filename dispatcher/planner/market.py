@@ -25,11 +25,25 @@ CHEAPEST_OF_A_SIZE = 2
 
 @dataclass(slots=True)
 class Survey:
-    """What came of looking at every offer."""
+    """What came of looking at every offer. `dearer` fit but break a limit; `shortest` lacks least of what is needed."""
 
     candidates: list[Candidate] = field(default_factory=list)
     rejected: list[Rejection] = field(default_factory=list)
     needs: dict[Key, Assessment] = field(default_factory=dict)
+    dearer: list[tuple[Candidate, str]] = field(default_factory=list)
+    shortest: tuple[float, Offer, str] | None = None
+
+    @property
+    def nearest(self) -> tuple[str, ...]:
+        """Where nothing can be had: the cheapest that fits, with the limit it breaks, and the one that almost fits."""
+        said = []
+        if self.dearer:
+            one, why = min(self.dearer, key=lambda pair: pair[0].cost.range.likely if pair[0].cost else math.inf)
+            said.append(f"The cheapest that fits is {one.offer.where} {one.offer.machine}: {why}.")
+        if self.shortest and not self.dearer:
+            _, offer, why = self.shortest
+            said.append(f"The nearest is {offer.where} {offer.machine}, which does not fit either. {why}")
+        return tuple(said)
 
 
 def survey(
@@ -147,6 +161,8 @@ def _judge(job: JobConfig, need: Assessment, group: list[Offer], terms: Terms, f
     ruling = judged(need, first, terms)
     if not ruling.fits:
         found.rejected.append(Rejection(first.where, first.machine, ruling.reasons[0]))
+        if found.shortest is None or ruling.headroom > found.shortest[0]:
+            found.shortest = (ruling.headroom, first, ruling.reasons[0])
         return
     found.needs[first.where, first.machine] = need
     for offer in group if everything else _cheapest(group):
@@ -154,6 +170,7 @@ def _judge(job: JobConfig, need: Assessment, group: list[Offer], terms: Terms, f
         reason = over_budget(job, one, terms)
         if reason:
             found.rejected.append(Rejection(offer.where, offer.machine, reason))
+            found.dearer.append((one, reason))
         else:
             found.candidates.append(one)
 

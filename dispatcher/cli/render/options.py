@@ -109,7 +109,7 @@ def _place(candidate: Candidate, width: int) -> str:
 
 def _time(hours: Range) -> str:
     """52 min (40–75): one unit for all three."""
-    for unit, name in ((24.0, "d"), (1.0, "h"), (1 / 60, "min"), (1 / 3600, "s")):
+    for unit, name in ((8766.0, "years"), (24.0, "d"), (1.0, "h"), (1 / 60, "min"), (1 / 3600, "s")):
         if hours.likely >= 1.5 * unit or name == "s":
             low, likely, high = (_figure(value / unit) for value in (hours.low, hours.likely, hours.high))
             return f"{likely} {name} ({low}–{high})"

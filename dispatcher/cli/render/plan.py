@@ -71,7 +71,7 @@ def _amount(name: str, amount: Amount, width: int) -> str:
     if span.high <= 0:
         return f"  {name:<12} nothing to speak of"
     left = f"  {name:<12} {show_gib(span.likely)}{' at peak' if amount.basis != 'stated' else ''}"
-    right = amount.basis if amount.basis == "stated" else f"{_plain(span.low)} – {_plain(span.high)} GiB, {amount.basis}"
+    right = amount.basis if amount.basis == "stated" else f"{_plain(span.low)} – {show_gib(span.high)}, {amount.basis}"
     return _columns(left, right, width)
 
 
@@ -83,7 +83,7 @@ def _bars(amount: Amount, width: int) -> list[str]:
 
 
 def _bar(name: str, value: float, most: float, room: int) -> str:
-    return f"  {'':<12} {name.replace('_', ' '):<22} {_plain(value):>8} GiB  {dim('█' * max(1, round(room * value / most)))}"
+    return f"  {'':<12} {name.replace('_', ' '):<22} {show_gib(value):>12}  {dim('█' * max(1, round(room * value / most)))}"
 
 
 def _here(plan: Plan, width: int) -> list[str]:
