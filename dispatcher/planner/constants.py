@@ -31,7 +31,11 @@ def constants() -> dict[str, Constant]:
 
 def _read(table: str) -> list[Constant]:
     with (paths.tables_dir() / table).open(newline="", encoding="utf-8") as file:
-        return [Constant(**{**row, "value": float(row["value"])}) for row in csv.DictReader(file)]
+        return [_constant(row) for row in csv.DictReader(file)]
+
+
+def _constant(row: dict[str, str]) -> Constant:
+    return Constant(row["name"], float(row["value"]), row["unit"], row["meaning"], row["source"], row["rows"])
 
 
 @cache
