@@ -1,4 +1,4 @@
-"""The fitted and measured constants of the formulas, read from the tables beside them."""
+"""The constants of the formulas, read from their tables."""
 
 from __future__ import annotations
 

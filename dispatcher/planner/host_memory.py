@@ -1,4 +1,4 @@
-"""RAM of the host: the program, its loaders, and what it holds for its devices."""
+"""RAM of the host: program, loaders, and what it holds."""
 
 from __future__ import annotations
 

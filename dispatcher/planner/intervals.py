@@ -1,4 +1,4 @@
-"""How far the figures may be off: nine in ten measured ones lie within."""
+"""How far the figures may be off, nine times in ten."""
 
 from __future__ import annotations
 

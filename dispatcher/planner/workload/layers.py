@@ -1,4 +1,4 @@
-"""What one transformer layer computes, keeps for its backward pass, and moves: per token, by counting tensors.
+"""What one transformer layer computes, keeps and moves, per token.
 
 The counts are those of Hugging Face's PyTorch modules run eagerly: a linear layer with a trained weight keeps its input, an
 RMSNorm written in Python keeps an fp32 copy of its own, SiLU keeps its input, a product both factors, the attention kernel

@@ -1,4 +1,4 @@
-"""What every family reads of a job in the same way: task, batch, how much of it there is."""
+"""What every family reads of a job in the same way."""
 
 from __future__ import annotations
 
