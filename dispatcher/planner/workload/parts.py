@@ -185,9 +185,9 @@ def eager_moved(part: Part, products: Products, setting: Setting) -> float:
 
 
 def transposes(products: Products, setting: Setting) -> bool:
-    """Whether activations change between the framework's layout and that of tensor cores."""
-    figure = setting.numbers.peak
-    return setting.device.kind == "cuda" and figure != "fp32_tflops" and products.kind in ("convolution", "grouped")
+    """Whether activations change between the framework's layout and that of tensor cores; compilers change it once."""
+    tensor_cores = setting.device.kind == "cuda" and setting.numbers.peak != "fp32_tflops"
+    return tensor_cores and not setting.compiled and products.kind in ("convolution", "grouped")
 
 
 def convolves(products: Products) -> bool:
