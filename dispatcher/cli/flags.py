@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
-from dispatcher.errors import JobFileError, Problem, UsageError
+from dispatcher.errors import UsageError
 
 JOB = click.argument("job", metavar="JOB", type=click.Path(path_type=Path))
 NOT_YET = {
@@ -21,6 +20,9 @@ NOT_YET = {
     "live": "Live prices are not part of this version: the plan says how old its prices are.",
 }
 """Flags of the interface that nothing executes yet: refused in one sentence."""
+
+KEYS = {"where": "where", "spot": "spot", "max_cost": "budget.max_cost", "max_time": "budget.max_time"}
+"""Flags that stand for one key."""
 
 _SHARED: tuple[Callable[[Any], Any], ...] = (
     click.option("--where", metavar="PLACE", help="auto, local, cloud, aws, gcp, aws/us-east-1 or ssh:desk."),
@@ -64,42 +66,9 @@ def pairs(sets: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
-def with_flags(loaded: Any, flags: Mapping[str, Any]) -> Any:
-    """The loaded job with the limits and hints that flags replace; each is validated like the key it stands for."""
-    from pydantic import ValidationError
-
-    from dispatcher.domain.job import JobConfig
-
-    config = loaded.config
-    changes: dict[str, Any] = {}
-    if flags.get("where"):
-        changes["where"] = flags["where"]
-    if flags.get("spot") is not None:
-        changes["spot"] = flags["spot"]
-    try:
-        checked = JobConfig.model_validate({"run": "x", **changes, **_nested(flags)})
-    except ValidationError as wrong:
-        problems = [Problem(_words(one["msg"]), path="--" + _flag(str(one["loc"][-1]))) for one in wrong.errors()]
-        raise JobFileError("the command line", problems) from None
-    updates: dict[str, Any] = {name: getattr(checked, name) for name in changes}
-    if flags.get("gpu"):
-        updates["resources"] = config.resources.model_copy(update={"gpu": checked.resources.gpu})
-    limits = {name: getattr(checked.budget, name) for name in ("max_cost", "max_time") if flags.get(name)}
-    if limits:
-        updates["budget"] = config.budget.model_copy(update=limits)
-    return replace(loaded, config=config.model_copy(update=updates)) if updates else loaded
-
-
-def _nested(flags: Mapping[str, Any]) -> dict[str, Any]:
-    gpu = flags.get("gpu")
-    budget = {name: flags[name] for name in ("max_cost", "max_time") if flags.get(name)}
-    asked = (int(gpu) if gpu.isdigit() else gpu.split(",")) if gpu else None
-    return ({"resources": {"gpu": asked}} if gpu else {}) | ({"budget": budget} if budget else {})
-
-
-def _flag(key: str) -> str:
-    return key.replace("_", "-")
-
-
-def _words(message: str) -> str:
-    return message.removeprefix("Value error, ")
+def settings_of(flags: Mapping[str, Any]) -> dict[str, Any]:
+    """`--set` and the flags that stand for a key, as settings that replace the job file's."""
+    found: dict[str, Any] = {key: flags[name] for name, key in KEYS.items() if flags.get(name) is not None}
+    if gpu := flags.get("gpu"):
+        found["resources.gpu"] = "0" if gpu == "0" else gpu.split(",") if "," in gpu else gpu
+    return found | pairs(flags["sets"])

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from dispatcher.cli.flags import JOB, pairs, refuse_unbuilt, shared, with_flags
+from dispatcher.cli.flags import JOB, refuse_unbuilt, settings_of, shared
 from dispatcher.cli.render.console import document, say, width
 from dispatcher.errors import NothingFits, UsageError
 
@@ -65,12 +64,15 @@ def run(job: Path, words: tuple[str, ...], **flags: Any) -> int:
 
     if job.suffix == ".py":
         raise UsageError(f"{job} is a script, not a job file.", fix=f"mlrun init {job}, or mlrun plan {job}")
-    loaded = with_flags(load(job, sets=pairs(flags["sets"]), extra_args=words), flags)
+    loaded = load(job, sets=settings_of(flags), extra_args=words)
     if flags["dry_run"]:
         return _show(_planned(loaded, flags), flags)
     from dispatcher.cli.running import start
 
-    return start(loaded, lambda: _planned(loaded, flags), flags)
+    def again(changes: dict[str, Any]) -> LoadedJob:
+        return load(job, sets=settings_of(flags) | changes, extra_args=words)
+
+    return start(loaded, _planned(loaded, flags), flags, again)
 
 
 @click.command(help=PLAN_HELP)
@@ -84,7 +86,7 @@ def run(job: Path, words: tuple[str, ...], **flags: Any) -> int:
 def plan(job: Path, **flags: Any) -> int:
     """The dry run."""
     refuse_unbuilt(flags)
-    loaded = with_flags(_read(job, flags), flags)
+    loaded = _read(job, flags)
     return _show(_planned(loaded, flags), flags)
 
 
@@ -94,8 +96,8 @@ def _read(job: Path, flags: dict[str, Any]) -> LoadedJob:
     if job.suffix == ".py":
         from dispatcher.jobfile.script import load_script
 
-        return load_script(job, sets=pairs(flags["sets"]))
-    return load(job, sets=pairs(flags["sets"]))
+        return load_script(job, sets=settings_of(flags))
+    return load(job, sets=settings_of(flags))
 
 
 def _planned(loaded: LoadedJob, flags: dict[str, Any]) -> Plan:
@@ -146,6 +148,3 @@ def _keep(made: Plan, file: Path) -> None:
 def interactive() -> bool:
     """Whether somebody can answer a question."""
     return sys.stdin.isatty() and sys.stderr.isatty()
-
-
-Planner = Callable[[], "Plan"]

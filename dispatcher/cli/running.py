@@ -23,10 +23,16 @@ from dispatcher.errors import Cancelled, LoginNeeded, NothingFits, UsageError
 from dispatcher.jobfile.load import LoadedJob
 from dispatcher.jobfile.settings import load_settings
 
+Changed = Callable[[dict[str, Any]], LoadedJob]
+"""Loads the job again with changed settings, so that its command changes too."""
 
-def start(loaded: LoadedJob, planner: Callable[[], Plan], flags: dict[str, Any]) -> int:
-    """Plan, ask where there is something to ask, run, tell. Returns the exit code."""
-    plan = decided(planner(), loaded, flags)
+
+def start(loaded: LoadedJob, plan: Plan, flags: dict[str, Any], again: Changed) -> int:
+    """Ask where there is something to ask, run, tell. Returns the exit code."""
+    refuse_unbuilt(loaded)
+    plan = decided(plan, loaded, flags)
+    if plan.chosen and plan.chosen.changes:
+        loaded = again(plan.chosen.changes)
     quiet = flags["quiet"] or flags["progress"] == "quiet" or flags["as_json"]
     if not quiet:
         say("\n".join(here_lines(plan, width())))
@@ -39,6 +45,19 @@ def start(loaded: LoadedJob, planner: Callable[[], Plan], flags: dict[str, Any])
         run = runs.submit(ctx, loaded, plan, load_settings(), do_setup=flags["do_setup"])
     listener.close()
     return told(run, quiet=quiet)
+
+
+def refuse_unbuilt(loaded: LoadedJob) -> None:
+    """Keys that are understood, but that nothing carries out yet."""
+    config = loaded.config
+    if config.results:
+        raise UsageError(
+            "results: keeping outputs in a bucket is not part of this version.", fix="Leave it out: outputs stay here."
+        )
+    if config.schedule:
+        say(dim("· schedule: is not read here, the job runs now"))
+    if config.notify:
+        say(dim("· notify: is not part of this version, nothing will be sent"))
 
 
 def told(run: Run, *, quiet: bool) -> int:

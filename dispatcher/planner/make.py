@@ -83,7 +83,8 @@ def plan_all(
     reference = _reference(order, choice, local, survey_result.needs)
     if explained:
         reference = assess(job, reference.device, explained=True)
-    here = here_verdict(world.machine, local, too_much)
+    left_out = f"is left out by where: {job.where}" if job.where not in ("auto", "local") else None
+    here = here_verdict(world.machine, local, too_much or left_out)
     return Plan(
         job=summary,
         estimate=_estimate(reference),

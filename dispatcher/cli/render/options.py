@@ -18,7 +18,11 @@ def option_lines(plan: Plan, width: int, *, everything: bool) -> list[str]:
     """Ranked candidates with price, time range and job cost range; remarks stand below their option where they must."""
     listed = list(enumerate(plan.candidates)) if everything else notable(plan)
     if not listed:
-        return [bold("YOUR OPTIONS"), "  none: nothing offered fits.", *_rejected(plan, width, everything=True)]
+        return [
+            bold("YOUR OPTIONS"),
+            "  none: nothing offered fits within the limits.",
+            *_rejected(plan, width, everything=everything),
+        ]
     rows = [_row(index, candidate, width) for index, candidate in listed]
     remarks = [_note(plan, index, candidate) for index, candidate in listed]
     lines = table(("", "YOUR OPTIONS", "per hour", "time (range)", "JOB COST (range)"), rows, width=width, right=(2,), shrink=1)
