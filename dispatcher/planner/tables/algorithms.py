@@ -66,7 +66,7 @@ ALGORITHMS = (
     Algorithm("linear-discriminant-analysis", "least-squares", ("lda", "qda", *DISCRIMINANT), scales=True, copies=4),
     Algorithm("svm", "kernel", ("svc", "svr", "nusvc", "nusvr", "one-class-svm", "support-vector-machine"), gpu=True, copies=1),
     Algorithm("kmeans", "clusters", (), gpu=True, scales=True, iterations=60, copies=1),
-    Algorithm("minibatch-kmeans", "batches", (), scales=True, streams=True),
+    Algorithm("minibatch-kmeans", "batches", (), scales=True, streams=True, iterations=3),
     Algorithm("gaussian-mixture", "mixture", ("gmm", "bayesian-gaussian-mixture"), scales=True, iterations=50, copies=1),
     Algorithm("knn", "neighbours", ("kneighbors", "nearest-neighbors", *NEAREST), gpu=True, scales=True, copies=1),
     Algorithm("dbscan", "neighbours", ("hdbscan", "optics"), gpu=True, scales=True, copies=1),

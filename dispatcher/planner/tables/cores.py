@@ -15,10 +15,14 @@ PHYSICAL = frozenset({"sklearn"})
 
 
 def core_speed(cpu: Cpu) -> float:
-    """One core's speed at classical work, 1 for the reference core: clock × what a clock has come to do over the years."""
+    """One core's speed at classical work, 1 for the reference core: its clock, and what a clock does by its year.
+
+    Memory does not wait less for a faster clock, and stated clocks are not what a processor keeps under load: the clock counts
+    in part.
+    """
     clock = cpu.clock_ghz or USUAL_GHZ
     age = (cpu.year or USUAL_YEAR) - REFERENCE_YEAR
-    return float(clock / REFERENCE_GHZ * constant("yearly_gain") ** max(-15, min(10, age)))
+    return float((clock / REFERENCE_GHZ) ** constant("clock_share") * constant("yearly_gain") ** max(-15, min(10, age)))
 
 
 def cores(device: Device) -> float:

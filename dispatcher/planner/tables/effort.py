@@ -19,8 +19,9 @@ HIDDEN = 100.0
 """Neurons in the hidden layer of scikit-learn's MLP, its default; its batches hold 200 rows."""
 BATCH = 200.0
 CLUSTER_BATCH = 1024.0
-CLUSTER_PASSES = 100.0
-"""MiniBatchKMeans' default batch, and its most passes over the table."""
+"""MiniBatchKMeans' default batch."""
+SAMPLED_ROWS = 200_000.0
+"""Rows that LightGBM and scikit-learn sort to find the bins' edges; XGBoost summarises them all."""
 LEAF_ROWS = 30.0
 """Rows in a leaf of a neighbours' tree, scikit-learn's default."""
 TREE_COLUMNS = 15
@@ -59,15 +60,22 @@ def _boosting(work: TableWorkload, device: Device) -> Parts:
     per_row = work.columns * constant_of(lib, "value") + constant_of(lib, "row")
     meetings = levels(work) if lib in ("xgboost", "catboost") else leaves(work)
     nodes = leaves(work) * work.columns * min(work.bins, work.rows)
+    sampled = min(work.rows, SAMPLED_ROWS) * work.columns if lib != "xgboost" else 0.0
+    binning = values * constant_of(lib, "binning") + sampled * constant("bin_finding")
     return {
-        "binning": values * constant_of(lib, "binning") * NS / speed,
-        "histograms": trees * work.rows * levels(work) * per_row * NS / speed / gain,
+        "binning": binning * NS / speed,
+        "histograms": trees * work.rows * _scattered(levels(work)) * per_row * NS / speed / gain,
         "splits": trees * nodes * constant("scan") * NS / speed / min(gain, work.columns),
         "meetings": trees
         * meetings
         * (constant_of(lib, "meeting") + constant_of(lib, "thread") * threads(work, device))
         * 1e-6,
     }
+
+
+def _scattered(deep: float) -> float:
+    """Levels, the deeper ones dearer: their rows lie scattered, and all their histograms no longer fit a core's cache."""
+    return deep * (1.0 + constant("scatter") * max(0.0, deep - 1) / 2)
 
 
 def _exact(work: TableWorkload, device: Device) -> Parts:
@@ -118,7 +126,8 @@ def _squares(work: TableWorkload, device: Device) -> Parts:
     """The columns' products with each other, a symmetric matrix: rows·columns² FLOPs, and 10 columns³ to decompose it."""
     least, most = sorted((work.rows, work.columns))
     passes = 2 * work.rows * work.columns * work.dtype_bytes / min(_bandwidth(device), _core_bandwidth(device))
-    return {"products": (most * least**2 + 10 * least**3) / _flops(work, device), "passes": passes}
+    products = (most * least**2 + 10 * least**3) / _flops(work, device)
+    return {"products": products, "passes": passes, "copies": _copying(work, device)}
 
 
 def _least_squares(work: TableWorkload, device: Device) -> Parts:
@@ -141,8 +150,8 @@ def _clusters(work: TableWorkload, device: Device) -> Parts:
 
 
 def _batches(work: TableWorkload, device: Device) -> Parts:
-    """k-means on small batches, until some thousands of them have brought nothing: almost whatever the table's size."""
-    steps = min(constant("cluster_batches"), work.rows * CLUSTER_PASSES / CLUSTER_BATCH)
+    """k-means on small batches, until a while has brought nothing."""
+    steps = max(1.0, work.rows * work.iterations / CLUSTER_BATCH)
     each = constant("small_batch") * 1e-6 + CLUSTER_BATCH * work.columns * CLUSTERS * constant("cluster_value") * NS
     return {"batches": steps * each / core_speed(device.cpu)}
 
@@ -165,7 +174,8 @@ def _neighbours(work: TableWorkload, device: Device) -> Parts:
 
 def _pass(work: TableWorkload, device: Device) -> Parts:
     """Means and variances of each class: a few passes over the table."""
-    return {"passes": work.rows * work.columns * constant("moment_value") * NS / core_speed(device.cpu)}
+    size = work.rows * work.columns * work.dtype_bytes
+    return {"passes": size * constant("moment_byte") * NS / core_speed(device.cpu)}
 
 
 def _network(work: TableWorkload, device: Device) -> Parts:
@@ -180,6 +190,13 @@ def _network(work: TableWorkload, device: Device) -> Parts:
 
 def _timed(work: TableWorkload) -> str:
     return work.library if work.library in ("xgboost", "lightgbm", "catboost") else "sklearn"
+
+
+def _copying(work: TableWorkload, device: Device) -> float:
+    """Seconds to copy the table to memory that the process did not have before."""
+    found = find_algorithm(work.algorithm)
+    copies = found.copies if found else 0
+    return copies * work.rows * work.columns * work.dtype_bytes / (constant("copying") * 1e9 * core_speed(device.cpu))
 
 
 def _flops(work: TableWorkload, device: Device) -> float:
