@@ -15,6 +15,7 @@ SOURCES = {
     "timm": ("traced from timm 1.0.31 with torch 2.13 on fake tensors", "2026-11-21"),
     "torchvision": ("traced from torchvision 0.29.2 with torch 2.13 on fake tensors", "2026-11-21"),
     "diffusers": ("traced from diffusers with torch 2.13 on fake tensors", "2026-11-21"),
+    "ultralytics": ("traced from ultralytics 8.4.190 with torch 2.13 on fake tensors", "2026-11-21"),
     "transformers": ("traced from transformers with torch 2.13 on fake tensors", "2026-11-21"),
 }
 """What each source's short name stands for, and its date."""
@@ -144,7 +145,8 @@ def _plain(name: str) -> str:
     """Lower case, without the owner, the hub's prefix and the tag of the weights."""
     short = name.strip().lower().rpartition("/")[2].rpartition(":")[2]
     stem, dot, tag = short.partition(".")
-    return stem if dot and re.search(r"_in\d+k|_|[a-z]{2}", tag) and stem in _lines("vision") else short
+    tagged = dot and re.search(r"_|[a-z]{2}", tag) and any(stem in _lines(family) for family in TABLES)
+    return stem if tagged else short
 
 
 def _spelled(name: str) -> tuple[str, ...]:
@@ -241,6 +243,7 @@ ALIASES = {
     "flux": "flux.1-dev", "flux_dev": "flux.1-dev", "flux_schnell": "flux.1-schnell", "dit_xl_2": "dit-xl-2-256",
     "pixart_alpha": "pixart-xl-2-1024-ms", "faster_rcnn": "fasterrcnn_resnet50_fpn", "mask_rcnn": "maskrcnn_resnet50_fpn",
     "keypoint_rcnn": "keypointrcnn_resnet50_fpn", "retinanet": "retinanet_resnet50_fpn", "ssd300": "ssd300_vgg16",
+    **{f"yolov5{size}u": f"yolov5{size}" for size in "nsmlx"},
     **{f"regnet_{side}_{size}": f"regnet{side}_{code}" for side in "xy" for size, code in REGNETS.items()},
 }  # fmt: skip
 """Other names of a network, mostly torchvision's and the Hugging Face hub's."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from tracing import tensors
 
 PROPOSALS, MATCHED = 515, 129
 """Proposals per image (torchvision samples 512), and those with masks or keypoints: odd, so as not to equal a weight's side."""
@@ -27,6 +28,7 @@ TWO_STAGES = {
 ONE_STAGE = (
     "retinanet_resnet50_fpn", "retinanet_resnet50_fpn_v2", "fcos_resnet50_fpn", "ssd300_vgg16", "ssdlite320_mobilenet_v3_large",
 )  # fmt: skip
+YOLO = tuple(f"{family}{size}" for family in ("yolov5", "yolov8", "yolo11") for size in "nsmlx")
 SIZES = {"fasterrcnn_mobilenet_v3_large_320_fpn": 320, "ssd300_vgg16": 300, "ssdlite320_mobilenet_v3_large": 320}
 
 
@@ -56,6 +58,20 @@ class Features(nn.Module):
         return summed(parts)
 
 
+class Yolo(nn.Module):
+    """A detector of one stage, all its levels; it computes with its own weights while it is built."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        from ultralytics.nn.tasks import DetectionModel
+
+        with torch.device("cpu"):
+            self.network = DetectionModel(f"{name}.yaml", verbose=False)
+
+    def forward(self, images: Any) -> Any:
+        return summed(tensors(self.network(images)))
+
+
 class Head(nn.Module):
     """What a two-stage detector does with its proposals."""
 
@@ -77,7 +93,7 @@ def summed(parts: Any) -> Any:
 
 
 def detectors() -> list[System]:
-    """torchvision's detectors."""
+    """torchvision's detectors, and ultralytics'."""
     found = []
     for name in (*TWO_STAGES, *ONE_STAGE):
         size = SIZES.get(name, 1024)
@@ -86,7 +102,7 @@ def detectors() -> list[System]:
             System(name, which, "torchvision", "fixed", size, lambda n=name, w=which: Head(detector(n), w))
             for which in TWO_STAGES.get(name, ())
         ]
-    return found
+    return found + [System(name, "features", "ultralytics", "area", 640, lambda n=name: Yolo(n)) for name in YOLO]
 
 
 def detector(name: str) -> Any:

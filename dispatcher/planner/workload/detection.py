@@ -27,7 +27,8 @@ class Matching:
     """What a kind of detector does beside its network, in the forward pass.
 
     `anchors` per cell of a pyramid whose finest level has a cell for every `stride` pixels; `dense` scores every class at every
-    anchor. `kernels` small launches per batch and `kernels_each` per image, counted with torch on torchvision's detectors.
+    anchor. `kernels` small launches per batch and `kernels_each` per image, counted
+    with torch on torchvision's and ultralytics' detectors.
     """
 
     anchors: int
@@ -41,7 +42,8 @@ TWO_STAGES = Matching(anchors=3, stride=4, dense=False, kernels=560, kernels_eac
 RETINA = Matching(anchors=9, stride=8, dense=True, kernels=60, kernels_each=115)
 CENTRES = Matching(anchors=1, stride=8, dense=True, kernels=75, kernels_each=70)
 SINGLE_SHOT = Matching(anchors=6, stride=8, dense=True, kernels=80, kernels_each=90)
-KINDS = {"retinanet": RETINA, "fcos": CENTRES, "ssd": SINGLE_SHOT, "ssdlite": SINGLE_SHOT}
+YOLO = Matching(anchors=1, stride=8, dense=True, kernels=315, kernels_each=0)
+KINDS = {"yolo": YOLO, "retinanet": RETINA, "fcos": CENTRES, "ssd": SINGLE_SHOT, "ssdlite": SINGLE_SHOT}
 """Kinds by the first letters of a name; the others work in two stages."""
 
 

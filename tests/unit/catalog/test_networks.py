@@ -51,6 +51,7 @@ def test_counts_agree_with_those_timm_publishes(
         ("black-forest-labs/FLUX.1-dev", "flux.1-dev"),
         ("CompVis/stable-diffusion-v1-4", "stable-diffusion-v1-5"),
         ("stabilityai/stable-diffusion-xl-base-1.0", "stable-diffusion-xl-base-1.0"),
+        ("yolov8n.pt", "yolov8n"),
         ("sdxl", "stable-diffusion-xl-base-1.0"),
         ("fasterrcnn_resnet50_fpn", "fasterrcnn_resnet50_fpn"),
     ],

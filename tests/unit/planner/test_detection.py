@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from dispatcher.catalog.networks import find_network
 from dispatcher.domain.hardware import Accelerator, Cpu, Device
 from dispatcher.domain.job import JobConfig
 from dispatcher.domain.workload import Block, Workload
@@ -92,3 +93,14 @@ def test_the_stem_and_first_stage_are_not_trained() -> None:
 def test_a_small_detector_needs_less_than_a_large_one() -> None:
     small, large = (device_memory(work(n, 320), EIGHT).range.likely for n in ("ssdlite320_mobilenet_v3_large", "ssd300_vgg16"))
     assert small < large
+
+
+@pytest.mark.parametrize(
+    ("name", "millions", "gflops"), [("yolov8n", 3.2, 8.7), ("yolov8x", 68.2, 257.8), ("yolo11m", 20.1, 68.0)]
+)
+def test_counts_agree_with_those_ultralytics_publishes(name: str, millions: float, gflops: float) -> None:
+    # docs.ultralytics.com, models at 640 pixels, 2025
+    found = find_network(name)
+    assert found is not None
+    assert found.parameters / 1e6 == pytest.approx(millions, abs=0.06)
+    assert 2 * found.gmacs == pytest.approx(gflops, rel=0.05)
