@@ -1,0 +1,190 @@
+"""Whole plans from a handed-in world: nothing of this computer, no prices but the test's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dispatcher.domain.hardware import Battery, Machine
+from dispatcher.domain.plan import JobSummary, Tariff
+from dispatcher.jobfile.load import from_mapping, load
+from dispatcher.planner.candidates import Terms
+from dispatcher.planner.make import World, plan_all, plan_for
+from dispatcher.planner.phases import Transfers
+from tests.unit.planner.things import device, offer, own
+
+CONFIGS = sorted(file for file in Path("configs").glob("*.yaml") if file.stem != "reference")
+LAPTOP = Machine("laptop", "Linux", "x86_64", "CPU", 8, 16, 16, 16.0, 9.8)
+SMALL = {"family": "custom", "parameters": 1e6, "flops_per_sample": 1e9, "activation_bytes_per_sample": 1e6}
+LARGE = {**SMALL, "parameters": 1e9, "activation_bytes_per_sample": 1e8}
+TRAINING = {"batch_size": 8, "steps": 1000, "precision": "fp32", "optimizer": "adamw"}
+
+
+def world(*offers, machine=LAPTOP, seconds_left=None, **changes) -> World:
+    here = (device("cuda", memory_gib=4.0), own())
+    return World(
+        machine=machine,
+        here=changes.pop("here", here),
+        offers=offers,
+        device_of=lambda one: device("cuda", memory_gib=one.device_memory_gib) if one.count else device("cpu"),
+        terms=Terms(lambda _where, _region: Tariff(), Transfers(), seconds_left),
+        **changes,
+    )
+
+
+def planned(model: dict[str, Any], *offers, bound: tuple[str, ...] = (), keys: dict[str, Any] | None = None, **changes):
+    settings = dict(keys or {})
+    training = TRAINING | settings.pop("training", {})
+    loaded = from_mapping({"run": "true", "model": model, "training": training, **settings})
+    return plan_all(loaded.config, JobSummary("j", None, ""), world(*offers, **changes), bound=frozenset(bound))
+
+
+def test_a_job_that_fits_here_runs_here():
+    plan = planned(SMALL, offer())
+    assert plan.here.capable
+    assert "local" == plan.chosen.offer.where
+
+
+def test_a_job_that_does_not_fit_here_takes_the_cheapest_that_surely_does():
+    plan = planned(
+        LARGE,
+        offer(machine="large", price_per_hour=2.0, device_memory_gib=48.0),
+        offer(machine="small", price_per_hour=1.0, device_memory_gib=40.0),
+    )
+    assert not plan.here.capable
+    assert "small" == plan.chosen.offer.machine
+
+
+def test_why_not_here_is_data():
+    plan = planned(LARGE, offer())
+    assert plan.here.reasons[0].startswith("GPU memory: 3.2 GiB to spare")
+
+
+def test_why_not_that_one_is_data():
+    plan = planned(LARGE, offer(machine="tiny", device_memory_gib=8.0))
+    assert {"tiny": True} == {one.machine: "GPU memory" in one.reason for one in plan.rejected}
+
+
+def test_where_nothing_fits_nothing_is_chosen_and_the_nearest_is_named():
+    plan = planned(LARGE, offer(machine="tiny", device_memory_gib=8.0), offer(machine="tinier", device_memory_gib=4.0))
+    assert plan.choice is None
+    assert any(warning.startswith("The nearest is aws tiny,") for warning in plan.warnings)
+
+
+def test_over_budget_the_cheapest_that_fits_is_named_with_its_limit():
+    plan = planned(LARGE, offer(device_memory_gib=48.0), keys={"budget": {"max_hourly": 0.1}})
+    assert plan.choice is None
+    assert "The cheapest that fits is aws g4dn.xlarge: $0.53 per hour, over max_hourly 0.10." in plan.warnings
+
+
+def test_an_offer_whose_useful_time_is_too_short_is_rejected_with_that_reason():
+    plan = planned(LARGE, offer(device_memory_gib=48.0), seconds_left=200.0, keys={"budget": {"finish_by": "07:30"}})
+    assert any("finish_by 07:30 leaves" in one.reason for one in plan.rejected)
+
+
+def test_a_cloud_without_an_account_is_priced_but_not_chosen():
+    plan = planned(LARGE, offer(device_memory_gib=48.0), closed={"aws": "needs an account"})
+    assert plan.choice is None
+    assert ["needs an account"] == [c.offer.why_unusable for c in plan.candidates if c.offer.where == "aws"]
+
+
+def test_only_the_cheapest_region_of_each_market_becomes_a_candidate():
+    offers = [
+        offer(region=region, price_per_hour=price, device_memory_gib=48.0)
+        for region, price in (("a", 3.0), ("b", 1.0), ("c", 2.0))
+    ]
+    plan = planned(LARGE, *offers)
+    assert ["b"] == [c.offer.region for c in plan.candidates if c.offer.where == "aws"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "markets"),
+    [
+        ({}, {"on-demand"}),
+        ({"spot": True}, {"spot"}),
+        ({"spot": False}, {"on-demand"}),
+        ({"checkpoint": {"dir": "runs", "every": "10m"}}, {"on-demand", "spot"}),
+    ],
+)
+def test_spot_is_taken_only_where_a_restart_loses_little_or_the_user_says_so(keys, markets):
+    offers = [offer(market=market, device_memory_gib=48.0) for market in ("on-demand", "spot")]
+    assert markets == {c.offer.market for c in planned(LARGE, *offers, keys=keys).candidates if c.offer.where == "aws"}
+
+
+def test_suggestions_are_assessed_and_a_bound_one_can_be_picked():
+    model = {**SMALL, "activation_bytes_per_sample": 5e8}
+    plan = planned(model, bound=("training.batch_size", "training.gradient_accumulation"))
+    assert not plan.here.capable
+    picks = [c for c in plan.candidates if c.changes]
+    assert {"training.batch_size", "training.gradient_accumulation"} == set(picks[0].changes)
+    assert picks[0].surely
+    assert plan.choice is None
+
+
+def test_an_unbound_suggestion_says_what_to_edit():
+    plan = planned({**SMALL, "activation_bytes_per_sample": 5e8})
+    assert plan.suggestions
+    assert [] == [c for c in plan.candidates if c.changes]
+    assert all("in the script" in one.edit for one in plan.suggestions)
+
+
+def test_on_battery_a_long_job_is_told_to_plug_in():
+    machine = Machine(
+        "laptop", "Linux", "x86_64", "CPU", 8, 16, 16, 16.0, 9.8, battery=Battery(61, plugged=False), fanless=True
+    )
+    plan = planned({**SMALL, "flops_per_sample": 1e13}, machine=machine, keys={"training": {"steps": 10_000}})
+    said = " ".join(plan.here.reasons)
+    assert "plug it in" in said
+    assert "no fan" in said
+
+
+def test_a_long_job_here_is_told_what_a_rented_machine_would_take():
+    slow = (device("cpu"), own(device="cpu", count=0, device_memory_gib=0.0))
+    plan = planned({**SMALL, "flops_per_sample": 1e12}, offer(), here=slow, keys={"training": {"steps": 10_000}})
+    assert "local" == plan.chosen.offer.where
+    assert any(warning.startswith("It is free here, but slow: aws g4dn.xlarge") for warning in plan.warnings)
+
+
+def test_where_leaves_this_machine_out():
+    plan = planned(SMALL, offer(), keys={"where": "aws"})
+    assert "aws" == plan.chosen.offer.where
+    assert "where: aws" in plan.here.reasons[0]
+
+
+def test_the_document_has_every_field_of_the_interface():
+    document = planned(LARGE, offer(device_memory_gib=48.0)).as_dict()
+    top = {"schema", "job", "estimate", "here", "candidates", "choice", "rejected", "suggestions", "warnings", "not_included"}
+    one = {
+        "where",
+        "machine",
+        "device",
+        "count",
+        "region",
+        "market",
+        "fits",
+        "headroom",
+        "memory_gib",
+        "hours",
+        "step_seconds",
+        "samples_per_second",
+        "price_per_hour",
+        "price_as_of",
+        "price_source",
+        "cost_usd",
+        "phases_seconds",
+    }
+    assert top <= set(document)
+    assert one <= set(document["candidates"][0])
+    assert {"low", "likely", "high", "worst_case"} == set(document["candidates"][0]["cost_usd"])
+
+
+@pytest.mark.parametrize("file", CONFIGS, ids=lambda file: file.stem)
+@pytest.mark.parametrize("kind", ["cuda", "cpu"])
+def test_likely_is_the_sum_of_the_terms(file, kind):
+    config = load(file).config
+    plan = plan_for(config, JobSummary("j", None, ""), device(kind), offer(), Terms(lambda _w, _r: Tariff(), Transfers()))
+    for amount in filter(None, (plan.estimate.gpu_memory, plan.estimate.ram)):
+        assert sum(amount.terms.values()) == pytest.approx(amount.range.likely, rel=1e-6, abs=1e-9)
+        assert amount.range.low <= amount.range.likely <= amount.range.high
