@@ -248,6 +248,13 @@ class Layer:
         return 5 * FP32 + 4 * stream + 2 * (FP32 - stream)
 
     @property
+    def _turning(self) -> int:
+        """Kernels that rotate positions in; about half of the plain decoders do."""
+        if self.shape.kind != "decoder":
+            return 0
+        return 12 if self.rotary else 6
+
+    @property
     def kernels(self) -> float:
         """Kernels launched in a forward pass."""
         linears = len(self.shape.linears) + (self.active - 1) * 3 + (4 if self.cross else 0)
@@ -257,4 +264,4 @@ class Layer:
         core = {"flash": 1, "sdpa": 3, "eager": 7}[self.kernel] * (2 if self.cross else 1)
         casts = sum(name in self.shape.linears for name in CAST) if self.autocast else 0
         adapters = 6 * sum(name in self.shape.linears for name in self.adapted)
-        return linears + norms + core + (12 if self.rotary else 0) + 4 + (3 if self.dropout else 0) + casts + adapters
+        return linears + norms + core + self._turning + 4 + (3 if self.dropout else 0) + casts + adapters
