@@ -1,4 +1,4 @@
-"""Known networks for images: what one pass computes, keeps and moves, traced from the published code."""
+"""Known image networks: what a pass computes, keeps and moves."""
 
 from __future__ import annotations
 

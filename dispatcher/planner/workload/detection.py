@@ -1,4 +1,4 @@
-"""Detectors: a backbone and its pyramid that grow with the image, and heads that see so many proposals an image."""
+"""Detectors: features that grow with the image, heads with proposals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Diffusion models: a denoiser that is trained, beside frozen encoders of texts and of images."""
+"""Diffusion models: a trained denoiser beside frozen encoders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A traced network part as blocks of work: each of its kinds of products with its share of memory and traffic."""
+"""A traced part of a network as blocks of work."""
 
 from __future__ import annotations
 
