@@ -34,8 +34,8 @@ def product_flops(device: Device, figure: str) -> float:
     part = device.accelerator
     if part is None:
         return peak * constant("cpu_share")
-    if device.kind == "mps":
-        return peak * constant("mps_share")
+    if device.kind in ("mps", "rocm"):
+        return peak * constant(f"{device.kind}_share")
     return min(peak * constant("products_share") * fed(part), _powered(part, peak))
 
 

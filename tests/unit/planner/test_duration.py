@@ -95,6 +95,13 @@ def test_a_part_of_little_power_cannot_hold_its_peak() -> None:
     assert product_flops(on(replace(T4, tdp_w=300)), "fp16_tflops") > product_flops(on(T4), "fp16_tflops")
 
 
+def test_an_amd_part_reaches_about_half_of_its_peak() -> None:
+    part = Accelerator("MI300X", "AMD", "CDNA3", "datacenter", 192.0, 5300.0, 163.4, fp16_tflops=1307.4, tdp_w=750.0, year=2023)
+    device = Device("rocm", ON.cpu, 8.0, 64.0, part, 1, 192.0)
+    # 668 TFLOP/s in public measurements of large matrix products
+    assert product_flops(device, "fp16_tflops") == pytest.approx(668e12, rel=0.05)
+
+
 def test_a_precision_that_a_device_lacks_runs_in_the_next_one() -> None:
     assert peak_flops(on(T4), "bf16_tflops") == 65e12
     assert peak_flops(on(T4), "tf32_tflops") == 8.1e12
