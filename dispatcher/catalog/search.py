@@ -15,7 +15,8 @@ from dispatcher.catalog.prices import PROVIDERS
 from dispatcher.domain.hardware import Accelerator, Cpu, InstanceType
 from dispatcher.domain.plan import Offer
 
-UNVERIFIED = ("recalled", "generic")
+UNVERIFIED = ("recalled", "derived", "generic")
+"""Confidences that rest on general knowledge alone: stated from it, or computed from it."""
 Figure = float | int | str | bool | None
 
 
@@ -167,7 +168,7 @@ def _model(model: KnownModel) -> Entry:
         "decoder_layers": model.decoder_layers or None,
         "max_positions": model.max_positions or None,
     }
-    return Entry("model", model.name, figures, model.source, model.as_of)
+    return Entry("model", model.name, figures, model.source, model.as_of, "general knowledge" not in model.source)
 
 
 def _text(entry: Entry) -> str:

@@ -41,3 +41,8 @@ def test_everything_has_a_source_and_a_date_and_is_json() -> None:
     assert all(entry.source and entry.as_of for entry in found)
     assert json.loads(json.dumps([entry.as_dict() for entry in found]))
     assert all(date for _, _, date in ages())
+
+
+def test_what_is_computed_from_general_knowledge_is_not_called_verified() -> None:
+    found = compare(["RTX-4060-Laptop", "i7-12700H", "bert-base-uncased", "A100-80GB", "llama-3.1-8b"])
+    assert [False, False, False, True, True] == [entry.verified for entry in found if entry]
