@@ -17,6 +17,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -55,6 +56,8 @@ class Run:
     high_gib: float
     measured_gib: float
     version: str = ""
+    cpu: str = ""
+    date: str = ""
 
     @property
     def time_factor(self) -> float:
@@ -104,6 +107,8 @@ def measure(case: dict[str, str], device: Device) -> Run:
         *(round(value, 4) for value in (time.likely, time.low, time.high, found["cpu"])),
         *(round(value, 4) for value in (ram.range.likely, ram.range.low, ram.range.high, found["peak"])),
         version=_version(case["library"]),
+        cpu=device.cpu.name,
+        date=datetime.now(UTC).date().isoformat(),
     )
 
 

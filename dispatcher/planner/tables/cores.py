@@ -5,6 +5,7 @@ from __future__ import annotations
 from dispatcher.domain.hardware import Cpu, Device
 from dispatcher.domain.workload import TableWorkload
 from dispatcher.planner.constants import constant
+from dispatcher.planner.tables.algorithms import find_algorithm
 
 REFERENCE_GHZ, REFERENCE_YEAR = 3.0, 2023
 """The core that all constants in nanoseconds are about."""
@@ -28,6 +29,12 @@ def core_speed(cpu: Cpu) -> float:
 def cores(device: Device) -> float:
     """Physical cores that the job may use."""
     return max(1.0, min(device.usable_cores, float(device.cpu.cores or device.usable_cores)))
+
+
+def parallel(work: TableWorkload) -> bool:
+    """Whether one fit uses several cores."""
+    found = find_algorithm(work.algorithm)
+    return work.library != "sklearn" or bool(found and found.scales and work.bins)
 
 
 def threads(work: TableWorkload, device: Device) -> float:

@@ -47,7 +47,7 @@ def seen(work: TableWorkload) -> float:
 def levels(work: TableWorkload) -> float:
     """How often a row is looked at while one tree grows: the depth of the leaf it ends in, on average."""
     balanced = log2(max(2.0, leaves(work)))
-    deeper = balanced * (constant("unbalance") if work.algorithm in UNBOOSTED else 1.0)
+    deeper: float = balanced * (constant("unbalance") if work.algorithm in UNBOOSTED else 1.0)
     return min(deeper, float(work.depth)) if work.depth else deeper
 
 
