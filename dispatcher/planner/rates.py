@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dispatcher.domain.hardware import Accelerator, Device
+from dispatcher.errors import UnknownError
 from dispatcher.planner.constants import constant
 
 TILE = 128
@@ -19,12 +20,18 @@ NODE = 8
 
 
 def peak_flops(device: Device, figure: str) -> float:
-    """FLOP/s that the device states for a precision, dense."""
+    """FLOP/s that the device states for a precision, dense. Raises UnknownError where no such figure is known."""
     part = device.accelerator
     if part is None:
         return device.cpu.gflops * 1e9 * min(1.0, device.usable_cores / max(1, device.cpu.cores))
+    asked = figure
     while not getattr(part, figure) and figure in FALLBACKS:
         figure = FALLBACKS[figure]
+    if not getattr(part, figure):
+        raise UnknownError(
+            f"Nobody states how fast {part.name} computes in {asked.partition('_')[0]}: no time can be given.",
+            fix="Ask for another precision, or for a device whose speed is known.",
+        )
     return float(getattr(part, figure)) * 1e12
 
 

@@ -8,6 +8,7 @@ import pytest
 from networks import A100, BERT, H100, LLAMA_8B, M2_ULTRA, SMALL, T4, job, on, work
 
 from dispatcher.domain.hardware import Accelerator, Device
+from dispatcher.errors import UnknownError
 from dispatcher.planner.constants import Constant, constant, constants
 from dispatcher.planner.duration import StepTime, communication, micro_batch, step_time, train_hours, work_of
 from dispatcher.planner.explain import explain
@@ -106,6 +107,12 @@ def test_a_precision_that_a_device_lacks_runs_in_the_next_one() -> None:
     assert peak_flops(on(T4), "bf16_tflops") == 65e12
     assert peak_flops(on(T4), "tf32_tflops") == 8.1e12
     assert peak_flops(on(A100), "fp8_tflops") == 312e12
+
+
+def test_nothing_is_computed_from_a_speed_that_nobody_states() -> None:
+    unknown = replace(A100, name="TPU-v9", fp32_tflops=0.0, tf32_tflops=0.0)
+    with pytest.raises(UnknownError, match="how fast TPU-v9 computes in fp32"):
+        step(on(unknown), precision="fp32")
 
 
 def test_multiprocessors_follow_from_the_peak() -> None:
