@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from dispatcher import catalog
+from dispatcher.doctor.installed import torch_build, unsuited
 from dispatcher.domain.hardware import Device, Machine
 from dispatcher.domain.plan import Offer, Requirements, Tariff
 from dispatcher.hosts.probe import probe
@@ -38,6 +39,7 @@ def world_for(loaded: LoadedJob, settings: Settings, seconds_left: float | None,
         device_of=_device_of,
         terms=terms,
         sends=sends,
+        notes=unsuited(torch_build(python.bin_dir.parent), machine) if python and machine.gpus else (),
         closed=dict.fromkeys(CLOUDS, "needs an account"),
     )
 
