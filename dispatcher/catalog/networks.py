@@ -48,7 +48,9 @@ class Products:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A network, or one part of several, at `image_size` pixels a side. `scales` with the image's area, or is fixed.
+    """A network, or one part of several, at `image_size` pixels a side.
+
+    `scales` tells how it grows: with the image's area, joint:512 with the image's tokens beside 512 of a text, or fixed.
 
     `trained` of the parameters have gradients where it is trained the usual way. Bytes per image: `saved` under autocast and
     `saved32` in fp32 from the forward to the backward pass, `frozen` the former where weights have no gradients (0: not known),
@@ -240,7 +242,7 @@ ALIASES = {
     "stable_diffusion_2": "stable-diffusion-2-1", "stable_diffusion_2_1_base": "stable-diffusion-2-1",
     "sdxl": "stable-diffusion-xl-base-1.0", "stable_diffusion_xl": "stable-diffusion-xl-base-1.0",
     "sd3": "stable-diffusion-3-medium", "stable_diffusion_3_medium_diffusers": "stable-diffusion-3-medium",
-    "flux": "flux.1-dev", "flux_dev": "flux.1-dev", "flux_schnell": "flux.1-schnell", "dit_xl_2": "dit-xl-2-256",
+    "flux.2_klein_4b": "flux.2-klein-base-4b", "flux": "flux.1-dev", "flux_dev": "flux.1-dev", "flux_schnell": "flux.1-schnell", "dit_xl_2": "dit-xl-2-256",
     "pixart_alpha": "pixart-xl-2-1024-ms", "faster_rcnn": "fasterrcnn_resnet50_fpn", "mask_rcnn": "maskrcnn_resnet50_fpn",
     "keypoint_rcnn": "keypointrcnn_resnet50_fpn", "retinanet": "retinanet_resnet50_fpn", "ssd300": "ssd300_vgg16",
     **{f"yolov5{size}u": f"yolov5{size}" for size in "nsmlx"},

@@ -169,6 +169,13 @@ def _flux(net: Any, zeros: Any, latents: Any, times: Any, size: int) -> Any:
     return net(latents(cells, 64), timestep=times.float(), guidance=guidance, return_dict=False, **places, **text)
 
 
+def _klein(net: Any, zeros: Any, latents: Any, times: Any, size: int) -> Any:
+    cells = (size // 16) ** 2
+    places = {"img_ids": torch.zeros(cells, 4), "txt_ids": torch.zeros(512, 4)}
+    text = {"encoder_hidden_states": zeros(512, 7680)}
+    return net(latents(cells, 128), timestep=times.float(), guidance=None, return_dict=False, **places, **text)
+
+
 def _pixart(net: Any, zeros: Any, latents: Any, times: Any, size: int) -> Any:
     large = net.config.sample_size == 128
     micro = {"resolution": zeros(2) if large else None, "aspect_ratio": zeros(1) if large else None}
@@ -211,6 +218,18 @@ def t5(tokens: int) -> Callable[[], Any]:
     return lambda: Called(T5EncoderModel(T5Config(vocab_size=32128, d_model=4096, d_kv=64, d_ff=10240, **settings)), call)
 
 
+def qwen3(tokens: int) -> Callable[[], Any]:
+    """Qwen3 4B as an encoder of texts."""
+    from transformers import Qwen3Config, Qwen3Model
+
+    def call(net: Any, zeros: Any, latents: Any, times: Any, size: int) -> Any:
+        return net(torch.zeros(len(times), tokens, dtype=torch.long), use_cache=False).last_hidden_state
+
+    sides = {"vocab_size": 151936, "hidden_size": 2560, "intermediate_size": 9728, "head_dim": 128}
+    settings = {"num_hidden_layers": 36, "num_attention_heads": 32, "num_key_value_heads": 8, "attn_implementation": "sdpa"}
+    return lambda: Called(Qwen3Model(Qwen3Config(**sides, **settings)), call)
+
+
 def autoencoder(channels: int) -> Callable[[], Any]:
     """The image encoder of the KL autoencoder that latent diffusion models share."""
     from diffusers import AutoencoderKL
@@ -240,6 +259,10 @@ def diffusion() -> list[System]:
     }  # fmt: skip
     dit = {"num_attention_heads": 16, "attention_head_dim": 72, "in_channels": 4, "out_channels": 8, "num_layers": 28}
     pixart = {**dit, "cross_attention_dim": 1152, "caption_channels": 4096}
+    klein = {
+        "num_layers": 5, "num_single_layers": 20, "attention_head_dim": 128, "num_attention_heads": 24,
+        "joint_attention_dim": 7680, "in_channels": 128, "guidance_embeds": False,
+    }  # fmt: skip
     cifar = _unet(32, (128, 256, 256, 256), 1)
     faces = _unet(256, (128, 128, 256, 256, 512, 512), 4)
     rows: list[tuple[str, int, Any, dict[str, Any], Callable[..., Any], dict[str, Callable[[], Any]]]] = [
@@ -254,6 +277,8 @@ def diffusion() -> list[System]:
          {"text": small, "text_2": t5(512), "images": autoencoder(16)}),
         ("flux.1-schnell", 1024, d.FluxTransformer2DModel, {}, _flux,
          {"text": small, "text_2": t5(256), "images": autoencoder(16)}),
+        ("flux.2-klein-base-4b", 1024, d.Flux2Transformer2DModel, klein, _klein,
+         {"text": qwen3(512), "images": autoencoder(32)}),
         ("pixart-xl-2-512x512", 512, d.PixArtTransformer2DModel, {**pixart, "sample_size": 64}, _pixart,
          {"text": t5(120), "images": images}),
         ("pixart-xl-2-1024-ms", 1024, d.PixArtTransformer2DModel, {**pixart, "sample_size": 128}, _pixart,
@@ -266,11 +291,15 @@ def diffusion() -> list[System]:
     found = []
     for name, size, kind, settings, call, frozen in rows:
         make = lambda k=kind, s=settings, c=call, f=False: Called(k(**s), c, frozen=f)  # noqa: E731 - it keeps this row's values
-        found.append(System(name, "denoiser", "diffusers", "area", size, make))
+        found.append(System(name, "denoiser", "diffusers", JOINT.get(call, "area"), size, make))
         for part, build in frozen.items():
             source, scales = ("diffusers", "area") if part == "images" else ("transformers", "fixed")
             found.append(System(name, part, source, scales, size, build))
     return found
+
+
+JOINT = {_sd3: "joint:333", _flux: "joint:512", _klein: "joint:512"}
+"""Tokens of the text beside the image's."""
 
 
 def _unet(size: int, channels: tuple[int, ...], attended: int) -> dict[str, Any]:

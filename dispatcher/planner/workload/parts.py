@@ -24,6 +24,8 @@ SHARES = {
     "grouped": "grouped_share",
 }
 """The constant that says how near a kind of product comes to a large plain one."""
+PATCH = 16
+"""Pixels a side of a joint transformer's token: eight per latent, two latents a side."""
 NORM_FORWARD, NORM_BACKWARD = 3, 5
 """Passes of a batch norm over its input: twice read and once written, and twice two read and one written."""
 EAGER_MOVED = 16.0
@@ -65,8 +67,16 @@ def part_blocks(part: Part, setting: Setting) -> list[Block]:
 
 
 def scale(part: Part, setting: Setting) -> float:
-    """How many times the traced image's area the job's images have; 1 for what does not grow with the image."""
-    return (setting.image_size / part.image_size) ** 2 if part.scales == "area" else 1.0
+    """How many times the traced work on the traced image the job's images are; 1 for what does not grow with the image.
+
+    Joint transformers compute on a text's tokens beside the image's.
+    """
+    area = (setting.image_size / part.image_size) ** 2
+    kind, _, tokens = part.scales.partition(":")
+    if kind == "joint":
+        image, text = (part.image_size / PATCH) ** 2, float(tokens)
+        return (image * area + text) / (image + text)
+    return area if kind == "area" else 1.0
 
 
 def own_weights(products: Products) -> float:
@@ -174,14 +184,19 @@ def eager_saved(part: Part, products: Products, setting: Setting) -> float:
     """What attention matrices keep where they are written out, all of them."""
     if not setting.eager or products.kind not in FUSED:
         return 0.0
-    return part.scores * (EAGER_SAVED + (0.0 if setting.wide else TRACED))
+    return scores_of(part, products) * (EAGER_SAVED + (0.0 if setting.wide else TRACED))
 
 
 def eager_moved(part: Part, products: Products, setting: Setting) -> float:
     """Traffic of attention matrices: written by the product, read and written by the softmax and its cast, read again."""
     if not setting.eager or products.kind not in FUSED:
         return 0.0
-    return part.scores * EAGER_MOVED
+    return scores_of(part, products) * EAGER_MOVED
+
+
+def scores_of(part: Part, products: Products) -> float:
+    """Elements of these products' attention matrices: whole-image and windowed ones share them as their FLOPs."""
+    return part.scores * products.flops / sum(p.flops for p in part.products if p.kind in FUSED)
 
 
 def transposes(products: Products, setting: Setting) -> bool:
