@@ -65,7 +65,8 @@ class CudaLists(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = dict(kwargs or {})
         if func is F.scaled_dot_product_attention:
-            args, kwargs = [*args[:3], None, *args[4:]], {k: v for k, v in kwargs.items() if k != "attn_mask"}
+            args, kwargs = (*args[:3], *([None] if len(args) > 3 else []), *args[4:]), {**kwargs, "attn_mask": None}
+            kwargs = kwargs if len(args) <= 3 else {k: v for k, v in kwargs.items() if k != "attn_mask"}
         if torch.is_autocast_enabled("cpu"):
             if func in WIDENED:
                 args = tuple(a.float() if isinstance(a, torch.Tensor) and a.dtype == torch.float16 else a for a in args)
