@@ -1,4 +1,4 @@
-"""The world a plan looks at: this computer, what could be rented, tariffs, what would travel."""
+"""The world a plan looks at: this computer, offers, tariffs, files."""
 
 from __future__ import annotations
 
