@@ -1,4 +1,4 @@
-"""Accelerators: GPUs, integrated graphics, Apple chips and TPUs, found by any of their spellings."""
+"""GPUs, integrated graphics, Apple chips and TPUs, by any spelling."""
 
 from __future__ import annotations
 

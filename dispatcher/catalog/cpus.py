@@ -1,4 +1,4 @@
-"""Processors, found by any of their spellings, and the ones behind cloud machines."""
+"""Processors by any spelling, and those behind cloud machines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every table must hold before it ships: each guard tells the rows that break it, in words."""
+"""What every table must hold: each guard tells the rows that fail."""
 
 from __future__ import annotations
 

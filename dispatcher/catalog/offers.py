@@ -1,4 +1,4 @@
-"""Offers of the clouds from known prices: what could be rented, where, for how much."""
+"""Offers of the clouds from known prices."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prices refreshed from the live price lists, kept in the cache; they take the place of embedded ones."""
+"""Refreshed prices, kept in the cache in place of embedded ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What machines, disks, addresses and downloads cost, by region and market, each with its source and date."""
+"""Prices of machines, disks, addresses and downloads, with their sources."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the clouds' own price lists to rows of our tables, guarded: one bad price refuses the whole refresh."""
+"""From the clouds' own price lists to rows of our tables."""
 
 from __future__ import annotations
 

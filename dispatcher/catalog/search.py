@@ -1,4 +1,4 @@
-"""Looking through the catalog: by words, side by side, with the age and source of each figure."""
+"""Looking through the catalog: by words, or side by side."""
 
 from __future__ import annotations
 

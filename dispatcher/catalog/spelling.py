@@ -1,4 +1,4 @@
-"""How people, drivers and clouds spell the same part, brought to one form."""
+"""The spellings of one part, brought to one form."""
 
 from __future__ import annotations
 
