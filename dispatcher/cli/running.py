@@ -1,4 +1,4 @@
-"""From a plan to a run: what is asked, Ctrl-C, the last words."""
+"""From plan to run: questions, Ctrl-C, last words."""
 
 from __future__ import annotations
 

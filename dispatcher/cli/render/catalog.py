@@ -1,4 +1,4 @@
-"""The catalog on the screen: what was found, and things side by side."""
+"""The catalog on the screen: lists and comparisons."""
 
 from __future__ import annotations
 

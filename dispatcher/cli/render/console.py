@@ -1,4 +1,4 @@
-"""Where text goes: our words to stderr, documents and job output to stdout."""
+"""Where text goes: words to stderr, documents and job output to stdout."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run as it happens: the job's bytes to stdout, our words to stderr."""
+"""A run as it happens: bytes to stdout, words to stderr."""
 
 from __future__ import annotations
 

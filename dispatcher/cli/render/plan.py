@@ -1,4 +1,4 @@
-"""The plan's screen: needs, this machine, options, the choice, what travels, how sure, what next."""
+"""The plan's screen, from what is needed to what is next."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is said before a run here, at its end, and in its report."""
+"""What is said before a run, at its end, and afterwards."""
 
 from __future__ import annotations
 

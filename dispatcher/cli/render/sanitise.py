@@ -1,4 +1,4 @@
-"""Log bytes for a terminal: colours and rewritten lines pass, commands to the terminal do not."""
+"""Log bytes for a terminal: colours pass, commands to it do not."""
 
 from __future__ import annotations
 
