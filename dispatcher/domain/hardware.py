@@ -1,4 +1,4 @@
-"""What computers are made of: facts of the catalog, and what this one has."""
+"""What computers are made of, and what this one has."""
 
 from __future__ import annotations
 

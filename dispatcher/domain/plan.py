@@ -1,4 +1,4 @@
-"""What a job needs, where it could run, and what that costs: the plan as data."""
+"""The plan as data: needs, places, time and cost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The work itself: what is computed and kept, block by block, before any machine is thought of."""
+"""The work itself, block by block, before any machine is thought of."""
 
 from __future__ import annotations
 
