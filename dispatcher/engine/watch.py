@@ -1,4 +1,4 @@
-"""Beside the log of a running job: samples, notices, the wish to stop."""
+"""Beside a running job's log: samples, notices, the wish to stop."""
 
 from __future__ import annotations
 
