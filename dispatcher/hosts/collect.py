@@ -1,4 +1,4 @@
-"""Bring home what a job left, from a computer we do not trust."""
+"""Bring outputs home from a computer we do not trust."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A job's log as it grows, from an offset, to its last byte; then how the job ended."""
+"""A job's log as it grows, and how the job ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A job on a host: launched, asked after, stopped, forgotten, through the agent there."""
+"""A job on a host: launched, asked after, stopped, forgotten."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which files travel, which stay at home and by which rule, and which look like secrets."""
+"""Which files travel, which stay, and which look like secrets."""
 
 from __future__ import annotations
 
