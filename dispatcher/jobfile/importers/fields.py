@@ -1,4 +1,4 @@
-"""A format as a table: their name, ours, and how the value changes."""
+"""A format as a table: their name, ours, and the change."""
 
 from __future__ import annotations
 

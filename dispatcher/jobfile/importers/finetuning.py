@@ -1,4 +1,4 @@
-"""Hugging Face Trainer, axolotl and LLaMA-Factory: what their files say of a training."""
+"""Files of Hugging Face Trainer, axolotl and LLaMA-Factory."""
 
 from __future__ import annotations
 
