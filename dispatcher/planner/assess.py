@@ -1,4 +1,4 @@
-"""A job on one device: memory, time and work, from the family's own formulas."""
+"""A job on one device: memory, time and work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From one machine's offers and what the job needs there to candidates, within the budget."""
+"""From offers and needs to candidates within the budget."""
 
 from __future__ import annotations
 

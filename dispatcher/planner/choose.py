@@ -1,4 +1,4 @@
-"""Which candidate a run would take: this machine if it can, else the cheapest that surely fits."""
+"""Which candidate a run would take: here, else the cheapest."""
 
 from __future__ import annotations
 

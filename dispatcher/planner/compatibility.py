@@ -1,4 +1,4 @@
-"""What cannot work on a device, found before money is spent: rules as a table."""
+"""What cannot work on a device: rules as a table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Money for a whole job: machine, disk, address, download; likely, its range, and at worst."""
+"""Money for a whole job: likely, its range, and at worst."""
 
 from __future__ import annotations
 

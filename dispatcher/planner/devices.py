@@ -1,4 +1,4 @@
-"""From offers, machines and names to the device that the formulas compute on."""
+"""From offers, machines and names to devices that formulas take."""
 
 from __future__ import annotations
 

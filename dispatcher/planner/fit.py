@@ -1,4 +1,4 @@
-"""Whether a job fits a machine: free memory against need, with the reasons in words."""
+"""Whether a job fits a machine, with the reasons in words."""
 
 from __future__ import annotations
 

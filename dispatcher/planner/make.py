@@ -1,4 +1,4 @@
-"""A plan from a job and the world as it is handed in: nothing is looked up here."""
+"""A plan from a job and a world: nothing is looked up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What could be rented: machines grouped by type, pruned, assessed, priced by region."""
+"""What could be rented: grouped by type, pruned, assessed, priced."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether an offer is one the user would take: pure early returns, each with its reason."""
+"""Whether an offer is wanted: early returns, each with its reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings that would make a job fit here: tried in order of how little they change, each assessed for real."""
+"""Settings that would make a job fit here, each assessed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The work in one line: how many samples, how often, how much arithmetic."""
+"""The work in one line: samples, repetitions, arithmetic."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each figure of a table job with its formula and inputs, in sentences."""
+"""Figures of a table job with formula and inputs, in sentences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The same job with less in memory: what may be changed, and the work it makes."""
+"""The same table job with less in memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a classical library cannot do on a device: rules as a table."""
+"""What a classical library cannot do on a device, as rules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""RAM at the moment it peaks: the table, its copies, and what the library keeps."""
+"""RAM at its peak: the table, its copies, the library's own."""
 
 from __future__ import annotations
 

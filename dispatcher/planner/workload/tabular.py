@@ -1,4 +1,4 @@
-"""A classical library's job on a table: what its settings and its library's defaults say."""
+"""A classical library's job on a table: settings and defaults."""
 
 from __future__ import annotations
 
