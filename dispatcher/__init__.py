@@ -1,4 +1,4 @@
-"""Plan a training job, and run it here or on a machine that is torn down again."""
+"""Plan a training job, and run it here."""
 
 from __future__ import annotations
 

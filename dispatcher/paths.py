@@ -1,4 +1,4 @@
-"""Where files live: settings, runs, caches, and the templates that ship with the package."""
+"""Where files live: settings, runs, caches, templates."""
 
 from __future__ import annotations
 
