@@ -112,8 +112,9 @@ class TableWorkload:
     `threads` is what the job asks for (0: all cores). `fits` counts the models trained: search candidates × folds (+ 1 refit),
     `folds` the parts of a cross-validation. `depth` and `leaves` None are unbounded, `bins` 0 sorts values instead, `classes`
     0 is a regression. `iterations` are the passes over the table that a solver makes. Where not `in_memory`, the table is
-    read in chunks. `keeps_raw`: the library's own copy holds values, not bins. `file_bytes` are read at `reading_mbs`
-    (1e6 bytes a second), `parsed` where the reader holds the table a second time.
+    read in chunks. `keeps_raw`: the library's own copy holds values, not bins. A file of
+    `file_bytes` (0: unknown) is read in `reading_ns` per value on the reference core; meanwhile the table is held `parsing`
+    times more.
     """
 
     library: str
@@ -134,7 +135,7 @@ class TableWorkload:
     in_memory: bool = True
     keeps_raw: bool = False
     file_bytes: float = 0.0
-    reading_mbs: float = 0.0
-    parsed: bool = True
+    reading_ns: float = 0.0
+    parsing: float = 0.0
     on_gpu: bool = False
     notes: tuple[str, ...] = field(default=())

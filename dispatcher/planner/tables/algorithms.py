@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import cache
+from functools import cache, lru_cache
 
 BOOSTERS = ("xgboost", "lightgbm", "catboost", "boosting")
 BAYES = ("gaussian-nb", "multinomial-nb", "bernoulli-nb", "complement-nb")
@@ -96,6 +96,7 @@ STREAMING_LIBRARIES = frozenset({"xgboost", "lightgbm"})
 _ENDINGS = ("classifier", "regressor", "regression", "clustering", "cv", "classification")
 
 
+@lru_cache(maxsize=256)
 def find_algorithm(text: str) -> Algorithm | None:
     """The algorithm so spelled, as a class (`RandomForestRegressor`) or in words; None where unknown."""
     known = _spellings()

@@ -15,7 +15,7 @@ from dispatcher.units import show_count, show_gib, show_seconds
 RAM_WORDS = {
     "import": "Python with pandas and the library, before any data",
     "table": "{rows} rows × {columns} columns × {dtype} bytes, and 8 bytes a row of target",
-    "parsing": "the text reader's pieces, joined at the end: the table once more",
+    "parsing": "the reader's pieces, joined at the end: the table {parsing:g} times more, for a moment",
     "copy": "the values again, in the type or order that the library works on",
     "binned": "each value as the number of its bin, 1 byte up to 256 bins",
     "gradients": "gradient, hessian, prediction and place of each row",
@@ -31,7 +31,7 @@ RAM_WORDS = {
 }
 """What each term of RAM is."""
 TIME_WORDS = {
-    "reading": "{megabytes:.0f} MB a second on the reference core",
+    "reading": "{reading:g} ns a value on the reference core",
     "checking": "input is checked, once a fit",
     "binning": "every value is sorted into its bin, mostly by one core",
     "histograms": "{trees} trees × {levels} levels × every row's value in every column",
@@ -46,6 +46,7 @@ TIME_WORDS = {
     "copies": "the table is copied",
     "rows": "loss and gradient of each row",
     "start": "the GPU's first kernels",
+    "launches": "kernels started at every level or leaf of {trees} trees",
     "transfer": "the table's way to the GPU",
     "fit": "the CPU's time over the GPU's advantage in memory bandwidth",
 }
@@ -88,5 +89,6 @@ def _inputs(work: TableWorkload, device: Device) -> dict[str, object]:
         "threads": f"{threads(work, device):g}",
         "iterations": work.iterations,
         "parallel": work.parallel_fits,
-        "megabytes": work.reading_mbs,
+        "parsing": work.parsing,
+        "reading": work.reading_ns,
     }

@@ -15,6 +15,10 @@ SPREAD = (0.4, 0.6)
 """Share below and above the likely GPU memory; no measured row speaks of it."""
 
 
+STAGED_BYTES = 4.0
+"""A value of the table as it is given to the GPU; LightGBM bins on the host."""
+
+
 def gpu_seconds(work: TableWorkload, device: Device) -> Parts:
     """Seconds of one fit, by part: the table crosses the bus, then every level is a pass over it."""
     part = device.accelerator
@@ -29,7 +33,7 @@ def gpu_seconds(work: TableWorkload, device: Device) -> Parts:
             "start": constant("gpu_start"),
             "transfer": transfer,
             "histograms": touched * constant(f"{lib}_gpu_clocks") / _clocks(part),
-            "meetings": rounds * meetings * constant(f"{lib}_gpu_meeting") * 1e-6,
+            "launches": rounds * meetings * constant(f"{lib}_gpu_meeting") * 1e-6,
         }
     slower = fit_seconds(work, device)
     return {"start": constant("gpu_start"), "transfer": transfer, "fit": sum(slower.values()) / _gain(part, device)}
@@ -38,9 +42,8 @@ def gpu_seconds(work: TableWorkload, device: Device) -> Parts:
 def gpu_memory(work: TableWorkload) -> Amount:
     """GiB of one accelerator's memory."""
     values = work.rows * work.columns
-    raw = 4.0 if work.library == "cuml" else constant("gpu_staged")
     terms = {
-        "table": values * raw,
+        "table": values * STAGED_BYTES if work.library != "lightgbm" else 0.0,
         "binned": values * (1.0 if work.bins <= 256 else 2.0) if work.algorithm in BOOSTED | UNBOOSTED else 0.0,
         "gradients": work.rows * 24.0 * outputs(work),
         "histograms": leaves(work) * work.columns * work.bins * 16.0 if work.algorithm in BOOSTED | UNBOOSTED else 0.0,

@@ -45,7 +45,7 @@ def parts(work: TableWorkload, device: Device) -> dict[str, float]:
     turns = _turns(work, device)
     found = {"checking": CHECKING * turns} | {name: count * turns for name, count in one.items()}
     if work.file_bytes:
-        found["reading"] = work.file_bytes / (max(1.0, work.reading_mbs) * 1e6) / core_speed(device.cpu)
+        found["reading"] = work.rows * work.columns * work.reading_ns * 1e-9 / core_speed(device.cpu)
     return found
 
 

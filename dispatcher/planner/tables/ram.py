@@ -53,11 +53,11 @@ def tree_bytes(work: TableWorkload) -> float:
 
 
 def _reading(work: TableWorkload) -> Terms:
-    """pandas parses a text file in pieces and then joins them: for a moment the table is there twice."""
-    if not work.file_bytes or not work.parsed:
+    """A text file is parsed in pieces that are joined and put in order: for a moment the table is there several times."""
+    if not work.file_bytes or not work.parsing:
         return {}
     table = table_bytes(work)
-    return {"import": _import(work), "table": table, "parsing": table}
+    return {"import": _import(work), "table": table, "parsing": table * work.parsing}
 
 
 def _fitting(work: TableWorkload, device: Device) -> Terms:
@@ -77,6 +77,8 @@ def _library(work: TableWorkload, device: Device) -> Terms:
     shape = find_algorithm(work.algorithm)
     assert shape is not None
     values = work.rows * work.columns
+    if work.on_gpu and work.library != "lightgbm":
+        return {"copy": values * RAW_BYTES if work.keeps_raw else 0.0, "trees": tree_bytes(work)}
     if work.algorithm in BOOSTED and work.bins:
         return _boosted(work, device, values)
     if shape.shape == "isolation":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import exp, log2
+from math import exp, log2, sqrt
 
 from dispatcher.domain.workload import TableWorkload
 from dispatcher.planner.constants import constant
@@ -59,5 +59,5 @@ def outputs(work: TableWorkload) -> int:
 def tried(work: TableWorkload) -> float:
     """Columns that are looked at for one split: forests of classifiers try the square root of them."""
     if work.algorithm in ("random-forest", "extra-trees") and work.classes:
-        return max(1.0, float(work.columns) ** 0.5)
+        return max(1.0, sqrt(work.columns))
     return work.columns

@@ -19,21 +19,22 @@ GPU_LIBRARIES = ("xgboost", "lightgbm", "catboost", "cuml")
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A file format: bytes of one value on disk (0: as in memory), what a core reads of it, and if it is held twice."""
+    """A file format: bytes of a value on disk (0: as in memory), nanoseconds to read one on the reference core, and how often
+    the table is held once more while it is read."""
 
     value_bytes: float
-    megabytes_per_second: float
-    parsed: bool
+    nanoseconds: float
+    held: float
 
 
-TEXT = Format(8.0, 60.0, parsed=True)
-"""Numbers of six or seven digits and a comma; pandas' reader in C, 60–100 MB/s on cores of 2018 to 2024, own runs."""
+TEXT = Format(8.0, 33.0, 2.1)
+"""pandas 3 reading CSV, own runs of 2026-11-21: 4 to 19 bytes a value, 36 to 69 ns on a core of 0.57, a peak of 3.1 tables."""
 FORMATS = {
-    ".parquet": Format(4.0, 150.0, parsed=True),
-    ".feather": Format(6.0, 400.0, parsed=True),
-    ".npy": Format(0.0, 1000.0, parsed=False),
-    ".npz": Format(0.0, 150.0, parsed=False),
-    ".gz": Format(3.0, 20.0, parsed=True),
+    ".parquet": Format(4.0, 10.0, 1.0),
+    ".feather": Format(6.0, 5.0, 1.0),
+    ".npy": Format(0.0, 5.0, 0.0),
+    ".npz": Format(0.0, 30.0, 0.0),
+    ".gz": Format(3.0, 60.0, 2.1),
 }
 """By the file's ending; assumed, 2026-11."""
 
@@ -67,8 +68,8 @@ def build(job: JobConfig, device: Device) -> TableWorkload:
         in_memory=data.in_memory is not False or not algorithms.streams(library, algorithm),
         keeps_raw=library == "xgboost" and not spelled.startswith("XGB"),
         file_bytes=data.size or 0.0,
-        reading_mbs=kind.megabytes_per_second,
-        parsed=kind.parsed,
+        reading_ns=kind.nanoseconds,
+        parsing=kind.held,
         on_gpu=_on_gpu(job, device, library),
         notes=(*sized, *limited, *_notes(job, library, algorithm)),
     )

@@ -132,7 +132,19 @@ def test_fits_at_a_time_share_the_work_until_cores_run_out():
     assert all_cores == pytest.approx(beyond)
 
 
-def test_reading_text_holds_the_table_twice_for_a_moment():
+def test_published_gpu_memory_is_met():
+    """100 million airline rows on a V100: 6 GB (GBM-perf's table of 2024)."""
+    device = machine("p3.2xlarge")
+    found = work(
+        "xgboost", "gradient-boosting", rows=1e8, columns=8, device=device, model={"depth": 10}, resources={"gpu": "V100"}
+    )
+    gpu, _ = tables.memory(found, device)
+    assert gpu is not None
+    assert gpu.range.low < 6e9 / 2**30 < gpu.range.high
+    assert gpu.range.likely == pytest.approx(6e9 / 2**30, rel=0.3)
+
+
+def test_reading_text_holds_the_table_several_times_for_a_moment():
     found = work("sklearn", "naive-bayes", rows=1e8, dataset={"size": "16GB", "dtype": "float64"})
     chunked = replace(found, file_bytes=0.0)
     assert ram(chunked) <= ram(found)
