@@ -32,7 +32,6 @@ def ps_rows(work: Path, turns: int) -> list[Row]:
 def _filled(folder: Path, count: int) -> dict[str, str]:
     """A home whose store holds `count` finished runs."""
 
-
     with Store.open(folder / "data" / "runs.sqlite3", SystemClock()) as store:
         for place in range(count):
             store.add(_past(new_run_id(), place))

@@ -60,7 +60,7 @@ def test_dispatchignore_has_the_last_word(folder):
 
 def test_ignore_files_above_the_folder_hold_up_to_the_repositorys_top(folder):
     (folder.parent / ".git").mkdir()
-    (folder.parent / ".gitignore").write_text("/work/runs/\n*.csv\n")
+    (folder.parent / ".gitignore").write_text(f"/{folder.name}/runs/\n*.csv\n")
     (folder / ".git" / "config").unlink()
     (folder / ".git").rmdir()
     assert ["data/raw/big.bin", "train.py"] == sent(folder)
