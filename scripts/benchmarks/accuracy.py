@@ -1,4 +1,6 @@
-"""Jobs on tables, predicted before they run here, measured after: seconds of one thread, and peak RAM.
+"""Jobs on tables: predicted, then run here and measured.
+
+Seconds are those of one thread's CPU, RAM is the most that the process held.
 
 python scripts/benchmarks/accuracy.py                 every case, as a table
 python scripts/benchmarks/accuracy.py --only xgboost --write runs.csv

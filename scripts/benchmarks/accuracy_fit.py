@@ -1,4 +1,6 @@
-"""One fit of one library in a process of its own: prints its seconds and its peak of memory as JSON.
+"""One fit in a process of its own, measured.
+
+Prints its seconds and its peak of memory as JSON.
 
 Called by accuracy.py with the job's model and dataset as JSON.
 """

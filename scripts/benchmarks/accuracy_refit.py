@@ -1,4 +1,6 @@
-"""Refit the constants of jobs on tables: to published measurements, and to runs that accuracy.py has kept.
+"""Refit the constants of jobs on tables to what was measured.
+
+That is: to published measurements, and to runs that accuracy.py has kept.
 
 python scripts/benchmarks/accuracy_refit.py --runs runs.csv                              errors per group, constants as they are
 python scripts/benchmarks/accuracy_refit.py --runs runs.csv --scorer DIR --data DIR --vary xgboost_value,xgboost_row --write

@@ -8,7 +8,7 @@ from dispatcher.domain.workload import TableWorkload
 from dispatcher.planner.constants import constant
 from dispatcher.planner.rates import per_clock
 from dispatcher.planner.tables.effort import Parts, fit_seconds
-from dispatcher.planner.tables.trees import BOOSTED, UNBOOSTED, leaves, levels, outputs
+from dispatcher.planner.tables.trees import BOOSTED, UNBOOSTED, leaves, levels, outputs, tried
 from dispatcher.units import GIB
 
 SPREAD = (0.4, 0.6)
@@ -28,7 +28,7 @@ def gpu_seconds(work: TableWorkload, device: Device) -> Parts:
     if work.algorithm in BOOSTED | UNBOOSTED:
         lib = work.library if work.library in ("xgboost", "lightgbm", "catboost") else "cuml"
         meetings = leaves(work) if lib == "lightgbm" else levels(work)
-        touched = rounds * work.rows * levels(work) * (work.columns + constant("gpu_row_columns"))
+        touched = rounds * work.rows * levels(work) * (tried(work) + constant("gpu_row_columns"))
         return {
             "start": constant("gpu_start"),
             "transfer": transfer,
