@@ -16,7 +16,7 @@ import sys
 import time
 from typing import Any, Dict, List
 
-from files import lines, read, size_of, write  # type: ignore[import-not-found]
+from files import boot_id, lines, read, size_of, write  # type: ignore[import-not-found]
 from processes import ladder, marked, marked_labels, on_path, send  # type: ignore[import-not-found]
 
 STARTED_BEFORE = 3
@@ -82,7 +82,7 @@ def look(folder: str) -> Dict[str, Any]:
         return {"phase": "absent"}
     if not found:
         found = {key: known.get(key) for key in ("started", "phase")}
-        if not _watched(folder) and not marked(os.path.basename(folder)):
+        if _rebooted(known) or (not _watched(folder) and not marked(os.path.basename(folder))):
             ended = read(folder, "outcome.json")  # it may have been written between the two looks
             found = dict(ended or found, phase=ended.get("phase", "lost"), reason=ended.get("reason", "lost"))
     found["phase"] = found.get("phase") or "starting"
@@ -90,6 +90,12 @@ def look(folder: str) -> Dict[str, Any]:
     found["notices"] = lines(folder, "notices.jsonl")
     found["sample"] = (lines(folder, "samples.jsonl") or [None])[-1]
     return found
+
+
+def _rebooted(known: Dict[str, Any]) -> bool:
+    """Whether the computer was started anew since: then nothing of the job lives, whatever has its numbers now."""
+    before, now = known.get("boot"), boot_id()
+    return bool(before and now and before != now)
 
 
 def _daemonise(folder: str, spec: Dict[str, Any]) -> int:

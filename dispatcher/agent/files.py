@@ -83,4 +83,9 @@ def boot_id() -> str:
     """Which start of the computer this is."""
     with contextlib.suppress(OSError), open("/proc/sys/kernel/random/boot_id") as file:
         return file.read().strip()
+    if sys.platform == "darwin":
+        import subprocess
+
+        asked = ["/usr/sbin/sysctl", "-n", "kern.bootsessionuuid"]
+        return subprocess.run(asked, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False).stdout.decode().strip()
     return ""

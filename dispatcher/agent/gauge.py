@@ -9,6 +9,7 @@ from typing import Any, Dict, List, Optional, Set, Tuple  # noqa: F401 (type com
 
 from files import append, disk_free_gb  # type: ignore[import-not-found]
 from processes import LINUX, cpu_seconds, on_path, ram_bytes  # type: ignore[import-not-found]
+from scarcity import Scarcity  # type: ignore[import-not-found]
 
 GIB = float(1 << 30)
 GPU_SECONDS = 5.0
@@ -27,6 +28,7 @@ class Gauge:
         self.folder, self.place, self.tools = folder, place, []  # type: Tuple[str, str, List[Any]]
         self.ram_peak, self.gpu_peak = 0.0, None  # type: Tuple[float, Optional[float]]
         self.samples = 0
+        self.scarcity = Scarcity(os.path.basename(folder))
         self._base = None  # type: Optional[float]
         self._now = (None, None)  # type: Tuple[Optional[float], Optional[float]]
         self._gpu_due = 0.0
@@ -42,6 +44,7 @@ class Gauge:
         """Measure, and add a line to the samples."""
         ram, cpus = ram_bytes(family), self._cpus(now, family)
         self.ram_peak = max(self.ram_peak, ram)
+        self.scarcity.look(family, ram)
         if self._smi:
             self._sample_gpu(now, family)
         line = {
@@ -58,9 +61,13 @@ class Gauge:
     def peaks(self) -> Dict[str, Any]:
         """The most that was seen, and processor time, of all that has ended."""
         ended = resource.getrusage(resource.RUSAGE_CHILDREN)
-        most = max(self.ram_peak, ended.ru_maxrss * (1024 if LINUX else 1))  # kilobytes on Linux, bytes on macOS
         cpu = round(ended.ru_utime + ended.ru_stime, 3)
-        return {"ram_peak_gib": round(most / GIB, 3), "gpu_peak_gib": self.gpu_peak, "cpu_seconds": cpu}
+        return {"ram_peak_gib": round(self.most() / GIB, 3), "gpu_peak_gib": self.gpu_peak, "cpu_seconds": cpu}
+
+    def most(self) -> float:
+        """The most bytes the job was seen to hold: all of it at a sample, one process at its end, its cgroup at any time."""
+        largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * (1024 if LINUX else 1)  # bytes on macOS
+        return float(max(self.ram_peak, largest, self.scarcity.peak()))
 
     def _cpus(self, now: float, family: Set[int]) -> float:
         ended = resource.getrusage(resource.RUSAGE_CHILDREN)

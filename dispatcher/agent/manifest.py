@@ -1,6 +1,6 @@
 """Lists what a job left, as JSON lines.
 
-Each line has path, size, mode, SHA-256, and whether the file is newer than a moment.
+Each line has path, size, mode, SHA-256, whether the file was changed since a moment, and which patterns name it.
 
 python3 manifest.py < {"root": "/folder", "patterns": ["runs/", "*.pt"], "since": 0}
 """
@@ -16,6 +16,8 @@ import sys
 from typing import Any, Iterator
 
 CHUNK = 1 << 20
+WHOLE_SECONDS = 2.0
+"""Some file systems keep no fractions of a second, and FAT only every other second."""
 
 
 def main() -> int:
@@ -29,13 +31,14 @@ def main() -> int:
 
 def manifest(root: str, patterns: list[str], since: float) -> Iterator[dict[str, Any]]:
     """Every regular file that a pattern names, once; what is refused comes with the reason."""
-    seen = set()
-    for pattern in patterns:
+    found: dict[str, list[int]] = {}
+    for number, pattern in enumerate(patterns):
         for path in _matches(root, pattern):
-            relative = os.path.relpath(path, root)
-            if relative not in seen:
-                seen.add(relative)
-                yield _line(path, relative, since)
+            naming = found.setdefault(os.path.relpath(path, root), [])
+            if number not in naming:
+                naming.append(number)
+    for relative, naming in found.items():
+        yield dict(_line(os.path.join(root, relative), relative, since), patterns=naming)
 
 
 def _matches(root: str, pattern: str) -> Iterator[str]:
@@ -61,10 +64,16 @@ def _line(path: str, relative: str, since: float) -> dict[str, Any]:
         if not stat.S_ISREG(found.st_mode):
             return {"path": relative, "refused": "it is no regular file"}
         size, digest = _digest(path)
-        new = found.st_mtime >= since
+        new = _changed(found) >= since
         return {"path": relative, "size": size, "mode": stat.S_IMODE(found.st_mode), "sha256": digest, "new": new}
     except OSError as error:
         return {"path": relative, "refused": error.strerror or "it cannot be read"}
+
+
+def _changed(found: os.stat_result) -> float:
+    """When a file was last written or named so: programs that unpack set an older time of writing, but not this one."""
+    moment = found.st_ctime
+    return moment + WHOLE_SECONDS if moment == int(moment) else moment
 
 
 def _digest(path: str) -> tuple[int, str]:

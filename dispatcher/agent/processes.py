@@ -24,7 +24,7 @@ def ladder(grace: float) -> tuple[tuple[float, int], ...]:
 
 def signal_job(leader: int, family: set[int], number: int) -> None:
     """A polite signal goes to the job's group, as a terminal's would; the last one to every process."""
-    if number != signal.SIGKILL:
+    if number != signal.SIGKILL and leader:  # 0 would mean our own group
         with contextlib.suppress(OSError):
             os.killpg(leader, number)
             return
@@ -118,13 +118,6 @@ def catches(pid: int, number: int) -> bool:
     return False
 
 
-def oom_kills() -> int:
-    """How many processes the kernel has ended for want of memory, on this host and in this cgroup."""
-    with contextlib.suppress(OSError, ValueError), open("/proc/vmstat") as file:
-        return sum(int(line.split()[1]) for line in file if line.startswith("oom_kill ")) + _cgroup_kills()
-    return _cgroup_kills()
-
-
 def become_subreaper() -> None:
     """Have orphans of our descendants handed to us, so that none is lost sight of."""
     if LINUX:
@@ -181,14 +174,3 @@ def _shared_fairly(pid: int, otherwise: int) -> int:
             if line.startswith("Pss:"):
                 return int(line.split()[1]) * 1024
     return otherwise
-
-
-def _cgroup_kills() -> int:
-    with contextlib.suppress(OSError, ValueError), open("/proc/self/cgroup") as file:
-        for line in file:
-            _, kind, path = line.rstrip("\n").split(":", 2)
-            if kind in ("", "memory"):
-                name = "/sys/fs/cgroup%s/memory.events" if not kind else "/sys/fs/cgroup/memory%s/memory.oom_control"
-                with contextlib.suppress(OSError), open(name % path) as events:
-                    return sum(int(row.split()[1]) for row in events if row.startswith("oom_kill "))
-    return 0

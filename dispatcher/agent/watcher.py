@@ -21,10 +21,10 @@ from processes import (  # type: ignore[import-not-found]
     ladder,
     marked,
     on_path,
-    oom_kills,
     send,
     signal_job,
 )
+from scarcity import said_full  # type: ignore[import-not-found]
 
 CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 """Both count the time a computer sleeps."""
@@ -35,14 +35,6 @@ NOTICE_AT = 0.8
 RESERVE_BYTES = 1 << 20
 IGNORED = (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGXFSZ)
 DEFAULTS = (*IGNORED, signal.SIGTERM, signal.SIGCHLD, signal.SIGPIPE)
-DEVICE_FULL = (
-    b"CUDA out of memory",
-    b"OutOfMemoryError",
-    b"MPS backend out of memory",
-    b"RESOURCE_EXHAUSTED",
-    b"cudaErrorMemoryAllocation",
-)
-HOST_FULL = (b"MemoryError", b"std::bad_alloc", b"Cannot allocate memory")
 AWAKE = (
     ("caffeinate", "-i", "cat"),
     ("systemd-inhibit", "--what=sleep:idle", "--mode=block", "--who=mlrun", "--why=a training job runs", "cat"),
@@ -66,7 +58,6 @@ class Watcher:
         self.statuses = {}  # type: Dict[int, int]
         self.gauge = Gauge(folder, spec["cwd"])
         self.beat_due, self.sample_due = 0.0, 0.0
-        self.oom_before = oom_kills()
         self._make_wake()
 
     def _make_wake(self) -> None:
@@ -92,6 +83,7 @@ class Watcher:
         failed = end != (0, None)
         if not failed and not self.ending:
             end = self.conduct("running", self.spec["command"], "log")
+        self.second = self.job = 0  # their numbers may be another's by now
         self._end_leftovers()
         self._record(end, "setup-failed" if failed else "")
 
@@ -326,8 +318,8 @@ class Watcher:
                 file.write(b"\0" * size)
 
     def _record(self, end: End, reason: str) -> None:
-        oom = oom_kills() - self.oom_before
-        reason = self.ending or reason or why(end[0], end[1], oom, tail_of(os.path.join(self.folder, "log")))
+        scarce = self.gauge.scarcity.killed(_signal_of(end), self.gauge.most())
+        reason = self.ending or reason or why(end, tail_of(os.path.join(self.folder, "log")), scarce=scarce)
         phase = "lost" if reason == "lost" else "ended"
         outcome: Dict[str, Any] = {"phase": phase, "exit_code": end[0], "signal": end[1], "reason": reason}
         for tool in self.gauge.tools:
@@ -343,17 +335,20 @@ def now() -> float:
     return time.clock_gettime(CLOCK)
 
 
-def why(code: Optional[int], number: Optional[int], oom: int, tail: bytes) -> str:
-    """The reason in one word."""
-    if code is None and number is None:
+def why(end: End, tail: bytes, *, scarce: bool) -> str:
+    """The reason in one word. `scarce`: the kernel killed the job for want of memory."""
+    if end == (None, None):
         return "lost"
-    if (number == signal.SIGKILL or code == 128 + signal.SIGKILL) and oom > 0:
+    if scarce:
         return "oom-host"
-    if (code or number) and any(mark in tail for mark in DEVICE_FULL):
-        return "oom-device"
-    if (code or number) and any(mark in tail for mark in HOST_FULL):
-        return "oom-host"
-    return "signal" if number else "exited"
+    failed = end != (0, None)
+    return (said_full(tail) if failed else "") or ("signal" if end[1] else "exited")
+
+
+def _signal_of(end: End) -> Optional[int]:
+    """The signal that ended the job, also where a shell tells it as 128 + n."""
+    code, number = end
+    return number or (code - 128 if code and code > 128 else None)
 
 
 def exit_of(status_word: int) -> End:

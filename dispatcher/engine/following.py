@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dispatcher.domain.run import Output, Peak
+from dispatcher.domain.run import Peak
 from dispatcher.engine.context import Context, Work
 from dispatcher.engine.watch import Watch
-from dispatcher.events import LogBytes
-from dispatcher.hosts.collect import collect
+from dispatcher.events import LogBytes, Warned
+from dispatcher.hosts.collect import Collected, collect
 from dispatcher.hosts.follow import follow
 from dispatcher.hosts.job import JobStatus
+
+MOST_REFUSALS = 5
+"""So many are told one by one."""
 
 
 def follow_to_the_end(ctx: Context, work: Work) -> None:
@@ -32,9 +35,26 @@ def record_end(work: Work, status: JobStatus) -> None:
         run.phases_seconds["run"] = round(status.ended - status.started, 3)
 
 
-def collected(work: Work) -> list[Output]:
+def collected(work: Work) -> Collected:
     """The outputs, verified: recorded where they stand, or brought home."""
-    return collect(work.reached(), work.cwd, work.job.outputs, work.job.workdir, in_place=in_place(work))
+    since = (work.status.started if work.status else None) or work.run.started or 0.0
+    return collect(work.reached(), work.cwd, work.job.outputs, work.job.workdir, in_place=in_place(work), since=since)
+
+
+def tell_of_outputs(ctx: Context, work: Work, found: Collected) -> None:
+    """What is not among the outputs, and why; a job that failed owes none."""
+    for path, why in found.refused[:MOST_REFUSALS]:
+        _warn(ctx, work, f"The output {path!r} is not recorded: {why}.", "Name a regular file below the work folder.")
+    if (more := len(found.refused) - MOST_REFUSALS) > 0:
+        _warn(ctx, work, f"{more} more outputs are not recorded, for such reasons.", "")
+    if found.missing and work.status and work.status.exit_code == 0:
+        names = ", ".join(found.missing)
+        fix = "Correct `outputs` in the job file, or where the job writes."
+        _warn(ctx, work, f"This run wrote no file under these outputs: {names}.", fix)
+
+
+def _warn(ctx: Context, work: Work, message: str, fix: str) -> None:
+    ctx.tell(Warned(work.run.id, ctx.clock.now(), message, fix))
 
 
 def in_place(work: Work) -> bool:

@@ -9,7 +9,7 @@ from dispatcher.backends.processes import CLIENT_VARIABLE
 from dispatcher.domain.plan import Offer
 from dispatcher.domain.run import RunState
 from dispatcher.engine.context import Context, Work
-from dispatcher.engine.following import collected, follow_to_the_end, in_place, record_end
+from dispatcher.engine.following import collected, follow_to_the_end, in_place, record_end, tell_of_outputs
 from dispatcher.engine.step import Held, Left, NeverStarted, Step
 from dispatcher.engine.teardown import destroy
 from dispatcher.engine.watch import SAMPLE_SECONDS
@@ -154,7 +154,9 @@ class Collect:
     def do(self, ctx: Context, work: Work) -> None:
         """Record the outputs with their hashes; fetch them where they are elsewhere."""
         try:
-            work.run.outputs = collected(work)
+            found = collected(work)
+            work.run.outputs = found.outputs
+            tell_of_outputs(ctx, work, found)
         except HostError as error:
             ctx.tell(Warned(work.run.id, ctx.clock.now(), f"Outputs could not be brought home: {error.message}", error.fix))
             if not in_place(work):

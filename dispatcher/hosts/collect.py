@@ -21,25 +21,43 @@ RESERVED = frozenset({"con", "prn", "aux", "nul"} | {f"{kind}{number}" for kind 
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What a job left: files, those of them written since it started, and (path, why) of what is refused."""
+    """What a job left: files, those of them changed since it started, (path, why) of what is refused.
+
+    `answered` are the numbers of the patterns that name something new, or something refused.
+    """
 
     entries: tuple[Entry, ...]
     new: frozenset[str]
     refused: tuple[tuple[str, str], ...]
+    answered: frozenset[int] = frozenset()
 
 
-def collect(host: Host, cwd: str, outputs: Sequence[str], workdir: Path, *, in_place: bool) -> list[Output]:
-    """The outputs with their hashes; fetched and verified below `workdir` unless they stand there already."""
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """The outputs, (path, why) of what was refused, and the patterns under which this run left nothing."""
+
+    outputs: list[Output]
+    refused: tuple[tuple[str, str], ...] = ()
+    missing: tuple[str, ...] = ()
+
+
+def collect(host: Host, cwd: str, outputs: Sequence[str], workdir: Path, *, in_place: bool, since: float = 0.0) -> Collected:
+    """The outputs with their hashes; fetched and verified below `workdir` unless they stand there already.
+
+    Where they stand in the user's own folder, only what changed since `since` (Unix seconds) is this run's.
+    """
     if not outputs:
-        return []
-    left = manifest(host, cwd, outputs)
+        return Collected([])
+    left = manifest(host, cwd, outputs, since)
     if not in_place:
         if refused := next((one for one in left.refused), None):
             raise SyncFailed(
                 f"The output {refused[0]!r} is not fetched: {refused[1]}", fix="Correct `outputs` in the job file."
             )
         host.pull(left.entries, cwd, _inside(workdir, left.entries))
-    return [Output(entry.path, entry.size, entry.sha256) for entry in left.entries]
+    kept = [entry for entry in left.entries if not in_place or entry.path in left.new]
+    missing = tuple(pattern for number, pattern in enumerate(outputs) if number not in left.answered)
+    return Collected([Output(entry.path, entry.size, entry.sha256) for entry in kept], left.refused, missing)
 
 
 def manifest(host: Host, cwd: str, outputs: Sequence[str], since: float = 0.0) -> Left:
@@ -58,6 +76,7 @@ def believe(lines: Iterable[bytes]) -> Left:
     entries: list[Entry] = []
     refused: list[tuple[str, str]] = []
     new: set[str] = set()
+    answered: set[int] = set()
     seen: dict[str, str] = {}
     for number, line in enumerate(lines):
         if number >= MOST_FILES:
@@ -65,13 +84,15 @@ def believe(lines: Iterable[bytes]) -> Left:
         told = _told(line)
         path = str(told.get("path", ""))
         why = str(told.get("refused") or "") or fault(path) or _clash(path, seen) or _misfit(told)
+        if why or told.get("new"):
+            answered |= _numbers(told.get("patterns"))
         if why:
             refused.append((path, why))
             continue
         entries.append(Entry(path, told["size"], int(told.get("mode", 0o644)) & 0o666 | 0o600, told["sha256"]))
         if told.get("new"):
             new.add(path)
-    return Left(tuple(entries), frozenset(new), tuple(refused))
+    return Left(tuple(entries), frozenset(new), tuple(refused), frozenset(answered))
 
 
 def fault(path: str) -> str:
@@ -102,6 +123,10 @@ def _clash(path: str, seen: dict[str, str]) -> str:
         return "another output has the same name but for its case"
     seen[folded] = path
     return ""
+
+
+def _numbers(told: object) -> set[int]:
+    return {one for one in told if isinstance(one, int)} if isinstance(told, list) else set()
 
 
 def _misfit(told: dict[str, Any]) -> str:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from dispatcher.domain.run import Output
 from dispatcher.errors import HostError, SyncFailed
 from dispatcher.hosts.base import Entry, Tree
-from dispatcher.hosts.collect import believe, collect, fault, manifest
+from dispatcher.hosts.collect import Collected, believe, collect, fault, manifest
 from dispatcher.hosts.local import LocalHost
 
 HASH = "0" * 64
@@ -38,18 +38,18 @@ def job(tmp_path):
 
 
 def test_files_folders_and_patterns_are_recorded_once_where_they_stand(host, job):
-    found = collect(host, str(job), ["runs/", "*.pt", "best.pt", "missing"], job, in_place=True)
+    found = collect(host, str(job), ["runs/", "*.pt", "best.pt", "missing"], job, in_place=True).outputs
     expected = [("runs/deep/a b.txt", b"one"), ("best.pt", b"\0two")]
     assert [Output(path, len(data), hashlib.sha256(data).hexdigest()) for path, data in expected] == found
 
 
 def test_no_outputs_ask_nothing(host, job):
-    assert [] == collect(host, "/nowhere", [], job, in_place=True)
+    assert Collected([]) == collect(host, "/nowhere", [], job, in_place=True)
 
 
 def test_outputs_are_brought_home_verified(host, job, tmp_path):
     home = tmp_path / "home"
-    found = collect(host, str(job), ["runs", "best.pt"], home, in_place=False)
+    found = collect(host, str(job), ["runs", "best.pt"], home, in_place=False).outputs
     assert ["one", "\0two"] == [(home / one.path).read_text() for one in found]
 
 
@@ -63,9 +63,23 @@ def test_links_sockets_and_what_stands_outside_are_refused(host, job, tmp_path):
     assert {"runs/link", "runs/pipe", "../secret", "out/secret"} == {path for path, _ in left.refused}
 
 
-def test_what_is_newer_than_the_start_is_told(host, job):
-    os.utime(job / "best.pt", (100, 100))
-    assert {"runs/deep/a b.txt"} == set(manifest(host, str(job), ["**/*.txt", "best.pt"], since=1000).new)
+def test_only_what_changed_since_the_start_is_this_runs_whatever_time_of_writing_it_claims(host, job):
+    since = (job / "best.pt").stat().st_ctime + 0.001
+    unpacked = job / "unpacked.txt"
+    while not unpacked.exists() or unpacked.stat().st_ctime < since:
+        unpacked.write_text("one")
+        os.utime(unpacked, (100, 100))
+    patterns = ["**/*.txt", "*.pt", "none"]
+    found = collect(host, str(job), patterns, job, in_place=True, since=since)
+    assert ["unpacked.txt"] == [one.path for one in found.outputs]
+    assert ("*.pt", "none") == found.missing
+    assert {"unpacked.txt"} == set(manifest(host, str(job), patterns, since=since).new)
+
+
+def test_a_refused_output_is_told_and_not_called_missing(host, job):
+    (job / "link").symlink_to(job / "best.pt")
+    found = collect(host, str(job), ["link", "best.pt"], job, in_place=True)
+    assert (["best.pt"], ("link",), ()) == ([one.path for one in found.outputs], tuple(p for p, _ in found.refused), found.missing)
 
 
 @pytest.mark.parametrize(
