@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import threading
 from typing import Any
 
 from dispatcher.cli.render.console import caution, dim, document, say
@@ -31,9 +32,14 @@ class Screen:
         self._mid_line = False
         self._sanitiser = Sanitiser() if sys.stdout.isatty() else None
         self._listening = True
+        self._whole = threading.Lock()
 
     def __call__(self, event: Event) -> None:
-        """Show one event."""
+        """Show one event, whole: the job's follower and what watches beside it speak from two threads."""
+        with self._whole:
+            self._show(event)
+
+    def _show(self, event: Event) -> None:
         match event:
             case LogBytes():
                 self._write(event.data)
@@ -82,11 +88,15 @@ class Screen:
 
 
 class JsonLines:
-    """A listener for programs: one event a line on stdout."""
+    """A listener for programs: one event a line on stdout, whole whichever thread tells it."""
+
+    def __init__(self) -> None:
+        self._whole = threading.Lock()
 
     def __call__(self, event: Event) -> None:
         """Write one event."""
-        document({"schema": SCHEMA, **event_record(event)}, line=True)
+        with self._whole:
+            document({"schema": SCHEMA, **event_record(event)}, line=True)
 
     def close(self) -> None:
         """Nothing is left to end."""

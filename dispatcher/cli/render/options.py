@@ -11,6 +11,10 @@ SHOWN, SHOWN_WHEN_HERE = 6, 4
 BESIDE_PLACE = 51
 """Columns that number, price, time and cost take; where a place's whole name is too wide, its device is left out."""
 SHORT = {"training.batch_size": "batch", "training.gradient_accumulation": "accumulation", "training.precision": ""}
+UNPRICED = ("owned", "named")
+"""Markets without a price: computers of the user, and devices that were only asked about."""
+ASKED = "asked for by name"
+"""Why an offer that a question named is not to be started."""
 NAMES = {"provision": "boot", "setup": "packages", "sync": "upload", "run": "train", "fetch": "fetch", "teardown": "delete"}
 
 
@@ -35,7 +39,7 @@ def _footnotes(plan: Plan, more: int, width: int) -> list[str]:
     """What holds for all options alike is said once."""
     closed: dict[str, set[str]] = {}
     for offer in (candidate.offer for candidate in plan.candidates):
-        if not offer.usable and offer.why_unusable:
+        if not offer.usable and offer.why_unusable and not only_asked(plan):
             closed.setdefault(offer.why_unusable, set()).add(offer.where)
     notes = [f"{', '.join(sorted(places))}: {why}; priced, never chosen" for why, places in closed.items()]
     notes += [f"{more} more: --all"] if more > 0 else []
@@ -48,6 +52,11 @@ def _beside(line: str, remark: str, width: int) -> list[str]:
     if len(line) + 2 + len(remark) <= width:
         return [f"{line}  {remark}"]
     return [line, *wrapped(f"     {remark}", width, "     ")]
+
+
+def only_asked(plan: Plan) -> bool:
+    """Whether the plan answers a question about one device or machine, and offers nothing to start."""
+    return bool(plan.candidates) and all(c.offer.market == "named" or c.offer.why_unusable == ASKED for c in plan.candidates)
 
 
 def notable(plan: Plan) -> list[tuple[int, Candidate]]:
@@ -72,7 +81,7 @@ def notable(plan: Plan) -> list[tuple[int, Candidate]]:
 def chosen_lines(plan: Plan, width: int) -> list[str]:
     """Phases, the parts of the cost, and the cost at worst, of the chosen option."""
     candidate = plan.chosen
-    if candidate is None or candidate.offer.where == "local" or candidate.hours is None:
+    if candidate is None or candidate.offer.where == "local" or candidate.hours is None or candidate.offer.market == "named":
         return []
     phases = " · ".join(f"{NAMES.get(name, name)} {show_clock(seconds)}" for name, seconds in candidate.phases_seconds.items())
     title = f"OPTION {(plan.choice or 0) + 1}"
@@ -90,10 +99,14 @@ def chosen_lines(plan: Plan, width: int) -> list[str]:
 def _row(index: int, candidate: Candidate, width: int) -> list[str]:
     offer = candidate.offer
     hours = _time(candidate.hours) if candidate.hours else _step(candidate)
-    price = (
-        "–" if offer.market == "owned" else (f"${offer.price_per_hour:.2f}" if offer.price_per_hour is not None else "unknown")
-    )
-    return [f"{index + 1:>3}", _place(candidate, width), price, hours, _money(candidate)]
+    return [f"{index + 1:>3}", _place(candidate, width), _price(candidate), hours, _money(candidate)]
+
+
+def _price(candidate: Candidate) -> str:
+    offer = candidate.offer
+    if offer.market in UNPRICED:
+        return "–"
+    return f"${offer.price_per_hour:.2f}" if offer.price_per_hour is not None else "unknown"
 
 
 def _place(candidate: Candidate, width: int) -> str:
@@ -102,6 +115,8 @@ def _place(candidate: Candidate, width: int) -> str:
         changes = ", ".join(f"{SHORT.get(key, key.rpartition('.')[2])} {value}" for key, value in candidate.changes.items())
         return "here" + (f", {changes}" if changes else "")
     count = f"{offer.count}× " if offer.count > 1 else ""
+    if offer.market == "named":
+        return f"{count}{offer.device}"
     market = " spot" if offer.market == "spot" else ""
     region = f" {offer.region}" if offer.region and width >= 110 else ""
     device = f" {count}{offer.device}" if offer.device not in ("cpu", "") else f" {offer.vcpus:g} vCPU"
@@ -134,14 +149,14 @@ def _money(candidate: Candidate) -> str:
     if candidate.offer.market == "owned":
         return "free"
     if cost is None:
-        return "unknown"
+        return "–" if candidate.offer.market == "named" else "unknown"
     low, high = (show_usd(value).replace("$", "") for value in (cost.range.low, cost.range.high))
     return f"{show_usd(cost.range.likely)} ({low}–{high})"
 
 
 def _note(plan: Plan, index: int, candidate: Candidate) -> str:
     notes = []
-    if index == plan.choice:
+    if index == plan.choice and not only_asked(plan):
         notes.append("<- chosen")
     if candidate.changes:
         notes.append(f"changes settings: --pick {index + 1}")

@@ -6,7 +6,7 @@ import shlex
 from typing import Any
 
 from dispatcher.cli.render.console import bold, caution, dim, good
-from dispatcher.cli.render.options import chosen_lines, notable, option_lines
+from dispatcher.cli.render.options import chosen_lines, notable, only_asked, option_lines
 from dispatcher.cli.render.tables import wrapped
 from dispatcher.domain.hardware import Machine
 from dispatcher.domain.plan import Amount, Plan
@@ -149,6 +149,8 @@ def _explained(plan: Plan, width: int) -> list[str]:
 
 def _next(plan: Plan, width: int) -> list[str]:
     file = shlex.quote(plan.job.file or "JOB.yaml")
+    if only_asked(plan):
+        return _columns_list(f"mlrun plan {file}", "where it could run, and what that costs", width)
     if plan.chosen is None:
         return _columns_list(f"mlrun plan {file} --all", "every machine, and why not that one", width)
     where = "here" if plan.chosen.offer.where == "local" else f"option {(plan.choice or 0) + 1}, asks first"

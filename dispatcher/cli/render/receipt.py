@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from dispatcher.cli.render.aftermath import missing_module, setup_lines
 from dispatcher.cli.render.console import bad, bold, dim, good
 from dispatcher.cli.render.plan import machine_words
 from dispatcher.cli.render.records import moment
@@ -38,7 +39,7 @@ def here_lines(plan: Plan, width: int) -> list[str]:
     return lines
 
 
-def last_words(run: Run, log: Path | None, width: int) -> list[str]:
+def last_words(run: Run, log: Path | None, width: int, *, setup_log: Path | None = None) -> list[str]:
     """After a run, or when the user leaves it: outcome, figures, outputs, what to type next."""
     if run.open and run.doubt is None:
         return _left(run)
@@ -49,8 +50,10 @@ def last_words(run: Run, log: Path | None, width: int) -> list[str]:
         names = ", ".join(output.path for output in run.outputs[:SHOWN_OUTPUTS])
         more = f" and {len(run.outputs) - SHOWN_OUTPUTS} more" if len(run.outputs) > SHOWN_OUTPUTS else ""
         lines += wrapped(f"  outputs: {len(run.outputs)} files, {show_bytes(size)}: {names}{more}", width, "    ")
-    if run.reason == "setup-failed" and log is None:
-        lines.append(f"  its output: {bold(f'mlrun logs --setup {run.id[:4]}')}")
+    if hint := missing_module(run, log):
+        lines += wrapped(f"  ! {hint}", width, "    ")
+    if run.reason == "setup-failed":
+        return [*lines, *setup_lines(setup_log), dim(f"  receipt: mlrun report {run.id[:4]}")]
     lines.append(dim(f"  log: {log}" if log else "  no output was written"))
     lines.append(dim(f"  receipt: mlrun report {run.id[:4]}"))
     return lines
