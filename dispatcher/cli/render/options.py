@@ -97,7 +97,6 @@ def chosen_lines(plan: Plan, width: int) -> list[str]:
 
 
 def _row(index: int, candidate: Candidate, width: int) -> list[str]:
-    offer = candidate.offer
     hours = _time(candidate.hours) if candidate.hours else _step(candidate)
     return [f"{index + 1:>3}", _place(candidate, width), _price(candidate), hours, _money(candidate)]
 
