@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ground import MARK, settled
+from tests.ground import MARK, settled
 from pytest_socket import socket_allow_hosts
 
 FOREIGN = ("AWS_", "GOOGLE_", "CLOUDSDK_", "DISPATCHER_", "XDG_")

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from ground import MARK, running_with, settled
+from tests.ground import MARK, running_with, settled
 from pytest_socket import SocketConnectBlockedError
 
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from shell import BIN, Shell
+from tests.e2e.shell import BIN, Shell
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from shell import Ended, Shell
+from tests.e2e.shell import Ended, Shell
 
 REFUSED = {
     "an empty file": "",

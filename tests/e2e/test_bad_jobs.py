@@ -8,7 +8,7 @@ import shutil
 import subprocess
 
 import pytest
-from shell import Shell
+from tests.e2e.shell import Shell
 
 
 def test_a_script_that_is_missing_is_named(shell: Shell) -> None:

@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from shell import MLRUN, Shell
+from tests.e2e.shell import MLRUN, Shell
 
 
 def database(shell: Shell) -> Path:

@@ -8,7 +8,7 @@ import signal
 import time
 
 import pytest
-from shell import Shell
+from tests.e2e.shell import Shell
 
 COUNTS = """
     name: counts

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from networks import A100, BERT, H100, LLAMA_8B, M2_ULTRA, SMALL, T4, job, on, work
+from tests.unit.planner.networks import A100, BERT, H100, LLAMA_8B, M2_ULTRA, SMALL, T4, job, on, work
 
 from dispatcher.domain.hardware import Accelerator, Device
 from dispatcher.errors import UnknownError

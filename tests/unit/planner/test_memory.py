@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from networks import A100, H100, LLAMA_8B, M2_ULTRA, SMALL, T4, on, work
+from tests.unit.planner.networks import A100, H100, LLAMA_8B, M2_ULTRA, SMALL, T4, on, work
 
 from dispatcher.domain.hardware import Device
 from dispatcher.domain.plan import Amount

@@ -6,7 +6,7 @@ from contextlib import nullcontext
 from typing import Any
 
 import pytest
-from networks import SMALL, on, work
+from tests.unit.planner.networks import SMALL, on, work
 
 from dispatcher.planner.memory import peak_moment
 

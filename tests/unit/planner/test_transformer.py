@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from networks import BERT, LLAMA_8B, SMALL, job, on, work
+from tests.unit.planner.networks import BERT, LLAMA_8B, SMALL, job, on, work
 
 from dispatcher.catalog.models import find_model
 from dispatcher.errors import UnknownError
