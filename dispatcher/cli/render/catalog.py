@@ -55,7 +55,8 @@ def show_comparison(words: Sequence[str], *, region: str | None, as_json: bool) 
         return 0
     names = list(dict.fromkeys(name for entry in known for name in entry.figures))
     rows = [(_words(name), *(_figure(name, entry) for entry in known)) for name in names]
-    rows += [("price per hour", *(_prices(entry) for entry in known)), ("as of", *(entry.as_of for entry in known))]
+    rows += [("price per hour", *(_prices(entry) for entry in known))] if any(entry.prices for entry in known) else []
+    rows += [("as of", *(entry.as_of for entry in known))]
     say("\n".join(table(("", *(entry.name for entry in known)), rows, width=width())), to_stdout=True)
     return 0
 
@@ -97,6 +98,8 @@ def _words(name: str) -> str:
         ("_gib", " GiB"),
         ("_gbs", " GB/s"),
         ("_tflops", " TFLOPS"),
+        ("_tops", " TOPS"),
+        ("tdp_w", "power W"),
         ("_gbps", " Gbit/s"),
         ("_usd", " $"),
         ("_", " "),
@@ -111,6 +114,8 @@ def _figure(name: str, entry: Entry) -> str:
         return "–"
     if name == "parameters":
         return show_count(float(value))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

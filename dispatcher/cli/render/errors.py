@@ -8,10 +8,14 @@ import traceback
 import unicodedata
 from pathlib import Path
 
-from dispatcher.cli.render.console import bad, bold, caution, dim, document, say
+from rich.cells import cell_len, chop_cells
+
+from dispatcher.cli.render.console import bad, bold, caution, dim, document, say, width
+from dispatcher.cli.render.tables import wrapped
 from dispatcher.errors import JobFileError, MlrunError, Problem
 
-WIDEST_SOURCE = 100
+LEAST_SOURCE = 20
+"""Columns of a job file's line that are shown on the narrowest screen."""
 
 
 def show_error(error: MlrunError, *, as_json: bool = False) -> int:
@@ -58,21 +62,34 @@ def _show_problems(error: JobFileError) -> None:
 
 
 def _show_problem(problem: Problem, digits: int) -> None:
+    for line in problem_lines(problem, digits, width()):
+        say(line)
+
+
+def problem_lines(problem: Problem, digits: int, columns: int) -> list[str]:
+    """A problem with its line of the file, a caret under its place, and what to do, within so many columns."""
     words = clean(problem.message) + (f" {clean(problem.fix)}" if problem.fix else "")
     if not problem.line:
-        say(f"  {clean(problem.path) + ': ' if problem.path else ''}{words}")
-        return
-    source, column = _excerpt(problem)
-    say(f"  {dim(str(problem.line).rjust(digits))} {dim('│')} {source}")
-    say(f"  {' ' * digits} {dim('│')} {' ' * column}{bad('^' * max(1, problem.width))} {words}")
+        return wrapped(f"  {clean(problem.path) + ': ' if problem.path else ''}{words}", columns, "    ")
+    margin = f"  {' ' * digits} {dim('│')} "
+    room = max(LEAST_SOURCE, columns - digits - 5)
+    source, before, carets = _excerpt(problem, room)
+    pointer = " " * before + bad("^" * carets)
+    lines = [f"  {dim(str(problem.line).rjust(digits))} {dim('│')} {source}"]
+    if before + carets + 1 + cell_len(words) <= room:
+        return [*lines, f"{margin}{pointer} {words}"]
+    return [*lines, margin + pointer, *(margin + part for part in wrapped(words, room))]
 
 
-def _excerpt(problem: Problem) -> tuple[str, int]:
-    """The part of the source line around the problem, and the caret's column in it."""
+def _excerpt(problem: Problem, room: int) -> tuple[str, int, int]:
+    """The part of the source line around the problem, and the columns before its carets, and how many carets."""
     source, column = clean(problem.source.expandtabs(1)).rstrip(), max(0, problem.column - 1)
-    start = max(0, column - WIDEST_SOURCE // 2) if len(source) > WIDEST_SOURCE else 0
-    cut = source[start : start + WIDEST_SOURCE]
-    return ("…" + cut[1:] if start else cut), column - start
+    start = max(0, min(column - room // 4, len(source) - room + 1)) if cell_len(source) > room else 0
+    rest = ("…" if start else "") + source[start + (start > 0) :]
+    cut = chop_cells(rest, room)[0] if rest else ""
+    before = min(cell_len(rest[: column - start]), room - 1)
+    marked = cell_len(source[column : column + max(1, problem.width)])
+    return cut, before, max(1, min(marked, cell_len(cut) - before))
 
 
 def _as_dict(error: MlrunError) -> dict[str, object]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dispatcher.cli.render.console import bad, dim
-from dispatcher.cli.render.tables import table
+from dispatcher.cli.render.tables import table, wrapped
 from dispatcher.domain.run import Run
 from dispatcher.store.records import MonthTotal
 from dispatcher.units import show_seconds, show_usd
@@ -15,11 +15,7 @@ def ps_lines(found: Sequence[Run], now: float, width: int) -> list[str]:
     """One line a run; what may still cost money stands first, and says so."""
     if not found:
         return ["No runs yet. Start one: mlrun train.yaml"]
-    doubtful = [
-        bad(f"! {run.name} ({run.id[:4]}): its teardown is not confirmed. mlrun stop {run.id[:4]}")
-        for run in found
-        if run.doubt
-    ]
+    doubtful = [line for run in found if run.doubt for line in _doubtful(run, width)]
     rows = [_row(run, now) for run in found]
     head, *lines = table(
         ("RUN", "NAME", "STATE", "WHERE", "AGE", "TOOK", "COST", "EXIT"), rows, width=width, right=(4, 5, 6, 7), shrink=1
@@ -33,6 +29,11 @@ def cost_lines(totals: Sequence[MonthTotal], width: int) -> list[str]:
         return ["No runs yet, no costs."]
     rows = [(one.month, f"{one.runs:,}", f"{one.hours:,.1f}", "free" if not one.usd else show_usd(one.usd)) for one in totals]
     return [*table(("MONTH", "RUNS", "HOURS", "COST"), rows, width=width, right=(1, 2, 3)), dim("Runs of this computer only.")]
+
+
+def _doubtful(run: Run, width: int) -> list[str]:
+    words = f"! {run.name} ({run.id[:4]}): its {run.doubt} is not confirmed. mlrun stop {run.id[:4]}"
+    return [bad(line) for line in wrapped(words, width, "  ")]
 
 
 def _row(run: Run, now: float) -> tuple[str, ...]:

@@ -8,6 +8,8 @@ from dispatcher.domain.plan import Candidate, Plan, Range
 from dispatcher.units import show_clock, show_seconds, show_usd
 
 SHOWN, SHOWN_WHEN_HERE = 6, 4
+NARROW = 72
+"""Below so many columns the price per hour gives way: the price of the job is what counts."""
 BESIDE_PLACE = 51
 """Columns that number, price, time and cost take; where a place's whole name is too wide, its device is left out."""
 SHORT = {"training.batch_size": "batch", "training.gradient_accumulation": "accumulation", "training.precision": ""}
@@ -28,8 +30,11 @@ def option_lines(plan: Plan, width: int, *, everything: bool) -> list[str]:
             *_rejected(plan, width, everything=everything),
         ]
     rows = [_row(index, candidate, width) for index, candidate in listed]
+    head = ["", "YOUR OPTIONS", "per hour", "time (range)", "JOB COST (range)"]
+    if width < NARROW:
+        head, rows = [*head[:2], *head[3:]], [[*row[:2], *row[3:]] for row in rows]
     remarks = [_note(plan, index, candidate) for index, candidate in listed]
-    lines = table(("", "YOUR OPTIONS", "per hour", "time (range)", "JOB COST (range)"), rows, width=width, right=(2,), shrink=1)
+    lines = table(head, rows, width=width, right=(2,) if width >= NARROW else (), shrink=1)
     body = [part for line, remark in zip(lines[1:], remarks, strict=True) for part in _beside(line, remark, width)]
     body += _footnotes(plan, len(plan.candidates) - len(listed), width)
     return [bold(lines[0]), *body, *(_rejected(plan, width, everything=everything))]
@@ -149,8 +154,11 @@ def _money(candidate: Candidate) -> str:
         return "free"
     if cost is None:
         return "–" if candidate.offer.market == "named" else "unknown"
-    low, high = (show_usd(value).replace("$", "") for value in (cost.range.low, cost.range.high))
-    return f"{show_usd(cost.range.likely)} ({low}–{high})"
+    span = cost.range
+    low, likely, high = (
+        f"${value:,.0f}" if span.likely >= 100 else show_usd(value) for value in (span.low, span.likely, span.high)
+    )
+    return f"{likely} ({low.replace('$', '')}–{high.replace('$', '')})"
 
 
 def _note(plan: Plan, index: int, candidate: Candidate) -> str:

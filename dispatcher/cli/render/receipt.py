@@ -43,6 +43,8 @@ def last_words(run: Run, log: Path | None, width: int, *, setup_log: Path | None
     """After a run, or when the user leaves it: outcome, figures, outputs, what to type next."""
     if run.open and run.doubt is None:
         return _left(run)
+    if run.doubt:
+        return doubt_lines(run, width)
     mark = good("✓") if run.outcome is Outcome.SUCCEEDED else bad("✗")
     lines = wrapped(f"{mark} {_ending(run)}", width + 9, "  ")
     if run.outputs:
@@ -59,20 +61,44 @@ def last_words(run: Run, log: Path | None, width: int, *, setup_log: Path | None
     return lines
 
 
+def doubt_lines(run: Run, width: int) -> list[str]:
+    """What may still exist: what, where, what it costs, when it ends by itself, and how to end it."""
+    attempt, short = run.attempt, run.id[:4]
+    local = attempt is None or attempt.where == "local"
+    place = (
+        "this machine" if local or attempt is None else " ".join(filter(None, (attempt.where, attempt.machine, attempt.region)))
+    )
+    price = attempt.price_per_hour if attempt else None
+    costs = "" if local else f" at {show_usd(price)} per hour" if price is not None else " at a price nobody states"
+    what = f"{run.name} ({attempt.label if attempt else run.id}) may still exist on {place}{costs}"
+    lines = [bad(line) for line in wrapped(f"✗ {what}: its {run.doubt} is not confirmed.", width, "  ")]
+    if run.hard_stop:
+        lines.append(f"  it ends by itself at {moment(run.hard_stop)}")
+    return [*lines, f"  end it: {bold(f'mlrun stop {short}')} · look: {bold(f'mlrun report {short}')}"]
+
+
 def report_lines(run: Run, log: Path | None, width: int) -> list[str]:
     """A run's receipt: planned against actual, phases, outputs, what it would have cost elsewhere, proof of teardown."""
     attempt = run.attempt
     place = "this machine" if attempt is None or attempt.where == "local" else f"{attempt.where} {attempt.machine}"
     lines = [f"{bold(run.name)} · {run.id} · {run.outcome or run.state} on {place}"]
-    if run.outcome:
+    if run.doubt:
+        lines += doubt_lines(run, width)
+    elif run.outcome:
         lines += wrapped(f"  {_ending(run)}", width, "  ")
     times = [("submitted", run.submitted), ("started", run.started), ("ended", run.ended)]
     lines += wrapped("  " + " · ".join(f"{name} {moment(value)}" for name, value in times if value), width, "  ")
     lines += ["", bold("PLANNED AND ACTUAL"), *_compared(run, width)]
     lines += _phases(run, width) + _outputs(run, width) + _elsewhere(run, width)
-    lines += ["", bold("TEARDOWN") + ("  confirmed" if run.teardown_confirmed else "  not confirmed")]
+    lines += ["", f"{bold('TEARDOWN')}  {_teardown(run)}"]
     lines += [f"  {proof}" for proof in run.teardown_proof]
     return [*lines, "", dim(f"log: {log}" if log else "no output was written")]
+
+
+def _teardown(run: Run) -> str:
+    if run.teardown_confirmed:
+        return "confirmed"
+    return "after the run" if run.open and not run.doubt else bad("not confirmed")
 
 
 def _left(run: Run) -> list[str]:
@@ -105,9 +131,8 @@ def _compared(run: Run, width: int) -> list[str]:
         planned = figure["estimated"]
         if (planned is None and figure["actual"] is None) or (name == "cost" and not run.cost_so_far and not run.cost_likely):
             continue
-        rows.append(
-            (f"  {name}", _planned(planned, show), "not measured" if figure["actual"] is None else show(figure["actual"]))
-        )
+        missing = "not yet" if run.open else "not measured"
+        rows.append((f"  {name}", _planned(planned, show), missing if figure["actual"] is None else show(figure["actual"])))
     return table(("", "planned", "actual"), rows, width=width) if rows else ["  nothing was estimated or measured"]
 
 

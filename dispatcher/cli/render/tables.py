@@ -6,14 +6,19 @@ from collections.abc import Sequence
 
 from rich.cells import cell_len, set_cell_size
 
+LEAST = 6
+"""Columns that are left of a column of text on the narrowest screens."""
+
 
 def table(
     head: Sequence[str], rows: Sequence[Sequence[str]], *, width: int, right: Sequence[int] = (), shrink: int = -1
 ) -> list[str]:
-    """Lines of a table no wider than `width`: column `shrink` is cut to fit, columns in `right` are flush right."""
+    """Lines of a table no wider than `width`: column `shrink` is cut first, then the widest; `right` ones are flush right."""
     sizes = [max(cell_len(row[i]) for row in (head, *rows)) for i in range(len(head))]
     others = sum(sizes) - sizes[shrink] + 2 * (len(sizes) - 1)
-    sizes[shrink] = max(8, min(sizes[shrink], width - others))
+    sizes[shrink] = min(sizes[shrink], max(LEAST, width - others))
+    while sum(sizes) + 2 * (len(sizes) - 1) > width and max(sizes) > LEAST:
+        sizes[sizes.index(max(sizes))] -= 1
     return [_line(row, sizes, right).rstrip() for row in (head, *rows)]
 
 
