@@ -9,14 +9,22 @@ from typing import Any
 from dispatcher.domain.hardware import Device
 from dispatcher.domain.job import JobConfig
 from dispatcher.domain.plan import Offer, Suggestion
+from dispatcher.domain.workload import TableWorkload
 from dispatcher.planner.assess import assess
 from dispatcher.planner.assessment import Assessment
 from dispatcher.planner.candidates import Terms, judged
 from dispatcher.planner.compatibility import BITSANDBYTES
 from dispatcher.planner.fit import Verdict
+from dispatcher.planner.tables import leaner
+from dispatcher.planner.workload import infer_family, workload
 from dispatcher.units import show_gib, show_seconds
 
 Change = dict[str, Any]
+WORDS = {"dataset.in_memory": "the table read in chunks", "model.search.jobs": "one fit at a time"}
+"""Changes that a name and a value would not explain."""
+SAMPLED = (2, 4, 10)
+"""Shares of a table's rows that are tried as samples: one in so many."""
+FEWEST_ROWS = 1000
 MOST = 4
 """Suggestions shown; more confuse."""
 
@@ -51,18 +59,20 @@ def ideas(job: JobConfig, here: tuple[Device, Offer], terms: Terms, bound: froze
 
 def apply(job: JobConfig, change: Change) -> JobConfig:
     """The job with dotted settings replaced."""
-    sections: dict[str, dict[str, Any]] = {}
     for key, value in change.items():
-        section, _, name = key.partition(".")
-        sections.setdefault(section, {})[name] = value
-    updates = {name: getattr(job, name).model_copy(update=values) for name, values in sections.items()}
-    return job.model_copy(update=updates)
+        job = _replaced(job, key.split("."), value)
+    return job
+
+
+def _replaced(settings: Any, names: list[str], value: Any) -> Any:
+    first, *rest = names
+    return settings.model_copy(update={first: _replaced(getattr(settings, first), rest, value) if rest else value})
 
 
 def _ladder(job: JobConfig, device: Device) -> Iterator[tuple[Change, str]]:
     """Changes to try, and what each does to results: single ones first, then together."""
-    if job.dataset is not None and job.dataset.columns:
-        yield from _for_tables(job)
+    if infer_family(job) == "tabular":
+        yield from _for_tables(job, device)
         return
     together: Change = {}
     notes: list[str] = []
@@ -121,21 +131,14 @@ def _offload(job: JobConfig, device: Device) -> Iterator[tuple[Change, str]]:
         yield {"training.offload": "optimizer"}, ""
 
 
-def _for_tables(job: JobConfig) -> Iterator[tuple[Change, str]]:
-    assert job.dataset is not None
-    if job.dataset.dtype in (None, "float64"):
-        yield {"dataset.dtype": "float32"}, "seven digits instead of sixteen"
-    search = job.model.search if job.model else None
-    if search and search.jobs != 1:
-        yield {"model.search": search.model_copy(update={"jobs": 1})}, ""
-        if job.dataset.dtype in (None, "float64"):
-            yield (
-                {"dataset.dtype": "float32", "model.search": search.model_copy(update={"jobs": 1})},
-                "seven digits, not sixteen",
-            )
-    rows = job.dataset.samples
-    for share in (2, 4, 10):
-        if rows and rows >= share * 1000:
+def _for_tables(job: JobConfig, device: Device) -> Iterator[tuple[Change, str]]:
+    work = workload(job, device)
+    assert isinstance(work, TableWorkload)
+    for lean in leaner(work):
+        yield lean.change, lean.results
+    rows = job.dataset.samples if job.dataset else None
+    for share in SAMPLED:
+        if rows and rows >= share * FEWEST_ROWS:
             yield {"dataset.samples": rows // share}, f"a 1-in-{share} sample of the rows"
 
 
@@ -148,7 +151,7 @@ def _suggestion(change: Change, results: str, before: Assessment, need: Assessme
     if not need.run and need.step and before.step and before.step.likely:
         slowdown = need.step.likely / before.step.likely
     able = set(change) <= bound
-    names = ", ".join(f"{_said(key)} {_value(value)}" for key, value in change.items())
+    names = ", ".join(WORDS.get(key) or f"{_said(key)} {_value(value)}" for key, value in change.items())
     memory = need.gpu or need.ram
     time = f", about {show_seconds(need.run.likely)}" if need.run else ""
     return Suggestion(
@@ -158,7 +161,7 @@ def _suggestion(change: Change, results: str, before: Assessment, need: Assessme
         gpu_memory_gib=need.gpu.range.likely if need.gpu else None,
         ram_gib=need.ram.range.likely,
         slowdown=round(slowdown, 3),
-        changes_results=results,
+        changes_results=results[:1].upper() + results[1:],
         edit="" if able else f"Not bound: change {', '.join(key for key in change if key not in bound)} in the script.",
     )
 
