@@ -63,7 +63,7 @@ def refuse_unbuilt(loaded: LoadedJob) -> None:
 def told(run: Run, *, quiet: bool) -> int:
     """The run's last words, and its exit code."""
     if not quiet:
-        say("\n".join(last_words(run, runs.log_path(run), width())))
+        say("\n".join(last_words(run, runs.log_path(run), width(), setup_log=runs.log_path(run, "setup.log"))))
     return exit_code(run)
 
 
