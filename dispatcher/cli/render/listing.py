@@ -10,16 +10,21 @@ from dispatcher.domain.run import Run
 from dispatcher.store.records import MonthTotal
 from dispatcher.units import show_seconds, show_usd
 
+NARROW = 72
+"""Below so many columns a run's age gives way."""
+HEAD = ("RUN", "NAME", "STATE", "WHERE", "AGE", "TOOK", "COST", "EXIT")
+AGE = HEAD.index("AGE")
+
 
 def ps_lines(found: Sequence[Run], now: float, width: int) -> list[str]:
     """One line a run; what may still cost money stands first, and says so."""
     if not found:
         return ["No runs yet. Start one: mlrun train.yaml"]
     doubtful = [line for run in found if run.doubt for line in _doubtful(run, width)]
-    rows = [_row(run, now) for run in found]
-    head, *lines = table(
-        ("RUN", "NAME", "STATE", "WHERE", "AGE", "TOOK", "COST", "EXIT"), rows, width=width, right=(4, 5, 6, 7), shrink=1
-    )
+    rows = [HEAD, *(_row(run, now) for run in found)]
+    if width < NARROW:
+        rows = [(*row[:AGE], *row[AGE + 1 :]) for row in rows]
+    head, *lines = table(rows[0], rows[1:], width=width, right=range(AGE, len(rows[0])), shrink=1)
     return [*doubtful, dim(head), *lines]
 
 

@@ -12,7 +12,7 @@ from dispatcher.cli.render.records import moment
 from dispatcher.cli.render.tables import table, wrapped
 from dispatcher.domain.plan import Plan
 from dispatcher.domain.run import Outcome, Run
-from dispatcher.engine.outcome import explain
+from dispatcher.engine.outcome import WORDS, explain
 from dispatcher.engine.receipt import figures_of
 from dispatcher.units import show_bytes, show_gib, show_seconds, show_usd
 
@@ -42,11 +42,12 @@ def here_lines(plan: Plan, width: int) -> list[str]:
 def last_words(run: Run, log: Path | None, width: int, *, setup_log: Path | None = None) -> list[str]:
     """After a run, or when the user leaves it: outcome, figures, outputs, what to type next."""
     if run.open and run.doubt is None:
-        return _left(run)
+        return _left(run, width)
     if run.doubt:
         return doubt_lines(run, width)
-    mark = good("✓") if run.outcome is Outcome.SUCCEEDED else bad("✗")
-    lines = wrapped(f"{mark} {_ending(run)}", width + 9, "  ")
+    mark, colour = ("✓", good) if run.outcome is Outcome.SUCCEEDED else ("✗", bad)
+    first, *rest = wrapped(f"{mark} {_ending(run)}", width, "  ")
+    lines = [colour(mark) + first.removeprefix(mark), *rest]
     if run.outputs:
         size = sum(output.size for output in run.outputs)
         names = ", ".join(output.path for output in run.outputs[:SHOWN_OUTPUTS])
@@ -101,10 +102,12 @@ def _teardown(run: Run) -> str:
     return "after the run" if run.open and not run.doubt else bad("not confirmed")
 
 
-def _left(run: Run) -> list[str]:
+def _left(run: Run, width: int) -> list[str]:
     short = run.id[:4]
+    said = wrapped(f"{run.name} runs in the background as {run.id}. Nothing of it ends with this terminal.", width - 2, "  ")
     return [
-        f"{good('✓')} {run.name} runs in the background as {bold(run.id)}. Nothing of it ends with this terminal.",
+        f"{good('✓')} {said[0]}",
+        *said[1:],
         f"  follow: {bold(f'mlrun attach {short}')} · stop: {bold(f'mlrun stop {short}')} · all runs: {bold('mlrun ps')}",
     ]
 
@@ -113,7 +116,7 @@ def _ending(run: Run) -> str:
     parts = [f"{run.outcome}" if run.outcome else str(run.state)]
     seconds = run.phases_seconds.get("run")
     if run.outcome is not Outcome.SUCCEEDED:
-        parts[0] += f": {explain(run)}" + (f" (exit code {run.exit_code})" if run.exit_code is not None else "")
+        parts[0] = _unhappy(run)
     if seconds is not None:
         parts[0] += f" {'in' if run.outcome is Outcome.SUCCEEDED else 'after'} {show_seconds(seconds)}"
     if run.peak.ram_gib is not None:
@@ -122,6 +125,15 @@ def _ending(run: Run) -> str:
         parts.append(f"peak GPU memory {show_gib(run.peak.gpu_memory_gib)}")
     parts.append("free" if not run.cost_so_far else show_usd(run.cost_so_far))
     return " · ".join(parts)
+
+
+def _unhappy(run: Run) -> str:
+    """The outcome with its reason, said once."""
+    said, words = str(run.outcome or run.state), explain(run)
+    if run.outcome is Outcome.FAILED and run.reason == "exited" and words == WORDS["exited"]:
+        return f"{said} with exit code {run.exit_code}"
+    whole = words if words.startswith(said) else f"{said}: {words}"
+    return whole + (f" (exit code {run.exit_code})" if run.exit_code is not None else "")
 
 
 def _compared(run: Run, width: int) -> list[str]:
