@@ -84,12 +84,21 @@ def problem_lines(problem: Problem, digits: int, columns: int) -> list[str]:
 def _excerpt(problem: Problem, room: int) -> tuple[str, int, int]:
     """The part of the source line around the problem, and the columns before its carets, and how many carets."""
     source, column = clean(problem.source.expandtabs(1)).rstrip(), max(0, problem.column - 1)
-    start = max(0, min(column - room // 4, len(source) - room + 1)) if cell_len(source) > room else 0
-    rest = ("…" if start else "") + source[start + (start > 0) :]
+    start = _start(source, column, room) if cell_len(source) > room else 0
+    rest = ("…" if start else "") + source[start:]
     cut = chop_cells(rest, room)[0] if rest else ""
-    before = min(cell_len(rest[: column - start]), room - 1)
+    before = min(cell_len(rest[: column - start + (start > 0)]), room - 1)
     marked = cell_len(source[column : column + max(1, problem.width)])
     return cut, before, max(1, min(marked, cell_len(cut) - before))
+
+
+def _start(source: str, column: int, room: int) -> int:
+    """Where the excerpt begins, so that three quarters of it follow the problem, as far as the line goes on."""
+    before = room - 1 - min(cell_len(source[column:]), 3 * room // 4)
+    start = min(column, len(source))
+    while start and cell_len(source[start - 1 : column]) <= before:
+        start -= 1
+    return start
 
 
 def _as_dict(error: MlrunError) -> dict[str, object]:
