@@ -163,7 +163,7 @@ class Candidate:
 
     `fits` says that the likely need does, `surely` that the high end does too. `hours` spans create to confirmed deletion;
     `headroom` is the share of the memory left free at the likely peak. `changes` are settings that must differ from the job
-    as written for it to run here.
+    as written for it to run here, `learned` the factors that past runs put on its seconds and memory.
     """
 
     offer: Offer
@@ -181,6 +181,7 @@ class Candidate:
     changes: dict[str, Any] = field(default_factory=dict)
     surely: bool = True
     notes: tuple[str, ...] = ()
+    learned: dict[str, float] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """One entry of the document's `candidates`."""

@@ -18,6 +18,7 @@ from dispatcher.jobfile.keys import Key, every, resolve
 from dispatcher.jobfile.yaml import LARGEST, Document, leaves, parse, scalar
 
 PREFIX = "DISPATCHER_"
+SHELL_WORDS = {"yes": "true", "on": "true", "1": "true", "no": "false", "off": "false", "0": "false"}
 NOT_SETTINGS = frozenset({"DISPATCHER_GCP_ENDPOINT"})
 """Variables that begin like a section's, and mean something else."""
 
@@ -88,6 +89,7 @@ class LocalMachine(Strict):
 
     headroom: Share = Field(0.10, description="share of memory kept back, so that the computer stays usable")
     keep_awake: bool = Field(default=True, description="hold off sleep while a job runs")
+    learn: bool = Field(default=True, description="correct estimates by what jobs took here; nothing leaves this computer")
 
 
 Hosts = Annotated[dict[str, ListedHost], Field(max_length=1000)]
@@ -181,7 +183,7 @@ def _from_environment(environment: Mapping[str, str], checker: Checker[Settings]
         into = checker.tree.data.setdefault(path[0], {})
         if isinstance(into, dict):
             text = environment[name]
-            into[path[1]] = scalar(text) if _wants_scalar(resolve(Settings, path)[-1]) else text
+            into[path[1]] = _read(text, resolve(Settings, path)[-1])
             origins[".".join(path)] = name
             checker.tree.stands.pop(path, None)
 
@@ -190,6 +192,14 @@ def _path(rest: str) -> tuple[str, str] | None:
     section, _, name = rest.lower().partition("_")
     keys = resolve(Settings, (section, name))
     return (section, name) if len(keys) == 2 and not keys[-1].section[0] else None
+
+
+def _read(text: str, key: Key) -> Any:
+    """A variable's value; unlike a YAML file, a shell knows no type, so yes and no are the words they look like."""
+    if not _wants_scalar(key):
+        return text
+    yes_no = key.form.schema.get("type") == "boolean"
+    return scalar(SHELL_WORDS.get(text.lower(), text) if yes_no else text)
 
 
 def _wants_scalar(key: Key) -> bool:

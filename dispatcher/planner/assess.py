@@ -8,6 +8,7 @@ from dispatcher.domain.plan import Amount, Range
 from dispatcher.domain.workload import TableWorkload, Workload
 from dispatcher.planner import tables
 from dispatcher.planner.assessment import Assessment
+from dispatcher.planner.calibrate import NOTHING, Learned, corrected
 from dispatcher.planner.compatibility import disappointing, forbidden
 from dispatcher.planner.duration import step_time, work_of
 from dispatcher.planner.explain import explain
@@ -18,8 +19,12 @@ from dispatcher.planner.workload import workload
 GIB_TO_GB = 2**30 / 1e9
 
 
-def assess(job: JobConfig, device: Device, *, explained: bool = False) -> Assessment:
-    """The job's needs and times on `device`. Raises UnknownError where a needed setting is missing."""
+def assess(job: JobConfig, device: Device, *, explained: bool = False, learned: Learned = NOTHING) -> Assessment:
+    """The job's needs and times on `device`, with what runs taught. Raises UnknownError where a needed setting is missing."""
+    return corrected(_assess(job, device, explained=explained), job, learned)
+
+
+def _assess(job: JobConfig, device: Device, *, explained: bool) -> Assessment:
     if job.model is None:
         return _stated(job, device)
     work = workload(job, device)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dispatcher.domain.hardware import Device
 from dispatcher.domain.plan import Amount, Range
@@ -14,7 +14,7 @@ class Assessment:
 
     `run` is the job's own time from its start to its end, None where the settings do not say how long it goes on; `step` one
     optimizer step. `forbidden` names what cannot work on this device, as the framework would say it; `warnings` what will
-    work, but not well. `explain` has a line per term.
+    work, but not well. `explain` has a line per term. `learned` are the factors that runs here put on seconds and memory.
     """
 
     device: Device
@@ -33,3 +33,4 @@ class Assessment:
     forbidden: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     explain: tuple[str, ...] = ()
+    learned: dict[str, float] = field(default_factory=dict)

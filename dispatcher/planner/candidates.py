@@ -9,6 +9,7 @@ from typing import Any
 from dispatcher.domain.job import JobConfig
 from dispatcher.domain.plan import Candidate, Offer, Range, Tariff
 from dispatcher.planner.assessment import Assessment
+from dispatcher.planner.calibrate import NOTHING, Learned
 from dispatcher.planner.cost import Use, cost, hard_stop, spot_delay
 from dispatcher.planner.fit import KEPT_BACK, Verdict, budget, verdict
 from dispatcher.planner.phases import Transfers, phases, whole
@@ -21,12 +22,13 @@ BOOT_DISK_GB = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a candidate's money and time rest on beside the offer: tariffs, the wire, and the time left until `finish_by`."""
+    """What a candidate's money and time rest on beside the offer: tariffs, the wire, time until `finish_by`, past runs."""
 
     tariff: Callable[[str, str | None], Tariff]
     moved: Transfers
     seconds_left: float | None = None
     kept_back: float = KEPT_BACK
+    learned: Learned = NOTHING
 
 
 def judged(need: Assessment, offer: Offer, terms: Terms) -> Verdict:
@@ -62,6 +64,7 @@ def candidate(
         hard_stop_seconds=stop if _limited(job, offer, terms) else None,
         phases_seconds=parts,
         changes=changes or {},
+        learned=need.learned,
     )
 
 

@@ -82,7 +82,7 @@ def plan_all(
     choice = choose(order, job.budget.prefer)
     reference = _reference(order, choice, local, survey_result.needs)
     if explained:
-        reference = assess(job, reference.device, explained=True)
+        reference = assess(job, reference.device, explained=True, learned=world.terms.learned)
     left_out = f"is left out by where: {job.where}" if job.where not in ("auto", "local") else None
     here = here_verdict(world.machine, local, too_much or left_out)
     return Plan(
@@ -105,7 +105,7 @@ def _local(job: JobConfig, world: World) -> tuple[Assessment, Candidate, tuple[s
     if world.here is None:
         return None
     device, offer = world.here
-    need = assess(job, device)
+    need = assess(job, device, learned=world.terms.learned)
     ruling = judged(need, offer, world.terms)
     return need, candidate(job, need, offer, ruling, world.terms), ruling.reasons
 

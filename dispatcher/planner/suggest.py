@@ -44,11 +44,11 @@ def ideas(job: JobConfig, here: tuple[Device, Offer], terms: Terms, bound: froze
     device, offer = here
     if job.model is None:
         return ()
-    before = assess(job, device)
+    before = assess(job, device, learned=terms.learned)
     found: list[Idea] = []
     for change, results in _ladder(job, device):
         trial = apply(job, change)
-        need = assess(trial, device)
+        need = assess(trial, device, learned=terms.learned)
         ruling = judged(need, offer, terms)
         if ruling.surely:
             found.append(Idea(_suggestion(change, results, before, need, bound), trial, need, ruling))

@@ -36,6 +36,14 @@ MIGRATIONS: tuple[str, ...] = (
         WITHOUT ROWID;
     CREATE TABLE wish (run TEXT PRIMARY KEY, what TEXT NOT NULL, time REAL NOT NULL) WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE observation (
+        run TEXT NOT NULL, quantity TEXT NOT NULL, subject TEXT NOT NULL, method TEXT NOT NULL, device TEXT NOT NULL,
+        model TEXT NOT NULL, sizes TEXT NOT NULL, predicted REAL NOT NULL, told REAL NOT NULL, measured REAL NOT NULL,
+        time REAL NOT NULL, PRIMARY KEY (run, quantity)
+    ) WITHOUT ROWID;
+    CREATE INDEX observation_by_time ON observation (time DESC);
+    """,
 )
 """Migration n brings a database from version n to n + 1. None is ever changed once it was released."""
 
