@@ -10,7 +10,7 @@ import signal
 import time
 from typing import Any, Dict, List, Optional, Set, Tuple
 
-from files import append, boot_id, read, tail_of, touch, write  # type: ignore[import-not-found]
+from files import append, boot_id, lines, read, size_of, tail_of, touch, write  # type: ignore[import-not-found]
 from gauge import Gauge, spawn  # type: ignore[import-not-found]
 from processes import (  # type: ignore[import-not-found]
     LINUX,
@@ -327,6 +327,7 @@ class Watcher:
         with contextlib.suppress(OSError):
             os.unlink(os.path.join(self.folder, "reserve"))
         outcome.update(self.gauge.peaks(), started=self.started, ended=time.time())
+        outcome.update(log_size=size_of(self.folder, "log"), notices=lines(self.folder, "notices.jsonl"))
         write(self.folder, "outcome.json", outcome, "outcome.part")
 
 

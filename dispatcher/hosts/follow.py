@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 
 from dispatcher.hosts.base import Host
-from dispatcher.hosts.job import JobStatus, status
+from dispatcher.hosts.job import JobStatus, status, status_of
 from dispatcher.retries import Clock
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.005, 0.04
@@ -26,9 +27,10 @@ def follow(
             pause, offset, asked = FIRST_PAUSE, offset + len(chunk), clock.monotonic()
             continue
         silent = clock.monotonic() - asked >= ASK_AFTER
-        if silent or _recorded(host, label):
+        found = _recorded(host, label)
+        if silent or found:
             asked = clock.monotonic()
-            found = status(host, label)
+            found = found or status(host, label)
             if found.phase in ("absent", "ended", "lost"):
                 yield from _rest(chunks, found.log_size - offset, clock)
                 yield found
@@ -38,9 +40,10 @@ def follow(
         pause = min(2 * pause, LONGEST_PAUSE)
 
 
-def _recorded(host: Host, label: str) -> bool:
-    """Whether the agent has written the job's end."""
-    return bool(next(host.read(f"{label}/outcome.json", 0)))
+def _recorded(host: Host, label: str) -> JobStatus | None:
+    """The job's end, once the agent has written it: in one look, without asking the agent."""
+    text = next(host.read(f"{label}/outcome.json", 0))
+    return status_of(json.loads(text)) if text.endswith(b"}") else None
 
 
 def _rest(chunks: Iterator[bytes], missing: int, clock: Clock) -> Iterator[bytes]:

@@ -78,6 +78,12 @@ def status(host: Host, label: str) -> JobStatus:
     return _told(host, label, _agent(host, "status", label))
 
 
+def status_of(document: Mapping[str, Any]) -> JobStatus:
+    """The status that a document of the agent's tells."""
+    known = {one.name: document[one.name] for one in fields(JobStatus) if one.name in document}
+    return JobStatus(**known | {"notices": tuple(str(one.get("message")) for one in document.get("notices") or ())})
+
+
 def stop(host: Host, label: str, grace: float) -> JobStatus:
     """End the job, with `grace` seconds between SIGINT and SIGTERM; returns when it has ended."""
     return _told(host, label, _agent(host, "stop", label, "--grace", str(grace)))
@@ -141,5 +147,4 @@ def _told(host: Host, label: str, done: Exit) -> JobStatus:
     except ValueError as error:
         said = done.stderr.decode("utf-8", "replace").strip()[-300:]
         raise HostUnreachable(f"{host.name} does not tell how {label} stands: {said}", fix="mlrun doctor") from error
-    known = {one.name: document[one.name] for one in fields(JobStatus) if one.name in document}
-    return JobStatus(**known | {"notices": tuple(str(one.get("message")) for one in document.get("notices") or ())})
+    return status_of(document)

@@ -5,18 +5,22 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from dispatcher.domain.observation import Observation
 from dispatcher.domain.run import MOVES, Doubt, Label, Run, RunState
 from dispatcher.errors import RunBusy, TeardownUnconfirmed, UsageError
 from dispatcher.retries import Clock, SystemClock
+from dispatcher.store.observations import OBSERVE, to_row
 from dispatcher.store.opening import open_database, saying_why
 from dispatcher.store.owner import Owner
 from dispatcher.store.records import Intent, MonthTotal, Transition, from_document, to_document
 
+PASSING = frozenset({RunState.CONNECTING, RunState.SYNCING, RunState.PREPARING})
+"""States in which nothing is made: the next durable write takes these moves to the disk with it."""
 LISTED_WHEN_AMBIGUOUS = 5
 _NEWEST = "SELECT document FROM run ORDER BY submitted DESC, id LIMIT ?"
 _OPEN = "SELECT document FROM run WHERE state != 'finished' ORDER BY submitted"
@@ -96,7 +100,7 @@ class Store:
         before = run.state
         if to not in MOVES[before]:
             raise ValueError(f"a run cannot go from {before} to {to}")
-        with self._writing():
+        with self._writing(durable=to not in PASSING):
             self._must_stand(run)
             for name, value in changes.items():
                 setattr(run, name, value)
@@ -122,7 +126,7 @@ class Store:
     def lease(self, run_id: str) -> Iterator[None]:
         """Be the only one who drives this run. Raises RunBusy while another living process does."""
         me = Owner.me()
-        with self._writing():
+        with self._writing(durable=False):  # a lease ends with this boot in any case
             other = self.driver(run_id)
             if other:
                 raise RunBusy(
@@ -133,7 +137,7 @@ class Store:
         try:
             yield
         finally:
-            with self._writing():
+            with self._writing(durable=False):
                 self._db.execute("DELETE FROM lease WHERE run = ? AND pid = ? AND born = ?", (run_id, me.pid, me.born))
 
     def driver(self, run_id: str) -> Owner | None:
@@ -162,7 +166,7 @@ class Store:
 
     def settle(self, intent: Intent, answer: str = "") -> None:
         """The provider has answered; what it did is known."""
-        with self._writing():
+        with self._writing(durable=False):  # an answer that is lost is asked for again
             self._db.execute("UPDATE intent SET settled = ?, answer = ? WHERE id = ?", (self.clock.now(), answer, intent.id))
 
     def unsettled(self, run_id: str | None = None) -> list[Intent]:
@@ -194,9 +198,22 @@ class Store:
                 self._db.execute("DELETE FROM run WHERE id = ?", (run_id,))
         return [run_id for (run_id,) in rows]
 
+    def observe(self, found: Iterable[Observation]) -> None:
+        """Keep what a finished run showed; told twice, it is kept once."""
+        with self._writing(durable=False):  # a power cut costs what one run taught
+            self._db.executemany(OBSERVE, map(to_row, found))
+
+    def forget_observations(self) -> int:
+        """Forget what runs taught; returns from how many."""
+        with self._writing():
+            count = self._rows("SELECT count(DISTINCT run) FROM observation")[0][0]
+            self._db.execute("DELETE FROM observation")
+        return int(count)
+
     @contextmanager
-    def _writing(self) -> Iterator[None]:
-        with self._lock, saying_why(self.path):
+    def _writing(self, *, durable: bool = True) -> Iterator[None]:
+        """One transaction. A power cut may take back those that are not durable, but never one before a durable one."""
+        with self._lock, saying_why(self.path), self._synchronous("FULL" if durable else "NORMAL"):
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -205,6 +222,14 @@ class Store:
                 if self._db.in_transaction:  # a full disk ends the transaction by itself
                     self._db.execute("ROLLBACK")
                 raise
+
+    @contextmanager
+    def _synchronous(self, how: str) -> Iterator[None]:
+        self._db.execute(f"PRAGMA synchronous = {how}")
+        try:
+            yield
+        finally:
+            self._db.execute("PRAGMA synchronous = FULL")
 
     def _rows(self, query: str, *values: Any) -> list[Any]:
         with self._lock, saying_why(self.path):

@@ -328,3 +328,20 @@ def test_the_store_costs_little_to_import():
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert "[]\n" == done.stdout
+
+
+def test_what_announces_a_creation_is_on_the_disk_before_it_and_passing_moves_are_not_waited_for(store):
+    seen = []
+    store._db.set_trace_callback(seen.append)
+
+    def levels(act) -> list[str]:
+        seen.clear()
+        act()
+        return [said.rpartition(" ")[2] for said in seen if said.startswith("PRAGMA synchronous")]
+
+    run = Run("a" * 10, "job")
+    assert ["FULL", "FULL"] == levels(lambda: store.add(run))
+    assert ["FULL", "FULL"] == levels(lambda: store.advance(run, RunState.PROVISIONING))
+    assert ["FULL", "FULL"] == levels(lambda: store.intent(Label(run.id), "provision", {}))
+    assert ["NORMAL", "FULL"] == levels(lambda: store.advance(run, RunState.CONNECTING))
+    assert [2] == [row[0] for row in store._rows("PRAGMA synchronous")]
