@@ -11,6 +11,8 @@ from dispatcher.errors import UsageError
 from dispatcher.units import show_count
 
 SHOWN = 40
+NARROW = 72
+"""Below so many columns the last two figures of a list give way."""
 HEADINGS = {
     "accelerator": ("memory_gib", "bandwidth_gbs", "fp32_tflops", "fp16_tflops", "compute_capability", "tier", "year"),
     "machine": ("vcpus", "ram_gib", "accelerators", "accelerator"),
@@ -66,13 +68,14 @@ def _overview(found: Sequence[Entry]) -> list[str]:
     lines += ["", bold("WHERE THE FIGURES ARE FROM")]
     for name, source, date in ages():
         lines += wrapped(f"  {name}, {date}: {source}", width(), "    ")
-    return [*lines, "", dim("Search: mlrun catalog show a100 · compare: mlrun catalog show --compare T4 L4")]
+    how = "Search: mlrun catalog show a100 · compare: mlrun catalog show --compare T4 L4"
+    return [*lines, "", *(dim(line) for line in wrapped(how, width(), "  "))]
 
 
 def _listed(kind: str, entries: Sequence[Entry]) -> list[str]:
     if not entries:
         return []
-    names = HEADINGS[kind]
+    names = HEADINGS[kind][: None if width() >= NARROW else -2]
     priced = kind == "machine"
     rows = [
         (entry.name, *(_figure(name, entry) for name in names), *(_by_market(entry) if priced else ()), _remark(entry))

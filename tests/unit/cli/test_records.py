@@ -15,8 +15,8 @@ from tests.golden.runs import ENDS, NOW, doubtful, going, succeeded
 
 RUN_FIELDS = {
     "id", "name", "state", "doubt", "outcome", "reason", "exit_code", "where", "machine", "region", "market", "label",
-    "attempts", "submitted", "started", "ended", "hard_stop", "phases_seconds", "price_per_hour", "cost_usd", "peak", "outputs", "log",
-    "teardown",
+    "attempts", "submitted", "started", "ended", "hard_stop", "phases_seconds", "price_per_hour", "cost_usd", "peak", "outputs",
+    "log", "teardown",
 }  # fmt: skip
 CANDIDATE_FIELDS = {
     "where", "machine", "device", "count", "region", "market", "fits", "headroom", "memory_gib", "hours", "step_seconds",

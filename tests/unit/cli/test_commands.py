@@ -1,0 +1,265 @@
+"""What may be typed, and what is said to what may not."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import click
+import pytest
+
+from dispatcher.cli import flags, purging, run, running
+from dispatcher.cli.main import VERBS, _run
+from dispatcher.cli.run import _picked
+from dispatcher.domain.plan import Here
+from dispatcher.errors import Cancelled, LoginNeeded, NothingFits, UsageError
+from dispatcher.jobfile.load import load
+from tests.golden.plans import LAPTOP, full_plan
+
+JOB = "run: python train.py --batch-size ${training.batch_size}\ntraining: {batch_size: 8}\nresources: {memory: 1GB+}\n"
+NOBODY: dict[str, object] = {"yes": False, "as_json": False, "quiet": False, "detach": False, "do_setup": False}
+
+
+@pytest.fixture
+def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A job that is planned from what it states, and would fail if it were started."""
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "train.yaml"
+    file.write_text(JOB)
+    return file
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["paln"], "Did you mean 'mlrun plan'?"),
+        (["docter"], "Did you mean 'mlrun doctor'?"),
+        (["frobnicate"], "neither a command nor a job file"),
+        (["plan"], "Missing argument 'JOB'"),
+        (["ps", "--frob"], "No such option"),
+        (["stop"], "Missing argument 'RUN'"),
+        (["catalog", "frob"], "No such command"),
+    ],
+)
+def test_a_wrong_word_is_2_and_says_what_is_right(words, said, capsys):
+    assert 2 == _run(words)
+    out, err = capsys.readouterr()
+    assert "" == out
+    assert said in err
+
+
+@pytest.mark.parametrize(
+    "words", [["--dry-run", "train.yaml"], ["train.yaml", "--dry-run"], ["plan", "train.yaml"], ["train.yaml", "--dryrun"]]
+)
+def test_the_dry_run_is_the_plan_wherever_its_flag_stands(words, job, capsys):
+    assert 0 == _run(words)
+    assert "NOTHING WAS STARTED" in capsys.readouterr().out
+
+
+def test_options_may_stand_before_the_file(job, capsys):
+    assert 0 == _run(["--set", "training.batch_size=4", "--dry-run", "--json", "train.yaml"])
+    assert "--set" == json.loads(capsys.readouterr().out)["job"]["origins"]["training.batch_size"]
+
+
+def test_a_file_named_like_a_verb_is_reached_by_its_path(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "plan").write_text(JOB)
+    assert 0 == _run(["./plan", "--dry-run"])
+    assert "NOTHING WAS STARTED" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_says_in_one_line_what_it_does(verb, capsys):
+    assert 0 == _run([verb, "--help"])
+    assert f"Usage: mlrun {verb}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [["--pick", "0"], ["--pick", "two"], ["--pick", "-1"]])
+def test_a_pick_that_is_no_number_from_1_is_wrong(words, job, capsys):
+    assert 2 == _run(["plan", "train.yaml", *words])
+    assert "--pick" in capsys.readouterr().err
+
+
+def test_a_pick_beyond_the_options_says_how_many_there_are():
+    with pytest.raises(UsageError, match="--pick 5: the plan has 4 options"):
+        _picked(full_plan(), 5)
+    assert 3 == _picked(full_plan(), 4).choice
+
+
+@pytest.mark.parametrize("word", ["training.batch_size", "=4", "", "  "])
+def test_a_set_without_key_and_value_says_how_to_write_it(word):
+    with pytest.raises(UsageError, match="write KEY=VALUE"):
+        flags.pairs((word,))
+
+
+def test_a_value_may_hold_equals_signs_and_nothing():
+    assert {"env.A": "b=c", "name": ""} == flags.pairs(("env.A=b=c", " name = "))
+
+
+def test_flags_stand_for_keys_and_set_has_the_last_word():
+    given = {"where": "local", "spot": False, "max_cost": 2.0, "gpu": "T4,L4:1", "sets": ("budget.max_cost=1",)}
+    assert {"where": "local", "spot": False, "budget.max_cost": "1", "resources.gpu": ["T4", "L4:1"]} == flags.settings_of(
+        given
+    )
+    assert {"resources.gpu": "0"} == flags.settings_of({"gpu": "0", "sets": ()})
+
+
+@pytest.mark.parametrize("name", flags.NOT_YET)
+def test_what_is_not_built_is_refused_in_a_sentence(name):
+    with pytest.raises(UsageError, match=f"^--{name}: .*not part of this version"):
+        flags.refuse_unbuilt({name: "1h"})
+
+
+def test_a_set_of_what_the_command_does_not_take_is_refused(job, capsys):
+    assert 0 != _run(["plan", "train.yaml", "--set", "training.optimizer=sgd"])
+    assert "training.optimizer" in capsys.readouterr().err
+
+
+def test_errors_are_documents_with_json(job, capsys):
+    job.write_text("run: x\nmemroy: 3\n")
+    assert 100 == _run(["plan", "train.yaml", "--json"])
+    found = json.loads(capsys.readouterr().out)
+    assert ("1.0", 100, 2) == (found["schema"], found["error"]["exit_code"], found["error"]["problems"][0]["line"])
+
+
+def test_a_plan_is_kept_and_found_again(job, tmp_path, capsys):
+    assert 0 == _run(["plan", "train.yaml", "-o", "plan.json"])
+    assert 0 == _run(["train.yaml", "--plan", "plan.json", "--dry-run"])
+    assert json.loads((tmp_path / "plan.json").read_text())["schema"] == "1.0"
+
+
+@pytest.mark.parametrize(
+    "kept", ["", "{", "[]", "{}", '{"job": {}}', '{"job": {"sha256": "x"}, "candidates": [], "choice": 7}', "null"]
+)
+def test_a_kept_plan_that_is_none_is_said(kept, job, tmp_path, capsys):
+    (tmp_path / "plan.json").write_text(kept)
+    assert 2 == _run(["train.yaml", "--plan", "plan.json", "--dry-run"])
+    assert "holds no plan" in capsys.readouterr().err
+
+
+def test_the_plan_of_another_job_is_refused(job, capsys):
+    assert 0 == _run(["plan", "train.yaml", "-o", "plan.json"])
+    job.write_text(JOB + "name: another\n")
+    assert 101 == _run(["train.yaml", "--plan", "plan.json", "--dry-run"])
+    assert "The job has changed" in capsys.readouterr().err
+
+
+def test_a_plan_that_cannot_be_kept_is_said(job, capsys):
+    assert 2 == _run(["plan", "train.yaml", "-o", "no/such/folder/plan.json"])
+    assert "could not be kept" in capsys.readouterr().err
+
+
+@pytest.fixture
+def answers(monkeypatch: pytest.MonkeyPatch):
+    """Somebody at the terminal who answers so."""
+
+    def answering(word: str) -> list[str]:
+        asked: list[str] = []
+        monkeypatch.setattr(run, "interactive", lambda: True)
+        monkeypatch.setattr(click, "confirm", lambda text, **_: asked.append(text) or word == "y")
+        return asked
+
+    return answering
+
+
+def test_changed_settings_ask_and_nobody_to_answer_names_the_flag(job):
+    plan = replace(full_plan(), choice=0)
+    with pytest.raises(UsageError, match=r"changes settings.*batch_size 32.*Nobody is there to answer") as wrong:
+        running.decided(plan, load(job), dict(NOBODY))
+    assert "Add --yes." == wrong.value.fix
+
+
+def test_yes_answers_and_no_starts_nothing(job, answers):
+    plan = replace(full_plan(), choice=0)
+    assert plan is running.decided(plan, load(job), NOBODY | {"yes": True})
+    asked = answers("y")
+    assert plan is running.decided(plan, load(job), dict(NOBODY))
+    assert 1 == len(asked)
+    answers("n")
+    with pytest.raises(Cancelled, match="Nothing was started"):
+        running.decided(plan, load(job), dict(NOBODY))
+
+
+def test_the_job_as_written_here_asks_nothing(job, answers):
+    asked = answers("n")
+    plan = full_plan()
+    plan = replace(plan, candidates=(replace(plan.candidates[0], changes={}),), choice=0)
+    assert plan is running.decided(plan, load(job), dict(NOBODY))
+    assert [] == asked
+
+
+def test_a_rented_machine_is_priced_and_not_started(job):
+    with pytest.raises(LoginNeeded, match="priced only"):
+        running.decided(full_plan(), load(job), NOBODY | {"yes": True})
+
+
+def test_what_does_not_fit_is_refused_with_its_reasons(job, capsys):
+    plan = replace(full_plan(), choice=None, here=Here(capable=False, reasons=("Too small.",), machine=LAPTOP))
+    with pytest.raises(NothingFits, match="Nothing was started: Too small") as wrong:
+        running.decided(plan, load(job), dict(NOBODY))
+    assert "--where local" in wrong.value.fix
+    assert "WHAT THE JOB NEEDS" in capsys.readouterr().err
+
+
+def test_where_local_insists_after_a_warning(job, capsys):
+    plan = full_plan()
+    here = replace(plan.candidates[0], changes={}, fits=False, surely=False)
+    plan = replace(plan, candidates=(*plan.candidates[1:], here), choice=None)
+    assert 3 == running.decided(plan, load(job, sets={"where": "local"}), dict(NOBODY)).choice
+    assert "--where local insists" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("30d", 30 * 86400), ("12h", 43200), ("90m", 5400)])
+def test_ages_are_days_or_durations(text, seconds):
+    assert seconds == purging._age(text)
+
+
+@pytest.mark.parametrize("text", ["", "d", "soon", "-1d", "3w"])
+def test_an_age_that_is_none_names_its_flag(text):
+    with pytest.raises(UsageError, match="--older-than"):
+        purging._age(text)
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_purging_with_nobody_there_names_the_flag(as_json):
+    with pytest.raises(UsageError, match="nobody is there to agree") as wrong:
+        purging._agreed(3, yes=False, as_json=as_json)
+    assert "Add --yes." == wrong.value.fix
+
+
+def test_a_purge_that_is_declined_removes_nothing(answers, monkeypatch):
+    asked = answers("n")
+    monkeypatch.setattr(purging, "interactive", lambda: True)
+    with pytest.raises(Cancelled, match="Nothing was removed"):
+        purging._agreed(3, yes=False, as_json=False)
+    assert ["Forget 3 finished runs, with their logs and receipts?"] == asked
+
+
+def test_an_empty_record_has_nothing_to_purge(capsys):
+    assert 0 == _run(["purge"])
+    assert "Nothing was removed." in capsys.readouterr().err
+
+
+def test_what_reads_no_more_ends_quietly(monkeypatch, capfd):
+    def broken(**_: object) -> int:
+        raise BrokenPipeError
+
+    saved = os.dup(1)
+    monkeypatch.setattr("dispatcher.cli.main.cli.main", broken)
+    try:
+        assert 0 == _run(["ps"])
+    finally:
+        os.dup2(saved, 1)
+        os.close(saved)
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, click.Abort])
+def test_an_interrupted_question_is_130(stop, monkeypatch, capsys):
+    def interrupted(**_: object) -> int:
+        raise stop
+
+    monkeypatch.setattr("dispatcher.cli.main.cli.main", interrupted)
+    assert 130 == _run(["ps"])
+    assert "Cancelled." in capsys.readouterr().err
