@@ -83,6 +83,7 @@ class Gauge:
         for tool in asking:
             self._now = self._gpu_use(tool.stdout.read().decode("utf-8", "replace"), family)
             tool.stdout.close()
+            tool.stdin.close()
             self.tools.remove(tool)
         self._gpu_due = now + (GPU_SECONDS if asking else 0.0)
         self.tools.append(spawn(["/bin/sh", "-c", SMI], out=True))
