@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dispatcher import paths
+from dispatcher.app import learning
 from dispatcher.backends import registry
 from dispatcher.domain.plan import Plan
 from dispatcher.domain.run import Run, new_run_id
@@ -48,7 +49,7 @@ def opened(emit: Listener = nobody, will: Will | None = None) -> Iterator[Contex
             store=store,
             backend=registry.load,
             clock=clock,
-            emit=emit,
+            emit=learning.listening(store, emit),
             cancel=will.cancel,
             hurry=will.hurry,
             detach=will.detach,
@@ -56,7 +57,7 @@ def opened(emit: Listener = nobody, will: Will | None = None) -> Iterator[Contex
         )
         for warning in store.warnings:
             emit(Warned("", clock.now(), warning))
-        lifecycle.reconcile(ctx)
+        _reconcile(ctx)
         yield ctx
 
 
@@ -71,7 +72,7 @@ def submit(ctx: Context, loaded: LoadedJob, plan: Plan, settings: Settings, *, d
         name=loaded.name,
         submitted=now,
         plan=compact(plan),
-        job={"file": plan.job.file, "sha256": plan.job.sha256, "run": loaded.config.run},
+        job={"file": plan.job.file, "sha256": plan.job.sha256, "run": loaded.config.run} | _taught(loaded, plan),
         cost_likely=chosen.cost.range.likely if chosen.cost else 0.0,
         cost_worst=chosen.cost.worst_case if chosen.cost else 0.0,
     )
@@ -112,7 +113,7 @@ def stop(ctx: Context, text: str, grace: float) -> Run:
 
 def going_on(ctx: Context, run_id: str) -> bool:
     """Whether a run is still open, once those that nobody drives were brought up to date."""
-    lifecycle.reconcile(ctx)
+    _reconcile(ctx)
     return ctx.store.find(run_id).open
 
 
@@ -124,12 +125,23 @@ def log_path(run: Run, name: str = "log") -> Path | None:
     return next((path for path in (own, folder / name) if path.is_file()), None)
 
 
+def _taught(loaded: LoadedJob, plan: Plan) -> dict[str, Any]:
+    about = learning.subject(loaded.config, plan)
+    return {"learning": about} if about else {}
+
+
 def compact(plan: Plan) -> dict[str, Any]:
     """The plan's document as a run keeps it: the choice, and the best alternatives."""
     assert plan.choice is not None
     others = [c for i, c in enumerate(plan.candidates) if i != plan.choice][:KEPT_CANDIDATES]
     assert plan.chosen is not None
     return replace(plan, candidates=(plan.chosen, *others), choice=0, rejected=(), explain=(), sends={}).as_dict()
+
+
+def _reconcile(ctx: Context) -> None:
+    """Bring runs that nobody drives up to date, and learn from those that ended meanwhile."""
+    for run in lifecycle.reconcile(ctx):
+        learning.keep(ctx.store, run)
 
 
 def _environment(python: PythonEnv | None) -> dict[str, str]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from dispatcher import catalog
+from dispatcher.app.learning import learned
 from dispatcher.doctor.installed import torch_build, unsuited
 from dispatcher.domain.hardware import Device, Machine
 from dispatcher.domain.plan import Offer, Requirements, Tariff
@@ -31,7 +32,7 @@ def world_for(loaded: LoadedJob, settings: Settings, seconds_left: float | None,
     machine = probe(measure=True, workdir=loaded.workdir, pythons=(str(python.path),) if python else ())
     sends = _sends(loaded) if loaded.path and loaded.config.where != "local" else {}
     moved = Transfers(up_bytes=float(sends.get("bytes", 0)), down_bytes=OUTPUT_BYTES)
-    terms = Terms(tariff, moved, seconds_left, kept_back=settings.local.headroom)
+    terms = Terms(tariff, moved, seconds_left, kept_back=settings.local.headroom, learned=learned(settings))
     return World(
         machine=machine,
         here=_here(machine),

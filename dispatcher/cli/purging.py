@@ -33,6 +33,8 @@ def purge(older_than: str, *, everything: bool, yes: bool, as_json: bool) -> int
                 shutil.rmtree(paths.runs_dir() / run_id, ignore_errors=True)
         else:
             removed = []
+        if everything and (yes or removed):
+            ctx.store.forget_observations()
     if everything and (yes or removed):
         shutil.rmtree(paths.cache_dir(), ignore_errors=True)
     freed = sum(kept.values()) - sum(_size(Path(folder)) for folder in kept)
@@ -44,6 +46,17 @@ def purge(older_than: str, *, everything: bool, yes: bool, as_json: bool) -> int
             if removed
             else "Nothing was removed."
         )
+    return 0
+
+
+def forget(*, as_json: bool) -> int:
+    """Forget what estimates learned from runs: the formulas stand as they came. The runs' records stay."""
+    with runs.opened() as ctx:
+        count = ctx.store.forget_observations()
+    if as_json:
+        document({"schema": "1.0", "forgotten_runs": count})
+    else:
+        say(f"{good('✓')} What {count} runs taught was forgotten." if count else "Nothing was learned yet.")
     return 0
 
 

@@ -66,7 +66,7 @@ def _write_new(output: Path, text: str) -> None:
 @AS_JSON
 def doctor(*, as_json: bool) -> int:
     """Check this machine, drivers, frameworks and accounts, with a fix beside every finding."""
-    from dispatcher.doctor import checks
+    from dispatcher.doctor.examine import checks
 
     found = list(checks())
     if as_json:
@@ -150,12 +150,16 @@ def catalog_show(words: tuple[str, ...], *, compare: bool, region: str | None, a
 @click.command()
 @click.option("--older-than", default="30d", show_default=True, metavar="TIME", help="Finished runs that are older: 30d, 12h.")
 @click.option("--all", "everything", is_flag=True, help="All finished runs, and caches.")
+@click.option("--learned", is_flag=True, help="Only what estimates learned from runs here.")
 @click.option("-y", "--yes", is_flag=True, help="Remove without asking.")
 @AS_JSON
-def purge(older_than: str, *, everything: bool, yes: bool, as_json: bool) -> int:
+def purge(older_than: str, *, everything: bool, learned: bool, yes: bool, as_json: bool) -> int:
     """Show what mlrun keeps on disk, and remove records of finished runs after asking. Outputs of jobs are never touched."""
+    from dispatcher.cli.purging import forget
     from dispatcher.cli.purging import purge as do
 
+    if learned:
+        return forget(as_json=as_json)
     return do(older_than, everything=everything, yes=yes, as_json=as_json)
 
 
