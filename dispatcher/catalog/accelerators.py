@@ -41,6 +41,8 @@ def find_accelerator(text: str, memory_gib: float | None = None) -> Accelerator 
     """
     if " mig " in f" {text.lower()} ":
         return None
+    if memory_gib is None and (bearer := _by_name().get(text)):
+        return bearer
     asked = spell(text)
     for words in (asked, Spelling((*asked.words, "sxm"), asked.memory, asked.cores), asked.without(FORMS)):
         named = _spellings().get(tuple(sorted(words.words)), ())
@@ -57,6 +59,11 @@ def similar_accelerators(text: str) -> tuple[str, ...]:
 def same_memory(nameplate: float, reported: float) -> bool:
     """Whether a reported memory can be that of a nameplate, both GiB."""
     return nameplate > 0 and abs(reported / nameplate - 1) <= NAMEPLATE_TOLERANCE
+
+
+@cache
+def _by_name() -> dict[str, Accelerator]:
+    return {accelerator.name: accelerator for accelerator in accelerators()}
 
 
 _Named = tuple[tuple[Spelling, Accelerator], ...]

@@ -8,7 +8,7 @@ from functools import cache
 from typing import NamedTuple
 
 from dispatcher.catalog import overlay
-from dispatcher.catalog.tables import CatalogDamaged, number, path, read_lines, read_table, sources
+from dispatcher.catalog.tables import CatalogDamaged, number, path, read_table, read_text, sources
 from dispatcher.domain.plan import Tariff
 
 PROVIDERS = ("aws", "gcp")
@@ -41,9 +41,7 @@ class PriceSource:
 def quotes_of(provider: str, machine: str) -> tuple[Quote, ...]:
     """Every price of a machine type; refreshed prices take the place of embedded ones. Raises CatalogDamaged."""
     regional, lines = _sheet(provider)
-    found = [
-        quote for market, cells in lines.get(machine, ()) for quote in _embedded(provider, machine, market, regional, cells)
-    ]
+    found = [quote for line in lines.get(machine, ()) for quote in _embedded(provider, regional, line)]
     fresh = {(quote.market, quote.region): quote for quote in _refreshed(provider).get(machine, ())}
     return (*(quote for quote in found if (quote.market, quote.region) not in fresh), *fresh.values())
 
@@ -70,25 +68,25 @@ def regions(provider: str) -> tuple[str, ...]:
     return tuple(_sheet(provider)[0])
 
 
-_Sheet = tuple[list[str], dict[str, list[tuple[str, list[str]]]]]
-
-
 @cache
-def _sheet(provider: str) -> _Sheet:
-    """A provider's table, its cells not yet read: the regions, and by machine type each market's cells."""
+def _sheet(provider: str) -> tuple[list[str], dict[str, list[str]]]:
+    """A provider's table: the regions, and by machine type its lines, which are split only when they are asked for."""
     name = f"prices-{provider}"
-    lines = read_lines(name)
-    heading = next(lines, [])
-    if heading[:2] != ["machine", "market"]:
+    heading, *lines = read_text(name).splitlines() or [""]
+    if not heading.startswith("machine,market,"):
         raise CatalogDamaged(path(name), "it has no column 'machine'")
-    found: dict[str, list[tuple[str, list[str]]]] = {}
+    commas = heading.count(",")
+    found: dict[str, list[str]] = {}
     for line in lines:
-        if len(line) != len(heading):
-            raise CatalogDamaged(path(name), f"the line of {line[:1]} has {len(line)} of {len(heading)} cells")
-        found.setdefault(line[0], []).append((line[1], line[2:]))
+        machine = line.partition(",")[0]
+        if '"' in line:
+            raise CatalogDamaged(path(name), f"a quotation mark in the line of {machine!r}")
+        if line.count(",") != commas:
+            raise CatalogDamaged(path(name), f"the line of {machine!r} has {line.count(',') + 1} of {commas + 1} cells")
+        found.setdefault(machine, []).append(line)
     if not found:
         raise CatalogDamaged(path(name), "it has no rows")
-    return heading[2:], found
+    return heading.split(",")[2:], found
 
 
 @cache
@@ -99,8 +97,9 @@ def _refreshed(provider: str) -> dict[str, list[Quote]]:
     return found
 
 
-def _embedded(provider: str, machine: str, market: str, regional: list[str], cells: list[str]) -> Iterator[Quote]:
+def _embedded(provider: str, regional: list[str], line: str) -> Iterator[Quote]:
     known, name = _price_sources(), f"prices-{provider}"
+    machine, market, *cells = line.split(",")
     for region, cell in zip(regional, cells, strict=True):
         if cell:
             if cell[-1] not in known:

@@ -43,11 +43,15 @@ def whole(name: str, rows: list[dict[str, str]], width: int) -> list[dict[str, s
 
 def read_lines(name: str) -> Iterator[list[str]]:
     """The lines of a table, split into cells. Raises CatalogDamaged."""
+    return _split(name, read_text(name))
+
+
+def read_text(name: str) -> str:
+    """A table as it is written. Raises CatalogDamaged."""
     try:
-        text = path(name).read_text(encoding="utf-8")
+        return path(name).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise CatalogDamaged(path(name), _reason(error)) from error
-    return _split(name, text)
 
 
 def path(name: str) -> Path:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-from pathspec import GitIgnoreSpec
 
 from dispatcher.hosts.base import Entry, Tree
 
@@ -69,7 +67,7 @@ def manifest(root: Path, *, most: int = MOST_FILES) -> Manifest:
     """Walk `root`, honouring ignore files in every folder. Links that lead out of it, sockets and devices stay."""
     found = Manifest(root)
     real = root.resolve()
-    rules = [("always left out", "", GitIgnoreSpec.from_lines(ALWAYS_LEFT)), *_rules_above(real)]
+    rules = [("always left out", "", _always), *_rules_above(real)]
     for entry, path in _walk(real, "", rules, found):
         if len(found.entries) >= most:
             found.complete = False
@@ -84,8 +82,29 @@ def manifest(root: Path, *, most: int = MOST_FILES) -> Manifest:
     return found
 
 
-Rules = list[tuple[str, str, GitIgnoreSpec]]
+Verdict = Callable[[str], bool | None]
+"""Whether a path (a folder's ends with /) is left out; None where nothing is said of it."""
+Rules = list[tuple[str, str, Verdict]]
 """Ignore files: name, the folder whose paths they speak of (below the root, or "/above" it), and what they say."""
+
+
+def _always(path: str) -> bool | None:
+    return True if _LEFT.search(path) else None
+
+
+def _pattern(name: str) -> str:
+    return re.escape(name).replace(r"\*", "[^/]*") + ("" if name.endswith("/") else "(?:/|$)")
+
+
+_LEFT = re.compile(f"(?:^|/)(?:{'|'.join(map(_pattern, ALWAYS_LEFT))})")
+
+
+def _written(lines: Iterable[str]) -> Verdict:
+    """What an ignore file says. Its library is loaded only where there is one: it takes longer than most plans' files."""
+    from pathspec import GitIgnoreSpec
+
+    spec = GitIgnoreSpec.from_lines(lines)
+    return lambda path: spec.check_file(path).include
 
 
 def _walk(real: Path, below: str, rules: Rules, found: Manifest) -> Iterator[tuple[os.DirEntry[str], str]]:
@@ -120,9 +139,7 @@ def _rules_above(real: Path) -> Rules:
         file = folder / ".gitignore"
         if file.is_file():
             lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
-            rules.append(
-                (f"{file.name} of {folder.name}/", f"/{real.relative_to(folder).as_posix()}", GitIgnoreSpec.from_lines(lines))
-            )
+            rules.append((f"{file.name} of {folder.name}/", f"/{real.relative_to(folder).as_posix()}", _written(lines)))
     return rules
 
 
@@ -132,16 +149,16 @@ def _own_rules(children: list[os.DirEntry[str]], below: str) -> Rules:
     for name in IGNORE_FILES:
         for child in (one for one in children if one.name == name and one.is_file()):
             lines = Path(child.path).read_text(encoding="utf-8", errors="replace").splitlines()
-            rules.append((f"{below + '/' if below else ''}{name}", below, GitIgnoreSpec.from_lines(lines)))
+            rules.append((f"{below + '/' if below else ''}{name}", below, _written(lines)))
     return rules
 
 
 def _ignored(path: str, child: os.DirEntry[str], rules: Rules) -> str:
     """The name of the rule that leaves `path` at home, or ""; the last file that speaks of it decides."""
     verdict = ""
-    for name, base, spec in rules:
+    for name, base, says in rules:
         inner = f"{base[1:]}/{path}" if base.startswith("/") else path[len(base) + 1 :] if base else path
-        decided = spec.check_file(inner + "/" if child.is_dir(follow_symlinks=False) else inner).include
+        decided = says(inner + "/" if child.is_dir(follow_symlinks=False) else inner)
         if decided is not None:
             verdict = name if decided else ""
     return verdict

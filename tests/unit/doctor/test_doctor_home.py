@@ -9,8 +9,9 @@ import sys
 import pytest
 
 from dispatcher import paths
-from dispatcher.doctor import checks, examine, shadow
+from dispatcher.doctor import examine, shadow
 from dispatcher.doctor.credentials import aws, credential_checks, gcp
+from dispatcher.doctor.examine import checks
 from dispatcher.doctor.home import (
     clock_check,
     database_check,
