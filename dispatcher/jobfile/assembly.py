@@ -33,12 +33,24 @@ LENGTHS = ("training.steps", "training.epochs", "training.tokens")
 class Assembly:
     """One job on its way: its problems gather here until all are known."""
 
-    def __init__(self, document: Document, *, origin: str, sets: Mapping[str, Any], extra: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        document: Document,
+        *,
+        origin: str,
+        sets: Mapping[str, Any],
+        extra: tuple[str, ...],
+        origins: Mapping[str, str] | None = None,
+        free: bool = False,
+    ) -> None:
+        """`origins` tells where values come from that no file states; `free` lets any setting be changed."""
         self.document = document
         self.extra = extra
         self.checker = Checker(document, JobConfig, REFUSED)
         self.data = self.checker.named().data
         self.origin = origin
+        self.known = origins or {}
+        self.free = free
         self.sets: dict[Path, Any] = {}
         run = self.data.get("run")
         self.run = run if isinstance(run, str) and len(run) <= 65536 else ""
@@ -52,6 +64,10 @@ class Assembly:
     def problems(self) -> list[Problem]:
         """Everything wrong so far."""
         return self.checker.tree.problems
+
+    def stated(self, setting: str) -> Any:
+        """A setting's value so far; None where nobody has said it."""
+        return self._stated_value(tuple(setting.split(".")))
 
     def note(self, path: Path, message: str, fix: str = "") -> None:
         """One more thing that is wrong."""
@@ -85,6 +101,8 @@ class Assembly:
         return {dotted(path): self._where(path) for path, _ in leaves(self.data)}
 
     def _where(self, path: Path) -> str:
+        if dotted(path) in self.known:
+            return self.known[dotted(path)]
         place = self.checker.place(path) if self.origin == "yaml" else None
         return f"yaml line {place.line}" if place else self.origin
 
@@ -106,7 +124,7 @@ class Assembly:
             return Problem("the command itself stands in the file.", "Edit run, or append words after --.", path=told)
         if keys[-1].section[0] and path[-1] == keys[-1].name:
             return Problem(f"{name} is a section.", f"Name one of its settings: {name}.….", path=told)
-        if path[0] in DESCRIBED and dotted(path) not in self.bound:
+        if path[0] in DESCRIBED and dotted(path) not in self.bound and not self.free:
             return self._unbound(dotted(path), given, told)
         value = _given(given)
         if isinstance(value, Problem):

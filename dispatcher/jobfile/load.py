@@ -22,6 +22,7 @@ class LoadedJob:
     """A job that is valid. `origins` tells of each setting where it comes from; `bound` are those that `run` takes.
 
     `command` is `run` with its `${…}` filled in and more words at its end. `sha256` is that of all the plan depends on.
+    `notes` are what somebody who reads the plan should know of how it was read.
     """
 
     config: JobConfig
@@ -33,6 +34,7 @@ class LoadedJob:
     origins: dict[str, str]
     bound: frozenset[str]
     command: str
+    notes: tuple[str, ...] = ()
 
 
 def load(path: str | Path, *, sets: Mapping[str, Any] | None = None, extra_args: Sequence[str] = ()) -> LoadedJob:
@@ -49,7 +51,7 @@ def load(path: str | Path, *, sets: Mapping[str, Any] | None = None, extra_args:
     config = assembly.settings()
     if config is None or assembly.problems:
         raise JobFileError(file.name, listed(assembly.problems))
-    return _loaded(assembly, config, file, workdir, "\n".join(document.lines))
+    return finished(assembly, config, file, workdir, "\n".join(document.lines))
 
 
 def from_mapping(
@@ -61,7 +63,7 @@ def from_mapping(
     config = assembly.settings()
     if config is None or assembly.problems:
         raise JobFileError("the job", listed(assembly.problems))
-    return _loaded(assembly, config, None, _below(Path(), config.workdir), "")
+    return finished(assembly, config, None, _below(Path(), config.workdir), "")
 
 
 def legal_name(stem: str) -> str:
@@ -69,7 +71,8 @@ def legal_name(stem: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-")[:39].rstrip("-") or "job"
 
 
-def _loaded(assembly: Assembly, config: JobConfig, file: Path | None, workdir: Path, text: str) -> LoadedJob:
+def finished(assembly: Assembly, config: JobConfig, file: Path | None, workdir: Path, text: str) -> LoadedJob:
+    """What was assembled, as one job with its name, digest and command."""
     command = appended(assembly.command(config), assembly.extra)
     return LoadedJob(
         config=config,

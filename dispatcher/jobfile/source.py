@@ -3,198 +3,218 @@
 from __future__ import annotations
 
 import ast
-import re
+import stat
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+from dispatcher.errors import JobFileError, Problem
+from dispatcher.jobfile.bound import SPELLINGS
+from dispatcher.jobfile.calls import read_call
+from dispatcher.jobfile.estimators import Fit, fits, searched
+from dispatcher.jobfile.readings import GIVEN, NAMED, Reading, Value, positive, read, settled
+from dispatcher.jobfile.scope import Scope, called, last
+from dispatcher.jobfile.tables import Read, data_reads
 
 LARGEST_SCRIPT = 2_000_000
+LOOPS = {"epoch": "training.epochs", "epochs": "training.epochs", "ep": "training.epochs", "step": "training.steps",
+    "iteration": "training.steps", "iter_num": "training.steps"}  # fmt: skip
+"""What `for epoch in range(…)` counts."""
 
-FLAGS: dict[str, tuple[str, ...]] = {
-    "training.batch_size": ("batch-size", "batch", "bs", "per-device-train-batch-size", "train-batch-size", "micro-batch-size"),
-    "training.gradient_accumulation": ("gradient-accumulation-steps", "gradient-accumulation", "grad-accum", "accum"),
-    "training.epochs": ("epochs", "num-train-epochs", "num-epochs", "max-epochs", "n-epochs"),
-    "training.steps": ("steps", "max-steps", "num-steps", "max-iters", "iters", "iterations"),
-    "model.layers": ("layers", "n-layer", "n-layers", "num-layers", "num-hidden-layers"),
-    "model.hidden": ("hidden", "n-embd", "d-model", "hidden-size", "embed-dim", "dim"),
-    "model.heads": ("heads", "n-head", "n-heads", "num-heads", "num-attention-heads"),
-    "model.vocab": ("vocab", "vocab-size"),
-    "model.sequence_length": (
-        "sequence-length",
-        "seq-len",
-        "seq-length",
-        "block-size",
-        "max-length",
-        "max-seq-length",
-        "length",
-    ),
-    "model.image_size": ("image-size", "img-size", "imgsz", "input-size"),
-    "model.trees": ("trees", "n-estimators", "num-boost-round", "num-trees", "estimators"),
-    "model.depth": ("max-depth", "tree-depth"),
-    "model.leaves": ("num-leaves", "max-leaf-nodes", "leaves"),
-}
-"""Names that flags and keyword arguments have for a setting; - and _ are the same."""
+SWITCHES = {"bf16": "amp-bf16", "fp16": "amp-fp16"}
+ASIDE = ("predict", "evaluate", "pipeline", "encode", "add_argument", "option", "generate", "score")
+"""Calls whose batch_size is not the training's."""
 
-KEYWORDS = {
-    "batch_size", "per_device_train_batch_size", "gradient_accumulation_steps", "num_train_epochs", "max_epochs", "epochs",
-    "max_steps", "n_layer", "n_layers", "num_layers", "num_hidden_layers", "n_embd", "d_model", "hidden_size", "n_head",
-    "n_heads", "num_heads", "num_attention_heads", "vocab_size", "block_size", "max_seq_length", "image_size", "n_estimators",
-    "num_boost_round", "max_depth", "num_leaves", "max_leaf_nodes",
-}  # fmt: skip
-"""Those that mean the same as keyword arguments; `dim` or `length` may mean anything there."""
+BROAD = {"b", "bs", "batch", "samples", "rows", "max_train_samples", "hidden", "heads", "layers", "length", "bins", "leaves",
+    "depth", "trees", "opt", "optimizer", "optim", "precision", "mixed_precision", "accum", "num_samples", "steps"}  # fmt: skip
+"""Names that mean a setting on a command line; elsewhere in a script they may be anything."""
 
-SWITCHES = {
-    "bf16": ("training.precision", "amp-bf16"),
-    "fp16": ("training.precision", "amp-fp16"),
-    "gradient_checkpointing": ("training.gradient_checkpointing", "true"),
-}
-"""Keyword arguments whose True sets a setting. Hugging Face's bf16 means autocast."""
-
-ESTIMATORS: dict[str, tuple[str, str]] = {
-    "RandomForest": ("sklearn", "random-forest"),
-    "ExtraTrees": ("sklearn", "random-forest"),
-    "HistGradientBoosting": ("sklearn", "hist-gradient-boosting"),
-    "GradientBoosting": ("sklearn", "gradient-boosting"),
-    "LogisticRegression": ("sklearn", "logistic-regression"),
-    "XGB": ("xgboost", "gradient-boosting"),
-    "LGBM": ("lightgbm", "gradient-boosting"),
-    "CatBoost": ("catboost", "gradient-boosting"),
-}
-"""How an estimator's class begins, its library and algorithm."""
-
-NAMERS = ("from_pretrained", "create_model", "get_model")
-"""Functions whose first argument names the model."""
-
-NETWORKS = re.compile(r"(resnet|resnext|vgg|densenet|mobilenet|efficientnet|regnet|convnext|vit|swin|maxvit)_?[a-z]?_?\d+\w*")
-"""Functions of torchvision that are networks by name."""
-
-_SETTING = {name.replace("-", "_"): setting for setting, names in FLAGS.items() for name in names}
-
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """A setting's value as text, and where it was read; `flag` sets it on the command line."""
-
-    text: str
-    origin: str
-    flag: str = ""
+_NAMES = {spelling: setting for setting, names in SPELLINGS.items() for spelling in names}
+_KEYWORDS = {name: setting for name, setting in _NAMES.items() if name not in BROAD}
+_TABULAR = ("model.trees", "model.depth", "model.leaves", "model.bins")
 
 
 @dataclass(frozen=True, slots=True)
 class ScriptFacts:
-    """What a script imports, calls and mentions, and the settings read in it."""
+    """What a script imports, calls and mentions, and the settings read in it.
 
+    `unread` are settings of which only a run would tell, with the reason; `fits` the estimators it makes; `reads` the places
+    where data come in.
+    """
+
+    script: str = ""
     libraries: frozenset[str] = frozenset()
     names: frozenset[str] = frozenset()
     strings: tuple[str, ...] = ()
     settings: dict[str, Value] = field(default_factory=dict)
+    unread: dict[str, str] = field(default_factory=dict)
+    fits: tuple[Fit, ...] = ()
+    reads: tuple[Read, ...] = ()
+    lines: tuple[str, ...] = ()
 
 
 def read_script(path: Path) -> ScriptFacts:
     """The facts of a Python script; none where it cannot be read as Python."""
     try:
-        if path.stat().st_size > LARGEST_SCRIPT:
-            return ScriptFacts()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tree = ast.parse(path.read_bytes())
-        return _facts(tree, path.name)
-    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
+        return facts_of(path)
+    except JobFileError:
         return ScriptFacts()
 
 
-def _facts(tree: ast.Module, script: str) -> ScriptFacts:
-    nodes = list(ast.walk(_Literal(dict(_constants(tree))).visit(tree)))
-    settings: dict[str, Value] = {}
-    for call in (node for node in nodes if isinstance(node, ast.Call)):
-        for setting, value in _settings(call, script):
-            if setting not in settings or (value.flag and not settings[setting].flag):
-                settings[setting] = value
+def facts_of(path: Path) -> ScriptFacts:
+    """The facts of a Python script. Raises JobFileError where it cannot be read as one."""
+    raw = _bytes(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(raw)
+        return _facts(tree, path.name, raw)
+    except SyntaxError as why:
+        raise JobFileError(path.name, [_syntax(why, raw)]) from None
+    except (ValueError, RecursionError, MemoryError):
+        problem = Problem(
+            f"{path.name} is not a Python script that can be read.", "Name the script, or describe it in a job file."
+        )
+        raise JobFileError(path.name, [problem]) from None
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        facts = path.stat()
+        if stat.S_ISDIR(facts.st_mode):
+            raise _wrong(path, "is a folder.", "Name the script in it.")
+        if not stat.S_ISREG(facts.st_mode):
+            raise _wrong(path, "is no file.", "Name a script.")
+        if facts.st_size > LARGEST_SCRIPT:
+            raise _wrong(path, "is larger than 2 MB: scripts are not.", "Describe the job in a YAML file: mlrun init")
+        if path.suffix == ".ipynb":
+            raise _wrong(path, "is a notebook.", f"Write it out first: jupyter nbconvert --to script {path.name}")
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise _wrong(path, "does not exist.", "Check the path.") from None
+    except PermissionError:
+        raise _wrong(path, "may not be read by you.", f"chmod u+r {path}") from None
+    except (OSError, ValueError) as why:
+        raise _wrong(path, f"cannot be read: {getattr(why, 'strerror', None) or why}.", "Check the path.") from None
+
+
+def _wrong(path: Path, message: str, fix: str) -> JobFileError:
+    return JobFileError(path.name or str(path), [Problem(f"{path} {message}", fix)])
+
+
+def _syntax(why: SyntaxError, raw: bytes) -> Problem:
+    """What Python says of the text, at its place; Python 2 by name."""
+    said = why.msg or "not Python"
+    if b"\0" in raw[:4096]:
+        return Problem("it is a binary file, not a script.", "Name the Python script.")
+    if "Missing parentheses in call to" in said or "multiple exception types must be parenthesized" in said:
+        said, fix = "this is Python 2.", "Only Python 3 is read: convert it with 2to3, or describe the job in a YAML file."
+    else:
+        said, fix = f"this is not Python: {said}.", "Mend the script; python -m py_compile says the same."
+    lines = raw.decode("utf-8", "replace").splitlines()
+    line = why.lineno or 0
+    source = lines[line - 1] if 0 < line <= len(lines) else ""
+    return Problem(said, fix, line if source else 0, why.offset or 1, 1, source[:200])
+
+
+def _facts(tree: ast.Module, script: str, raw: bytes) -> ScriptFacts:
+    nodes = list(ast.walk(tree))
+    scope = Scope(nodes)
+    calls = sorted((node for node in nodes if isinstance(node, ast.Call)), key=lambda node: (node.lineno, node.col_offset))
+    roots = dict(_imports(nodes))
+    libraries = frozenset(roots.values())
+    readings = [reading for call in calls for reading in read_call(scope, call, libraries)]
+    readings += _generic(scope, calls)
+    readings += _by_name(scope, nodes)
+    readings += searched(scope, calls)
+    values, unread = settled(readings, script)
     return ScriptFacts(
-        libraries=frozenset(_imports(nodes)),
-        names=frozenset(_name(node) for node in nodes),
+        script=script,
+        libraries=libraries,
+        names=frozenset(last(node) for node in nodes) | frozenset(_imported(nodes)),
         strings=tuple(node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)),
-        settings=settings,
+        settings=values,
+        unread=unread,
+        fits=tuple(fits(scope, calls, roots)),
+        reads=tuple(data_reads(scope, calls)),
+        lines=tuple(raw.decode("utf-8", "replace").splitlines()),
     )
 
 
-def _constants(tree: ast.Module) -> Iterator[tuple[str, ast.Constant]]:
-    """NAME = literal, at the top of the module."""
-    for node in tree.body:
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant) and isinstance(node.targets[0], ast.Name):
-            yield node.targets[0].id, node.value
-
-
-class _Literal(ast.NodeTransformer):
-    """Puts the literal where a constant's name stands."""
-
-    def __init__(self, constants: dict[str, ast.Constant]) -> None:
-        self.constants = {name: node for name, node in constants.items() if name.isupper()}
-
-    def visit_Name(self, node: ast.Name) -> ast.expr:
-        """The literal, or the name itself."""
-        return self.constants.get(node.id, node) if isinstance(node.ctx, ast.Load) else node
-
-
-def _imports(nodes: list[ast.AST]) -> Iterator[str]:
+def _imports(nodes: list[ast.AST]) -> Iterator[tuple[str, str]]:
+    """Each imported name, and the library it comes from."""
     for node in nodes:
         if isinstance(node, ast.Import):
-            yield from (alias.name.partition(".")[0] for alias in node.names)
+            for alias in node.names:
+                root = alias.name.partition(".")[0]
+                yield alias.asname or root, root
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.module.partition(".")[0]
+            root = node.module.partition(".")[0]
+            yield from ((alias.asname or alias.name, root) for alias in node.names)
 
 
-def _settings(call: ast.Call, script: str) -> Iterator[tuple[str, Value]]:
-    called = _name(call.func)
-    if called == "add_argument":
-        yield from _argument(call, script)
+def _imported(nodes: list[ast.AST]) -> Iterator[str]:
+    return (alias.name for node in nodes if isinstance(node, (ast.Import, ast.ImportFrom)) for alias in node.names)
+
+
+def _generic(scope: Scope, calls: list[ast.Call]) -> Iterator[Reading]:
+    """Keyword arguments that mean the same in every call: of configurations, loops and trainers of one's own."""
+    for call in calls:
+        if called(call) in ASIDE:
+            continue
+        for name, node in scope.keywords(call).items():
+            setting = _KEYWORDS.get(name, "")
+            if setting and setting not in _TABULAR:
+                yield from read(scope, setting, node, convert=positive, strength=GIVEN)
+            elif name in SWITCHES and (known := scope.read(node)) and known.value is True:
+                yield Reading("training.precision", SWITCHES[name], call.lineno, strength=GIVEN)
+            elif name == "gradient_checkpointing" and (known := scope.read(node)) and known.value is True:
+                yield Reading("training.gradient_checkpointing", value=True, line=call.lineno, strength=GIVEN)
+
+
+def _by_name(scope: Scope, nodes: list[ast.AST]) -> Iterator[Reading]:
+    """Flags, dataclass fields, constants and loops that are called what a setting is called."""
+    for name, flag in scope.flags.items():
+        setting = _NAMES.get(name, "")
+        value = _meant(setting, flag.default)
+        if setting and value is not None and flag.flag:
+            yield Reading(setting, value, flag.line, flag.flag, NAMED, f"the default of {flag.flag} in")
+    for names in (*scope.fields.values(), scope.constants):
+        for name, node in names.items():
+            setting = _KEYWORDS.get(name.lower(), "")
+            known = scope.read(node) if setting else None
+            value = positive(known.value) if known else None
+            if known and value is not None:
+                yield Reading(setting, value, node.lineno, known.flag, NAMED)  # type: ignore[attr-defined]
+    for node in nodes:
+        if isinstance(node, ast.For) and (setting := LOOPS.get(last(node.target).strip("_"), "")):
+            yield from _loop(scope, setting, node.iter)
+
+
+def _loop(scope: Scope, setting: str, over: ast.expr) -> Iterator[Reading]:
+    """for epoch in range(n), also within tqdm(…); range(1, n + 1) is n long."""
+    while isinstance(over, ast.Call) and called(over) in ("tqdm", "trange", "track") and over.args:
+        over = over.args[0] if called(over) != "trange" else ast.copy_location(ast.Call(ast.Name("range"), over.args, []), over)
+    if not isinstance(over, ast.Call) or called(over) != "range":
         return
-    if called in NAMERS and (name := _text(call.args[0] if call.args else None)) and not name.startswith((".", "/", "~")):
-        yield "model.name", Value(name, f"read in {script}")
-    elif NETWORKS.fullmatch(called):
-        yield "model.name", Value(called, f"read in {script}")
-    for start, (library, algorithm) in ESTIMATORS.items():
-        if called.startswith(start):
-            yield "model.library", Value(library, f"read in {script}")
-            yield "model.algorithm", Value(algorithm, f"read in {script}")
-            break
-    yield from _keywords(call, script)
+    if len(over.args) == 1:
+        yield from read(scope, setting, over.args[0], convert=positive, strength=GIVEN)
+        return
+    known = scope.read(over)
+    length = len(known.value) if known and isinstance(known.value, list) else None
+    yield Reading(setting, length or None, over.lineno, strength=GIVEN)
 
 
-def _keywords(call: ast.Call, script: str) -> Iterator[tuple[str, Value]]:
-    for keyword in call.keywords:
-        if keyword.arg in SWITCHES and isinstance(keyword.value, ast.Constant) and keyword.value.value is True:
-            setting, text = SWITCHES[keyword.arg]
-            yield setting, Value(text, f"read in {script}")
-        elif keyword.arg in KEYWORDS and (number := _number(keyword.value)):
-            yield _SETTING[keyword.arg], Value(number, f"read in {script}")
+def _meant(setting: str, default: Any) -> Any:
+    """A flag's default as the setting has it; None where it is no such value."""
+    from dispatcher.jobfile.bound import OPTIMIZERS, PRECISIONS
 
-
-def _argument(call: ast.Call, script: str) -> Iterator[tuple[str, Value]]:
-    """An argparse flag that sets a setting, with the default it has in the script."""
-    default = next((keyword.value for keyword in call.keywords if keyword.arg == "default"), None)
-    number = _number(default)
-    for flag in filter(None, map(_text, call.args)):
-        setting = _SETTING.get(flag.lstrip("-").replace("-", "_"))
-        if setting and number and flag.startswith("--"):
-            yield setting, Value(number, f"the default of {flag} in {script}", flag)
-
-
-def _name(node: ast.AST) -> str:
-    """The last word of a name, an attribute or an imported name."""
-    if isinstance(node, ast.Attribute):
-        return node.attr
-    if isinstance(node, ast.alias):
-        return node.name
-    return node.id if isinstance(node, ast.Name) else ""
-
-
-def _text(node: ast.AST | None) -> str:
-    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
-
-
-def _number(node: ast.AST | None) -> str:
-    """A literal, positive whole number as text; "" for everything else."""
-    value = node.value if isinstance(node, ast.Constant) else None
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 10**12 else ""
+    if setting == "training.precision":
+        return PRECISIONS.get(str(default).lower())
+    if setting == "training.optimizer":
+        return OPTIMIZERS.get(str(default).lower())
+    if setting == "training.workers":
+        return default if isinstance(default, int) and not isinstance(default, bool) else None
+    return positive(default)

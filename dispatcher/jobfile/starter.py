@@ -8,10 +8,10 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from dispatcher.errors import UsageError
-from dispatcher.jobfile.source import Value
-from dispatcher.jobfile.survey import Survey, survey
+from dispatcher.jobfile.survey import Data, Survey, survey
 from dispatcher.paths import templates_dir
 from dispatcher.units import show_bytes
 
@@ -31,6 +31,15 @@ _LINE = re.compile(r"(?P<indent> *)(?P<key>[a-z_]+):(?: +(?P<value>[^#]*?))?(?: 
 _PLAIN = re.compile(r"[A-Za-z./][A-Za-z0-9_./ =${}-]*")
 _WORDS = ("true", "false", "null", "yes", "no", "on", "off")
 _COLUMN = 41
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A setting's value as YAML, a note on where it was found, and the flag that sets it on the command line."""
+
+    text: str
+    note: str
+    flag: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +77,11 @@ def render(starter: Starter) -> str:
     """The job file: what was found is filled in, what was not is asked for in a comment."""
     template = starter.template.read_text(encoding="utf-8")
     asked = _asked(template)
-    known = {setting: value for setting, value in _known(starter.survey) if setting in asked}
-    if {"training.epochs", "training.steps"} <= known.keys():
-        only_steps = known["training.steps"].flag and not known["training.epochs"].flag
-        del known["training.epochs" if only_steps else "training.steps"]
+    known = dict(_known(starter.survey, asked))
     known["run"] = _command(starter.survey, known)
-    lines = [line for block in _blocks(template) for line in _filled(block, known)]
-    return "\n".join(lines) + "\n"
+    known |= _sectioned(known)
+    lines = [line for block in _blocks(template) for line in _filled(block, known, asked)]
+    return "\n".join([*lines, *_added(known, asked)]) + "\n"
 
 
 def _below(folder: Path, script: Path) -> str:
@@ -92,32 +99,65 @@ def _kind(found: Survey) -> str:
             return kind
         if kind in SCRATCH:
             return SCRATCH[kind]
-    if "model.image_size" in facts.settings:
+    if found.described.family == "vision":
         return "vision"
     if found.data and found.data.kind == "images" and (not found.script or "torch" in facts.libraries):
         return "vision"
     return "tabular" if not found.script and found.data and found.data.kind == "table" else "script"
 
 
-def _known(found: Survey) -> Iterator[tuple[str, Value]]:
+def _known(found: Survey, asked: set[str]) -> Iterator[tuple[str, Entry]]:
     """Settings by dotted name, as YAML text, each with where it was found."""
     if name := _legal(found.folder.resolve().name):
-        yield "name", Value(name, "")
+        yield "name", Entry(name, "")
     if found.setup:
-        yield "setup", Value(_scalar(found.setup), "done on rented machines; here only with --setup")
+        yield "setup", Entry(_scalar(found.setup), "done on rented machines; here only with --setup")
     if found.outputs:
-        yield "outputs", Value(f"[{', '.join(map(_scalar, found.outputs))}]", "what it seems to leave: is this all?")
-    if found.data:
-        counted = "counted" if found.data.kind == "images" else "counted in the file"
-        yield "dataset.path", Value(_scalar(found.data.path), f"found here, {show_bytes(found.data.size)}")
-        yield "dataset.size", Value(show_bytes(found.data.size).replace(" ", "").replace("kB", "KB"), "found here")
-        if found.data.samples:
-            for key in ("dataset.samples", "dataset.rows"):
-                yield key, Value(f"{found.data.samples}", counted)
-        if found.data.columns:
-            yield "dataset.columns", Value(f"{found.data.columns}", counted)
-    for setting, value in found.facts.settings.items():
-        yield setting, Value(_scalar(value.text), value.origin, value.flag)
+        yield "outputs", Entry(f"[{', '.join(map(_scalar, found.outputs))}]", "what it seems to leave: is this all?")
+    if found.data and "dataset.path" in asked:
+        yield from _data(found.data)
+    for setting, value in found.described.settings.items():
+        spelled = "dataset.rows" if setting == "dataset.samples" and "dataset.rows" in asked else setting
+        yield spelled, Entry(_yaml(value.value), value.origin, value.flag)
+
+
+def _data(data: Data) -> Iterator[tuple[str, Entry]]:
+    """What stands in the folder and looks like the data, where the script reads none."""
+    counted = "counted" if data.kind == "images" else "counted in the file"
+    yield "dataset.path", Entry(_scalar(data.path), f"found here, {show_bytes(data.size)}")
+    yield "dataset.size", Entry(show_bytes(data.size).replace(" ", "").replace("kB", "KB"), "found here")
+    if data.samples:
+        yield "dataset.rows" if data.kind == "table" else "dataset.samples", Entry(f"{data.samples}", counted)
+    if data.columns and data.kind == "table":
+        yield "dataset.columns", Entry(f"{data.columns}", counted)
+
+
+def _sectioned(known: dict[str, Entry]) -> dict[str, Entry]:
+    """The settings of a search in one line: a template's sections are one level deep."""
+    inner = {key.rpartition(".")[2]: entry for key, entry in known.items() if key.startswith("model.search.")}
+    if not inner:
+        return {}
+    text = ", ".join(f"{key}: {entry.text}" for key, entry in inner.items())
+    return {"model.search": Entry(f"{{{text}}}", next(iter(inner.values())).note)}
+
+
+def _more(known: dict[str, Entry], asked: set[str]) -> dict[str, Entry]:
+    """What was found and has no line in the template."""
+    return {key: entry for key, entry in known.items() if key not in asked and key.count(".") == 1}
+
+
+def _added(known: dict[str, Entry], asked: set[str]) -> Iterator[str]:
+    """Sections that the template has not, with what was found of them."""
+    there = {setting.partition(".")[0] for setting in asked}
+    heading = ""
+    for setting, entry in sorted(_more(known, asked).items()):
+        section, _, key = setting.partition(".")
+        if section in there:
+            continue
+        if section != heading:
+            yield f"{section}:"
+            heading = section
+        yield _noted(f"  {key}: {entry.text}", entry.note)
 
 
 def _asked(template: str) -> set[str]:
@@ -129,12 +169,12 @@ def _asked(template: str) -> set[str]:
     return asked
 
 
-def _command(found: Survey, known: dict[str, Value]) -> Value:
+def _command(found: Survey, known: dict[str, Entry]) -> Entry:
     if not found.script:
-        return Value("python train.py", "CHANGE THIS: no script was found here")
+        return Entry("python train.py", "CHANGE THIS: no script was found here")
     program = "bash" if found.script.endswith(".sh") else "python"
     bound = [f"{value.flag} ${{{setting}}}" for setting, value in known.items() if value.flag]
-    return Value(_scalar(" ".join([program, shlex.quote(found.script), *bound])), "")
+    return Entry(_scalar(" ".join([program, shlex.quote(found.script), *bound])), "")
 
 
 def _blocks(template: str) -> Iterator[list[str]]:
@@ -148,7 +188,7 @@ def _blocks(template: str) -> Iterator[list[str]]:
     yield block
 
 
-def _filled(block: list[str], known: dict[str, Value]) -> list[str]:
+def _filled(block: list[str], known: dict[str, Entry], asked: set[str]) -> list[str]:
     """A block with its values; one of which nothing is known becomes a comment, its heading too."""
     head = _LINE.fullmatch(block[0])
     if not head:
@@ -156,20 +196,34 @@ def _filled(block: list[str], known: dict[str, Value]) -> list[str]:
     if len(block) == 1:
         return [_line(block[0], head["key"], known)]
     lines = [_line(line, f"{head['key']}.{(_LINE.fullmatch(line) or head)['key']}", known) for line in block[1:]]
-    heading = block[0] if any(not line.startswith("#") for line in lines) else f"# {block[0]}"
+    more = {key: entry for key, entry in _more(known, asked).items() if key.startswith(f"{head['key']}.")}
+    end = next((index for index, line in enumerate(lines) if not line.strip()), len(lines))
+    lines[end:end] = [_noted(f"  {key.partition('.')[2]}: {entry.text}", entry.note) for key, entry in more.items()]
+    heading = block[0] if any(line.strip() and not line.startswith("#") for line in lines) else f"# {block[0]}"
     return [heading, *lines]
 
 
-def _line(line: str, setting: str, known: dict[str, Value]) -> str:
+def _line(line: str, setting: str, known: dict[str, Entry]) -> str:
     parts = _LINE.fullmatch(line)
     if not parts:
         return line
-    value = known.get(setting)
-    if value is None:
+    entry = known.get(setting)
+    if entry is None:
         return line if setting in KEPT else f"# {line}"
-    text = f"{parts['indent']}{parts['key']}: {value.text}"
-    note = value.origin or parts["note"] or ""
+    return _noted(f"{parts['indent']}{parts['key']}: {entry.text}", entry.note or parts["note"] or "")
+
+
+def _noted(text: str, note: str) -> str:
     return f"{text:<{_COLUMN}} # {note}" if note else text
+
+
+def _yaml(value: Any) -> str:
+    """A value as YAML in one line."""
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(_yaml, value))}]"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return _scalar(value) if isinstance(value, str) else f"{value}"
 
 
 def _scalar(text: str) -> str:

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dispatcher.jobfile.datafile import EXACT, describe
+from dispatcher.jobfile.described import Described, described
 from dispatcher.jobfile.source import ScriptFacts, read_script
 
 SCRIPTS = ("train.py", "main.py", "run.py", "finetune.py", "fit.py", "train.sh", "run.sh")
@@ -28,7 +30,6 @@ FEWEST_IMAGES = 20
 SMALLEST_DATA = 64
 DEEPEST = 4
 MOST_FILES = 50_000
-LARGEST_COUNTED = 100_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ class Survey:
     folder: Path
     script: str | None = None
     facts: ScriptFacts = field(default_factory=ScriptFacts)
+    described: Described = field(default_factory=lambda: Described(""))
     setup: str | None = None
     data: Data | None = None
     outputs: tuple[str, ...] = ()
@@ -59,7 +61,15 @@ def survey(folder: Path, script: str | None = None) -> Survey:
     chosen = script or _script(folder)
     facts = read_script(folder / chosen) if chosen and chosen.endswith(".py") else ScriptFacts()
     setup = next((install for file, install in INSTALLS if (folder / file).is_file()), None)
-    return Survey(folder, chosen, facts, setup, _data(folder, facts), _outputs(folder, facts))
+    data = None if facts.reads else _data(folder, facts)
+    return Survey(folder, chosen, facts, described(facts, folder), setup, data, _outputs(folder, facts))
+
+
+def home_of(script: Path) -> tuple[Path, str]:
+    """The folder a script is started in, and its name there: where one stands if it is below, else its own."""
+    whole, here = script.absolute(), Path().absolute()
+    folder = here if whole.is_relative_to(here) else whole.parent
+    return folder, whole.relative_to(folder).as_posix()
 
 
 def _script(folder: Path) -> str | None:
@@ -128,18 +138,8 @@ def _images(folder: Path, files: list[tuple[Path, int]]) -> Data | None:
 
 def _described(folder: Path, path: Path, size: int, kind: str) -> Data:
     where = path.relative_to(folder).as_posix()
-    if path.suffix.lower() not in (".csv", ".tsv", ".jsonl") or size > LARGEST_COUNTED:
-        return Data(where, kind, size)
-    try:
-        with path.open("rb") as file:
-            header = file.readline()
-            lines = sum(1 for _ in file)
-    except OSError:
-        return Data(where, kind, size)
-    if path.suffix.lower() == ".jsonl":
-        return Data(where, kind, size, lines + 1)
-    separator = b"\t" if path.suffix.lower() == ".tsv" else b","
-    return Data(where, kind, size, lines or None, header.count(separator) + 1)
+    found = describe(path) if size <= EXACT else None
+    return Data(where, kind, size, found.samples if found else None, found.columns if found else None)
 
 
 def _outputs(folder: Path, facts: ScriptFacts) -> tuple[str, ...]:

@@ -109,7 +109,7 @@ def test_the_table_that_the_script_names_is_counted(tmp_path: Path) -> None:
     model, dataset = job.config.model, job.config.dataset
     assert model is not None
     assert dataset is not None
-    assert (model.library, model.algorithm, model.trees, model.depth) == ("sklearn", "random-forest", 250, 12)
+    assert (model.library, model.algorithm, model.trees, model.depth) == ("sklearn", "RandomForestClassifier", 250, 12)
     assert (dataset.path, dataset.samples, dataset.columns) == ("data/people.csv", 500, 3)
     assert job.config.outputs == ("forest.joblib",)
 
