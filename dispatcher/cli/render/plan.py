@@ -62,14 +62,15 @@ def _needs(plan: Plan, width: int) -> list[str]:
     if not estimate.gpu_memory:
         lines += _bars(estimate.ram, width)
     disk = estimate.disk.range.likely
-    lines.append(f"  {'Disk':<12} {show_bytes(disk * 1e9) if disk > 0 else 'nothing to speak of'}")
+    nothing = "nothing to speak of" if estimate.ram.range.high > 0 else "unknown"
+    lines.append(f"  {'Disk':<12} {show_bytes(disk * 1e9) if disk > 0 else nothing}")
     return lines
 
 
 def _amount(name: str, amount: Amount, width: int) -> str:
     span = amount.range
     if span.high <= 0:
-        return f"  {name:<12} nothing to speak of"
+        return f"  {name:<12} unknown: describe `model`, or state `resources`"
     left = f"  {name:<12} {show_gib(span.likely)}{' at peak' if amount.basis != 'stated' else ''}"
     right = amount.basis if amount.basis == "stated" else f"{_plain(span.low)} – {show_gib(span.high)}, {amount.basis}"
     return _columns(left, right, width)
