@@ -1,22 +1,20 @@
-"""Learning from runs: what is kept, and what a plan is told."""
+"""Learning from runs: what is kept of each."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from dispatcher import paths
 from dispatcher.domain.job import JobConfig
 from dispatcher.domain.observation import GPU_MEMORY, RAM, SECONDS, Key, Observation
 from dispatcher.domain.plan import Plan
 from dispatcher.domain.run import Outcome, Run
 from dispatcher.events import Event, Finished, Listener
-from dispatcher.jobfile.settings import Settings
 from dispatcher.planner import devices
-from dispatcher.planner.calibrate import NOTHING, Learned, key_of, model_of
+from dispatcher.planner.calibrate import key_of, model_of
 
 if TYPE_CHECKING:
-    from dispatcher.store import Store
+    from dispatcher.store.store import Store
 
 SHORTEST_SECONDS = 1.0
 """Of a shorter job, the start of Python is most."""
@@ -26,15 +24,6 @@ SIZES = {
     "training": ("batch_size", "precision", "optimizer", "steps", "epochs"),
 }
 """Settings that an observation keeps, so that people can see what it was about."""
-
-
-def learned(settings: Settings) -> Learned:
-    """What runs here taught; nothing where the user does not want it, or nothing ran yet."""
-    if not settings.local.learn or not paths.database().is_file():
-        return NOTHING
-    from dispatcher.store.observations import observations
-
-    return Learned.of(observations(paths.database()))
 
 
 def subject(job: JobConfig, plan: Plan) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from dispatcher.jobfile.load import LoadedJob
 from dispatcher.jobfile.secrets import resolve
 from dispatcher.jobfile.settings import Settings
 from dispatcher.retries import SystemClock
-from dispatcher.store import Store
+from dispatcher.store.store import Store
 
 KEPT_CANDIDATES = 6
 """Alternatives that a run's record keeps beside the chosen one, for its receipt."""

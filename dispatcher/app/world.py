@@ -6,8 +6,7 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from dispatcher import catalog
-from dispatcher.app.learning import learned
+from dispatcher import catalog, paths
 from dispatcher.doctor.installed import torch_build, unsuited
 from dispatcher.domain.hardware import Device, Machine
 from dispatcher.domain.plan import Offer, Requirements, Tariff
@@ -16,6 +15,7 @@ from dispatcher.hosts.python_env import job_python
 from dispatcher.jobfile.load import LoadedJob
 from dispatcher.jobfile.settings import Settings
 from dispatcher.planner import devices
+from dispatcher.planner.calibrate import NOTHING, Learned
 from dispatcher.planner.candidates import Terms
 from dispatcher.planner.make import World
 from dispatcher.planner.market import uses_cpu
@@ -43,6 +43,15 @@ def world_for(loaded: LoadedJob, settings: Settings, seconds_left: float | None,
         notes=unsuited(torch_build(python.bin_dir.parent), machine) if python and machine.gpus else (),
         closed=dict.fromkeys(CLOUDS, "needs an account"),
     )
+
+
+def learned(settings: Settings) -> Learned:
+    """What runs here taught; nothing where the user does not want it, or nothing ran yet."""
+    if not settings.local.learn or not paths.database().is_file():
+        return NOTHING
+    from dispatcher.store.observations import observations
+
+    return Learned.of(observations(paths.database()))
 
 
 def tariff(where: str, region: str | None) -> Tariff:

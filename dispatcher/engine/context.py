@@ -14,7 +14,7 @@ from dispatcher.events import Event, Listener, StateChanged, nobody
 from dispatcher.hosts.base import Host
 from dispatcher.hosts.job import JobStatus
 from dispatcher.retries import Clock, SystemClock
-from dispatcher.store import Store
+from dispatcher.store.store import Store
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dispatcher.domain.run import Attempt, Label, Run
 from dispatcher.engine.context import Context, Work
 from dispatcher.errors import HostError, MlrunError, TeardownUnconfirmed
 from dispatcher.retries import TEARDOWN, wait_until
-from dispatcher.store import Intent
+from dispatcher.store.records import Intent
 
 
 def destroy(ctx: Context, work: Work) -> None:

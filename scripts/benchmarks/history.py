@@ -8,7 +8,7 @@ from measure import MLRUN, Row, home, in_turns, run, seconds
 
 from dispatcher.domain.run import Attempt, Label, Outcome, Run, RunState, new_run_id
 from dispatcher.retries import SystemClock
-from dispatcher.store import Store
+from dispatcher.store.store import Store
 
 FEW, MANY = 10, 10_000
 

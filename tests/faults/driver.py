@@ -14,7 +14,7 @@ from dispatcher.domain.run import Run
 from dispatcher.engine.context import Context, JobInstructions
 from dispatcher.engine.lifecycle import execute
 from dispatcher.engine.outcome import exit_code
-from dispatcher.store import Store
+from dispatcher.store.store import Store
 from tests.fakes import EagerClock, FakeCloud
 from tests.unit.engine.conftest import HERE
 

@@ -20,7 +20,7 @@ from dispatcher.engine.lifecycle import execute, reconcile, resume
 from dispatcher.engine.outcome import exit_code
 from dispatcher.errors import HostError, NoCapacity
 from dispatcher.events import AttemptStarted, LogBytes, Warned
-from dispatcher.store import Store
+from dispatcher.store.store import Store
 from tests.fakes import EagerClock, FakeCloud
 from tests.faults.driver import COMMAND, backend_of, instructions, offers
 

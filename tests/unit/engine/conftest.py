@@ -15,7 +15,7 @@ from dispatcher.domain.run import Run, new_run_id
 from dispatcher.engine.context import Context, JobInstructions
 from dispatcher.engine.lifecycle import execute
 from dispatcher.events import Event, LogBytes
-from dispatcher.store import Store
+from dispatcher.store.store import Store
 
 HERE = Offer(where="local", machine=None, device="cpu")
 

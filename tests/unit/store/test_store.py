@@ -14,10 +14,9 @@ import pytest
 
 from dispatcher.domain.run import MOVES, Attempt, Doubt, Label, Outcome, Output, Peak, Run, RunState
 from dispatcher.errors import HostError, RunBusy, TeardownUnconfirmed, UsageError
-from dispatcher.store import Store
 from dispatcher.store.opening import open_database
 from dispatcher.store.schema import MIGRATIONS, version
-from dispatcher.store.store import _NEWEST, _OPEN
+from dispatcher.store.store import _NEWEST, _OPEN, Store
 from tests.fakes import FakeClock
 
 START = 1_800_000_000.0
@@ -167,7 +166,7 @@ def test_two_drivers_of_one_run_are_told_apart(store, path):
 
 def test_a_lease_of_a_killed_process_is_taken_over(store, path):
     script = (
-        "import sys, time\nfrom pathlib import Path\nfrom dispatcher.store import Store\n"
+        "import sys, time\nfrom pathlib import Path\nfrom dispatcher.store.store import Store\n"
         "with Store.open(Path(sys.argv[1])) as s, s.lease('abcdefghjk'):\n    print('held', flush=True)\n    time.sleep(60)"
     )
     holder = subprocess.Popen([sys.executable, "-c", script, str(path)], stdout=subprocess.PIPE, text=True)
@@ -302,7 +301,7 @@ import resource, signal, sys
 from pathlib import Path
 from dispatcher.domain.run import Run
 from dispatcher.errors import HostError
-from dispatcher.store import Store
+from dispatcher.store.store import Store
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 with Store.open(Path(sys.argv[1])) as store:
     store.add(Run(id="a" * 10, name="first"))
