@@ -43,7 +43,26 @@ def rate_rows(work: Path, turns: int) -> list[Row]:
         ratio = bare.seconds / ours.seconds
         shown = [f"{megabytes / sample.seconds:,.0f} MB/s" for sample in (ours, bare)]
         rows.append(Row(f"100 MB of output, {name}", *shown, ratio, "ours ÷ bare pipe", 0.8, at_least=True))
-    return rows
+    return [*rows, _through_disk(work, turns)]
+
+
+def _through_disk(work: Path, turns: int) -> Row:
+    """The same `cat`, beside one into a file and out of it again: a job's log is whole on the disk, which a pipe is not."""
+    env = _quiet(work, "flood", "cat lines.txt")
+    script = "rm -f copy; cat lines.txt >> copy; cat copy"
+    ours, disk = in_turns(
+        turns,
+        lambda: _whole([MLRUN, str(work / "flood.yaml")], env, work),
+        lambda: _whole(["/bin/sh", "-c", script], env, work),
+    )
+    shown = [f"{LINES * WIDTH / 1e6 / sample.seconds:,.0f} MB/s" for sample in (ours, disk)]
+    return Row("100 MB of output, start to end", *shown, disk.seconds / ours.seconds, "ours ÷ by way of a file")
+
+
+def _whole(argv: Sequence[str], env: Mapping[str, str], cwd: Path) -> Sample:
+    began = time.perf_counter()
+    _drain(argv, env, cwd)
+    return Sample(time.perf_counter() - began, 0.0)
 
 
 def delay_rows(work: Path, _turns: int) -> list[Row]:

@@ -54,6 +54,7 @@ def test_a_terminal_that_closes_leaves_the_job_running(shell: Shell, number: sig
     assert ("failed", 7) == (shell.finished()["outcome"], shell.last()["exit_code"])
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_mlrun_loses_nothing_that_had_begun(shell: Shell) -> None:
     job = shell.write(PRINTS)
     chance = random.Random(20)

@@ -28,9 +28,9 @@ def written(folder, text, name="log"):
 
 
 def test_a_missing_module_names_the_python_that_ran(tmp_path):
-    run = ended(job={"instructions": {"path_prefix": "/home/u/.venv/bin"}})
+    run = ended(job={"instructions": {"path_prefix": "/project/.venv/bin"}})
     said = " ".join(" ".join(last_words(run, written(tmp_path, TRACE), 80)).split())
-    assert "'torch' is not installed in /home/u/.venv/bin/python" in said
+    assert "'torch' is not installed in /project/.venv/bin/python" in said
     assert "--setup" in said
     assert "the `python` on PATH" in missing_module(ended(), tmp_path / "log")
 

@@ -202,3 +202,35 @@ def wait_for(path):
             return
         threading.Event().wait(0.02)
     raise AssertionError(f"{path} did not come")
+
+
+def test_what_an_earlier_run_left_is_not_this_runs_output(stage):
+    (stage.workdir / "old.txt").write_text("before")
+    (stage.workdir / "again.txt").write_text("before")
+    run = stage.run("sleep 0.05; echo new > new.txt; echo x >> again.txt; exit 4", outputs=("*.txt",))
+    assert {"new.txt", "again.txt"} == {one.path for one in run.outputs}
+    assert [] == stage.of(Warned)
+
+
+def test_a_job_that_failed_lists_no_file_it_never_wrote_and_owes_none(stage):
+    (stage.workdir / "best.pt").write_text("before")
+    run = stage.run("exit 4", outputs=("best.pt", "never.txt"))
+    assert ([], []) == (run.outputs, stage.of(Warned))
+
+
+def test_outputs_that_never_came_and_those_that_are_refused_are_told(stage):
+    run = stage.run("ln -s /etc/passwd link; mkfifo pipe; echo x > o", outputs=("link", "pipe", "o", "never/"))
+    said = [event.message for event in stage.of(Warned)]
+    assert ["o"] == [one.path for one in run.outputs]
+    assert 3 == len(said)
+    assert "'link'" in said[0]
+    assert "'pipe'" in said[1]
+    assert said[2].endswith("these outputs: never/.")
+    assert all(event.fix for event in stage.of(Warned))
+
+
+def test_many_refused_outputs_are_told_in_few_lines(stage):
+    stage.run("for i in 1 2 3 4 5 6 7 8; do ln -s / l$i; done", outputs=("l*",))
+    said = [event.message for event in stage.of(Warned)]
+    assert 6 == len(said)
+    assert said[-1].startswith("3 more")
