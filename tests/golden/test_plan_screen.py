@@ -9,7 +9,7 @@ import pytest
 from rich.cells import cell_len
 
 from dispatcher.cli.render.plan import plan_lines
-from dispatcher.domain.plan import Here
+from dispatcher.domain.plan import Amount, Cost, Estimate, Here, Offer, Range
 from tests.golden.plans import LAPTOP, full_plan
 
 
@@ -44,3 +44,29 @@ def test_a_plan_that_nothing_fits(golden):
 def test_no_line_is_wider_than_the_screen(width):
     lines = text(full_plan(), width=width, everything=True, explain=True).splitlines()
     assert [] == [line for line in lines if cell_len(line) > width and "NOTHING WAS STARTED" not in line]
+
+
+@pytest.mark.parametrize("fits", [True, False])
+def test_a_question_about_one_device_is_answered_and_offers_nothing(golden, fits):
+    asked = Offer("any", None, "T4", 2, 16.0, market="named", price_per_hour=None)
+    one = replace(full_plan().candidates[1], offer=asked, cost=None, fits=fits, surely=fits, memory_available_gib=3.5, notes=())
+    plan = replace(full_plan(), candidates=(one,), choice=0 if fits else None, here=Here(capable=False, reasons=()), sends={})
+    golden(f"plan-device-{'fits' if fits else 'small'}-80.txt", text(replace(plan, suggestions=(), warnings=()), width=80))
+
+
+def test_what_is_unknown_is_not_called_nothing():
+    nothing = Amount(Range(0, 0, 0), {})
+    plan = replace(full_plan(), estimate=Estimate(None, nothing, nothing), work="")
+    shown = text(plan, width=80)
+    assert "  RAM          unknown: describe `model`, or state `resources`\n  Disk         unknown\n" in shown
+
+
+def test_a_narrow_screen_keeps_the_cost_of_the_job():
+    shown = text(full_plan(), width=60)
+    assert "per hour" not in shown
+    assert "$0.20 (0.15–0.62)" in shown
+
+
+def test_large_sums_are_told_without_cents():
+    dear = replace(full_plan().candidates[2], cost=Cost(Range(67.74, 115.21, 219.42), 400.0))
+    assert "$115 (68–219)" in text(replace(full_plan(), candidates=(dear,), choice=None), width=80)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dispatcher.cli.render.console import bold, dim
 from dispatcher.cli.render.tables import table, wrapped
 from dispatcher.domain.plan import Candidate, Plan, Range
-from dispatcher.units import show_clock, show_seconds, show_usd
+from dispatcher.units import show_clock, show_gib, show_seconds, show_usd
 
 SHOWN, SHOWN_WHEN_HERE = 6, 4
 NARROW = 72
@@ -169,6 +169,9 @@ def _note(plan: Plan, index: int, candidate: Candidate) -> str:
         notes.append(f"changes settings: --pick {index + 1}")
     elif not candidate.surely:
         notes.append("probably fits, not surely" if candidate.fits else "does not fit")
+        if only_asked(plan) and candidate.memory:
+            span, room = candidate.memory.range, show_gib(candidate.memory_available_gib)
+            notes.append(f"needs {show_gib(span.likely)}, at most {show_gib(span.high)}, of {room} that may be used")
     return "; ".join([*notes, *candidate.notes])
 
 
