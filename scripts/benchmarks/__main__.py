@@ -13,6 +13,7 @@ from pathlib import Path
 from history import ps_rows
 from local import delay_rows, overhead_rows, rate_rows
 from measure import PYTHON, Broken, Row
+from planner import planner_rows
 from start import help_rows, plan_rows
 
 COLUMNS = ("figure", "ours", "reference", "ratio", "compared as", "goal", "met")
@@ -32,7 +33,9 @@ def main() -> int:
 def parse() -> argparse.Namespace:
     """The choices."""
     arguments = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
-    arguments.add_argument("sections", nargs="*", metavar="SECTION", help="help plan run rate delay ps; all of them by default")
+    arguments.add_argument(
+        "sections", nargs="*", metavar="SECTION", help="help plan planner run rate delay ps; all of them by default"
+    )
     arguments.add_argument("--turns", type=int, default=7, help="runs of each; the median counts")
     arguments.add_argument("--with-flintrock", action="store_true", help="install flintrock aside, for its --help")
     arguments.add_argument("--check", action="store_true", help="exit 1 when a goal is missed")
@@ -45,6 +48,7 @@ def measure(options: argparse.Namespace, work: Path) -> tuple[list[Row], int]:
     sections: dict[str, Callable[[Path, int], list[Row]]] = {
         "help": lambda at, turns: help_rows(at, turns, flintrock),
         "plan": plan_rows,
+        "planner": planner_rows,
         "run": overhead_rows,
         "rate": rate_rows,
         "delay": delay_rows,
@@ -59,7 +63,7 @@ def measure(options: argparse.Namespace, work: Path) -> tuple[list[Row], int]:
     for name in options.sections or sections:
         try:
             found = sections[name](work / name, options.turns)
-        except (Broken, OSError, ValueError) as error:
+        except (Broken, subprocess.CalledProcessError, OSError, ValueError) as error:
             troubles += 1
             print(f"{name}: could not be measured: {error}")
             continue

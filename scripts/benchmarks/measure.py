@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 MIB = 2**20
@@ -18,10 +18,11 @@ MLRUN = str(Path(PYTHON).with_name("mlrun"))
 
 @dataclass(frozen=True)
 class Sample:
-    """One process: wall seconds, and the most memory it held, in MiB."""
+    """One process: wall seconds, the most memory it held in MiB, and seconds of CPU."""
 
     seconds: float
     peak_mib: float
+    cpu: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def run(argv: Sequence[str], env: Mapping[str, str] | None = None, cwd: Path | N
     if process.returncode:
         raise Broken(f"{' '.join(argv[:4])} ended with {process.returncode}: {words.decode(errors='replace').strip()[-200:]}")
     scale = 1 if sys.platform == "darwin" else 1024
-    return Sample(seconds, usage.ru_maxrss * scale / MIB)
+    return Sample(seconds, usage.ru_maxrss * scale / MIB, usage.ru_utime + usage.ru_stime)
 
 
 def in_turns(turns: int, *tasks: Callable[[], Sample]) -> list[Sample]:
@@ -79,7 +80,7 @@ def in_turns(turns: int, *tasks: Callable[[], Sample]) -> list[Sample]:
             sample = task()
             if turn:
                 samples.append(sample)
-    return [Sample(middle([s.seconds for s in samples]), middle([s.peak_mib for s in samples])) for samples in taken]
+    return [Sample(*map(middle, zip(*map(astuple, samples), strict=True))) for samples in taken]
 
 
 def reading(argv: Sequence[str], env: Mapping[str, str], cwd: Path) -> subprocess.Popen[bytes]:
