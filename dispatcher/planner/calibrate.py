@@ -20,8 +20,8 @@ NEWEST = 24
 """So many runs are looked at, the newest."""
 LEAST_RUNS = 2
 """One run alone changes nothing: it may have been the odd one."""
-PRIOR_RUNS = 2.0
-"""The formula counts as so many runs that it had right."""
+PRIOR_RUNS = 1.0
+"""The formula counts as so many runs that met it."""
 PRIOR_BAND_RUNS = 4.0
 """The formula's own range counts as so many runs."""
 HALF_LIFE_RUNS = 8.0
@@ -30,7 +30,9 @@ HALF_SIZE_FACTOR = 3.0
 """A run counts half where its prediction was so many times larger or smaller."""
 OTHER_MODEL = 0.5
 """What a run of another model of the same family counts."""
-LEAST_GAIN = 0.02
+USUAL_SCATTER = 0.15
+"""Logarithm by which runs of one kind differ from each other, where they do not show it themselves."""
+LEAST_GAIN = 0.04
 """Logarithm by which a correction must have brought its own runs nearer, on the mean: less is noise."""
 LEAST_CLIP = 0.15
 """A run is never held for an outlier within this logarithm of the middle."""
@@ -184,13 +186,20 @@ def _weight(one: Observation, age: int, likely: float, model: str) -> float:
 
 
 def _middle(logs: Sequence[float], weights: Sequence[float], quantity: str) -> float:
-    """The mean logarithm, outliers clipped, drawn towards 0 and bounded."""
+    """The mean logarithm, outliers clipped, drawn towards 0, less what it is unsure by, and bounded."""
     centre = median(logs)
     clip = max(LEAST_CLIP, 2 * median(abs(value - centre) for value in logs))
-    kept = (min(max(value, centre - clip), centre + clip) for value in logs)
-    mean = sum(w * value for w, value in zip(weights, kept, strict=True)) / (PRIOR_RUNS + sum(weights))
+    kept = [min(max(value, centre - clip), centre + clip) for value in logs]
+    mean = _mean(kept, weights, 0.0, PRIOR_RUNS)
+    scatter = _mean([(value - centre) ** 2 for value in kept], weights, USUAL_SCATTER**2, PRIOR_BAND_RUNS)
+    sure = math.copysign(max(0.0, abs(mean) - math.sqrt(scatter / (PRIOR_RUNS + sum(weights)))), mean)
     low, high = BOUNDS[quantity]
-    return min(max(mean, math.log(low)), math.log(high))
+    return min(max(sure, math.log(low)), math.log(high))
+
+
+def _mean(values: Sequence[float], weights: Sequence[float], prior: float, prior_runs: float) -> float:
+    total = prior * prior_runs + sum(w * value for w, value in zip(weights, values, strict=True))
+    return total / (prior_runs + sum(weights))
 
 
 def _helps(logs: Sequence[float], weights: Sequence[float], quantity: str) -> bool:
