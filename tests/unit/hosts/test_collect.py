@@ -79,7 +79,11 @@ def test_only_what_changed_since_the_start_is_this_runs_whatever_time_of_writing
 def test_a_refused_output_is_told_and_not_called_missing(host, job):
     (job / "link").symlink_to(job / "best.pt")
     found = collect(host, str(job), ["link", "best.pt"], job, in_place=True)
-    assert (["best.pt"], ("link",), ()) == ([one.path for one in found.outputs], tuple(p for p, _ in found.refused), found.missing)
+    assert (["best.pt"], ("link",), ()) == (
+        [one.path for one in found.outputs],
+        tuple(p for p, _ in found.refused),
+        found.missing,
+    )
 
 
 @pytest.mark.parametrize(
