@@ -8,6 +8,7 @@ import shutil
 import subprocess
 
 import pytest
+
 from tests.e2e.shell import Shell
 
 

@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from tests.e2e.shell import MLRUN, Shell
 
 

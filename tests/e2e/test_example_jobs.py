@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+
 from tests.e2e.shell import Shell
 
 CONFIGS = Path(__file__).parents[2] / "configs"

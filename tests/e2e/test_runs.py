@@ -8,6 +8,7 @@ import signal
 import time
 
 import pytest
+
 from tests.e2e.shell import Shell
 
 COUNTS = """

@@ -8,6 +8,7 @@ import sys
 
 import jsonschema
 import pytest
+
 from tests.e2e.shell import Shell
 
 VERBS = ["plan", "init", "ps", "logs", "attach", "stop", "report", "costs", "doctor", "schema", "config", "purge", "completion"]
