@@ -63,7 +63,7 @@ class Workload:
     `samples` is the number of samples the whole job sees (epochs × samples), `steps` that of optimizer steps; None where
     unknown. `tokens_per_sample` is 1 for images. `workspace_bytes` is scratch that does not grow with the batch.
     `host_seconds` is one CPU core's work to prepare a sample, done by `workers` loader processes; `sample_bytes` is what a
-    prepared sample weighs. `notes` say which defaults were taken.
+    prepared sample weighs. `notes` say which defaults were taken; `basis` is formula or traced.
     """
 
     family: str
@@ -88,6 +88,7 @@ class Workload:
     host_seconds: float = 0.0
     workers: int | None = None
     notes: tuple[str, ...] = field(default=())
+    basis: str = "formula"
 
     @property
     def training(self) -> bool:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from dispatcher.domain.hardware import Device
 from dispatcher.domain.job import JobConfig
 from dispatcher.domain.plan import Amount, Range
+from dispatcher.domain.traced import Traced
 from dispatcher.domain.workload import TableWorkload, Workload
 from dispatcher.planner import tables
 from dispatcher.planner.assessment import Assessment
@@ -19,22 +22,33 @@ from dispatcher.planner.workload import workload
 GIB_TO_GB = 2**30 / 1e9
 
 
-def assess(job: JobConfig, device: Device, *, explained: bool = False, learned: Learned = NOTHING) -> Assessment:
-    """The job's needs and times on `device`, with what runs taught. Raises UnknownError where a needed setting is missing."""
-    return corrected(_assess(job, device, explained=explained), job, learned)
+def assess(
+    job: JobConfig, device: Device, *, explained: bool = False, learned: Learned = NOTHING, traced: Traced | None = None
+) -> Assessment:
+    """The job's needs and times on `device`, with what a trace and runs taught. Raises UnknownError for a missing setting."""
+    return corrected(_assess(job, device, traced, explained=explained), job, learned)
 
 
-def _assess(job: JobConfig, device: Device, *, explained: bool) -> Assessment:
+def _assess(job: JobConfig, device: Device, traced: Traced | None, *, explained: bool) -> Assessment:
     if job.model is None:
         return _stated(job, device)
-    work = workload(job, device)
+    work = workload(job, device, traced=traced)
     if isinstance(work, TableWorkload):
         return _table(job, work, device)
-    return _network(job, work, device, explained=explained)
+    found = _network(job, work, device, traced, explained=explained)
+    return replace(found, explain=(*_modules(work, traced), *found.explain)) if explained else found
 
 
-def _network(job: JobConfig, work: Workload, device: Device, *, explained: bool) -> Assessment:
-    timed = workload(job, device, for_time=True)
+def _modules(work: Workload, traced: Traced | None) -> tuple[str, ...]:
+    if traced is None or work.basis != "traced":
+        return ()
+    from dispatcher.planner.workload.traced import largest_modules
+
+    return largest_modules(traced)
+
+
+def _network(job: JobConfig, work: Workload, device: Device, traced: Traced | None, *, explained: bool) -> Assessment:
+    timed = workload(job, device, for_time=True, traced=traced)
     assert isinstance(timed, Workload)
     memory = device_memory(work, device)
     host = ram(work, job, device)

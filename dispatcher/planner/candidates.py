@@ -8,6 +8,7 @@ from typing import Any
 
 from dispatcher.domain.job import JobConfig
 from dispatcher.domain.plan import Candidate, Offer, Range, Tariff
+from dispatcher.domain.traced import Traced
 from dispatcher.planner.assessment import Assessment
 from dispatcher.planner.calibrate import NOTHING, Learned
 from dispatcher.planner.cost import Use, cost, hard_stop, spot_delay
@@ -22,13 +23,14 @@ BOOT_DISK_GB = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a candidate's money and time rest on beside the offer: tariffs, the wire, time until `finish_by`, past runs."""
+    """What a candidate rests on beside the offer: tariffs, the wire, time until `finish_by`, past runs, a trace."""
 
     tariff: Callable[[str, str | None], Tariff]
     moved: Transfers
     seconds_left: float | None = None
     kept_back: float = KEPT_BACK
     learned: Learned = NOTHING
+    traced: Traced | None = None
 
 
 def judged(need: Assessment, offer: Offer, terms: Terms) -> Verdict:

@@ -11,6 +11,8 @@ TIME = {"transformer": (0.35, 0.5), "vision": (0.35, 0.5), "detection": (0.35, 0
 """Share below and above the likely time, by family; a transformer's are wider than the fitted sources alone would ask."""
 RAGGED = (0.4, 0.9)
 """The same where texts of unknown lengths are padded to the longest of a batch."""
+TRACED = (0.13, 0.2)
+"""Share below and above the memory of a traced network: what the allocator and kernels add is left to guess."""
 UNSURE = (0.4, 0.6)
 """For families without measured rows."""
 MEASURED = ("Volta", "Turing", "Ampere", "Ada Lovelace", "Hopper", "Blackwell")
@@ -21,7 +23,7 @@ UNKNOWN_DEVICE = 1.4
 
 def memory_spread(work: Workload, device: Device) -> tuple[float, float]:
     """Relative distance of the low and the high end of a memory figure."""
-    down, up = MEMORY.get(work.family, UNSURE)
+    down, up = TRACED if work.basis == "traced" else MEMORY.get(work.family, UNSURE)
     wider = 1.2 if device.count > 1 and work.sharding != "none" else 1.0
     return min(0.9, down * wider), up * wider
 

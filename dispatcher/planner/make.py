@@ -41,7 +41,7 @@ def plan_for(
     job: JobConfig, summary: JobSummary, device: Device, offer: Offer, terms: Terms, *, explained: bool = False
 ) -> Plan:
     """Needs and time on one device or machine that was asked for by name, offered or not."""
-    need = assess(job, device, explained=explained)
+    need = assess(job, device, explained=explained, learned=terms.learned, traced=terms.traced)
     one = candidate(job, need, offer, judged(need, offer, terms), terms)
     return Plan(
         job=summary,
@@ -82,7 +82,8 @@ def plan_all(
     choice = choose(order, job.budget.prefer)
     reference = _reference(order, choice, local, survey_result.needs)
     if explained:
-        reference = assess(job, reference.device, explained=True, learned=world.terms.learned)
+        terms = world.terms
+        reference = assess(job, reference.device, explained=True, learned=terms.learned, traced=terms.traced)
     left_out = f"is left out by where: {job.where}" if job.where not in ("auto", "local") else None
     here = here_verdict(world.machine, local, too_much or left_out)
     return Plan(
@@ -105,7 +106,7 @@ def _local(job: JobConfig, world: World) -> tuple[Assessment, Candidate, tuple[s
     if world.here is None:
         return None
     device, offer = world.here
-    need = assess(job, device, learned=world.terms.learned)
+    need = assess(job, device, learned=world.terms.learned, traced=world.terms.traced)
     ruling = judged(need, offer, world.terms)
     return need, candidate(job, need, offer, ruling, world.terms), ruling.reasons
 

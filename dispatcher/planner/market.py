@@ -60,7 +60,7 @@ def survey(
             continue
         assert device is not None
         mark = (device.name, device.count, device.usable_cores)
-        need = cache.get(mark) or cache.setdefault(mark, assess(job, device, learned=terms.learned))
+        need = cache.get(mark) or cache.setdefault(mark, assess(job, device, learned=terms.learned, traced=terms.traced))
         _judge(job, need, group, terms, found, everything=everything)
     return found
 

@@ -43,7 +43,7 @@ def device_memory(work: Workload, device: Device) -> Amount:
     terms["context"] = context_gib(device)
     likely = sum(terms.values())
     down, up = memory_spread(work, device)
-    return Amount(Range.around(likely, down, up), terms)
+    return Amount(Range.around(likely, down, up), terms, work.basis)
 
 
 def peak_moment(work: Workload, device: Device) -> Moment:

@@ -44,11 +44,11 @@ def ideas(job: JobConfig, here: tuple[Device, Offer], terms: Terms, bound: froze
     device, offer = here
     if job.model is None:
         return ()
-    before = assess(job, device, learned=terms.learned)
+    before = assess(job, device, learned=terms.learned, traced=terms.traced)
     found: list[Idea] = []
     for change, results in _ladder(job, device):
         trial = apply(job, change)
-        need = assess(trial, device, learned=terms.learned)
+        need = assess(trial, device, learned=terms.learned, traced=terms.traced)
         ruling = judged(need, offer, terms)
         if ruling.surely:
             found.append(Idea(_suggestion(change, results, before, need, bound), trial, need, ruling))
@@ -117,7 +117,7 @@ def _small_optimizer(job: JobConfig, device: Device) -> Iterator[tuple[Change, s
 
 def _adapters(job: JobConfig, device: Device) -> Iterator[tuple[Change, str]]:
     model = job.model
-    if job.task != "finetune" or model is None or model.family not in (None, "transformer", "diffusion"):
+    if job.task != "finetune" or model is None or infer_family(job) not in ("transformer", "diffusion"):
         return
     if job.training.method == "full":
         yield {"training.method": "lora"}, "only adapters are trained"

@@ -9,6 +9,7 @@ from dispatcher.catalog.models import find_model, similar_models
 from dispatcher.catalog.networks import find_network
 from dispatcher.domain.hardware import Device
 from dispatcher.domain.job import JobConfig
+from dispatcher.domain.traced import Traced
 from dispatcher.domain.workload import TableWorkload, Workload
 from dispatcher.errors import UnknownError
 
@@ -23,13 +24,20 @@ MODULES = {
 """The module of each family, loaded when a job is of it."""
 
 
-def workload(job: JobConfig, device: Device, *, for_time: bool = False) -> Workload | TableWorkload:
-    """What the job computes on `device`. Raises UnknownError where a needed setting is missing."""
+def workload(
+    job: JobConfig, device: Device, *, for_time: bool = False, traced: Traced | None = None
+) -> Workload | TableWorkload:
+    """What the job computes on `device`, from its trace where there is one. Raises UnknownError for a missing setting."""
     family = infer_family(job)
+    if traced is not None:
+        from dispatcher.planner.workload import traced as from_trace
+
+        if from_trace.applies(traced, job):
+            return from_trace.build(job, device, traced, family, for_time=for_time)
     if family == "torch":
         raise UnknownError(
-            "A `torch` model must be traced, which this version cannot do yet.",
-            fix="Name a known model, or give model.family: custom with its parameters and FLOPs.",
+            "The model is the job's own code, and only a trace of it tells what it needs.",
+            fix="Add --trace, which loads that code and computes nothing; or give model.family: custom with its figures.",
         )
     module: Any = import_module(f"{__name__}.{MODULES[family]}")
     if family == "tabular":
