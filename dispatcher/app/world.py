@@ -64,7 +64,7 @@ def _here(machine: Machine) -> tuple[Device, Offer]:
 
 
 def _offers(loaded: LoadedJob, settings: Settings, *, everything: bool) -> Iterator[Offer]:
-    """What the clouds offer in the user's regions; unless everything is asked for, only kinds that could be chosen."""
+    """What the clouds offer in the user's regions; with everything, also one each of those not to be chosen."""
     config = loaded.config
     if config.where == "local" or config.where.startswith("ssh"):
         return iter(())
@@ -72,14 +72,9 @@ def _offers(loaded: LoadedJob, settings: Settings, *, everything: bool) -> Itera
     provider, _, region = config.where.partition("/")
     if region:
         regions[provider] = (region,)
-    need = (
-        None
-        if everything
-        else Requirements(
-            where=provider if provider in CLOUDS else "auto", gpu_count=0 if uses_cpu(config) else 1, arch="x86_64"
-        )
-    )
-    return catalog.offers(need, regions=regions, cheapest=not everything)
+    place = provider if provider in CLOUDS else "auto"
+    need = Requirements(where=place, gpu_count=0 if uses_cpu(config) else 1, arch="x86_64")
+    return catalog.offers(need, regions=regions, cheapest=not everything, others=everything)
 
 
 def _device_of(offer: Offer) -> Device | None:

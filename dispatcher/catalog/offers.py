@@ -34,18 +34,24 @@ class Shelf:
 
 
 def offers(
-    need: Requirements | None = None, *, regions: Mapping[str, Iterable[str]] | None = None, cheapest: bool = False
+    need: Requirements | None = None,
+    *,
+    regions: Mapping[str, Iterable[str]] | None = None,
+    cheapest: bool = False,
+    others: bool = False,
 ) -> Iterator[Offer]:
     """What the clouds rent that meets the need: on demand and spot, in every region; empty where nothing does.
 
-    `regions` keeps some per provider (none named: all). With `cheapest`, one region per machine type and market.
+    `regions` keeps some per provider (none named: all). With `cheapest`, one region per machine type and market. With `others`,
+    machine types that do not meet the need as well, each once: so that a reader can say why not.
     """
     kept = {provider: frozenset(names) for provider, names in (regions or {}).items()}
     for shelf in shelves():
-        if need is None or meets(shelf, need):
+        met = need is None or meets(shelf, need)
+        if met or others:
             wanted = kept.get(shelf.instance.provider)
             found = [quote for quote in shelf.quotes if (not wanted or quote.region in wanted) and _asked(quote, need)]
-            yield from _offers(shelf, _cheapest(found) if cheapest else found)
+            yield from _offers(shelf, found[:1] if not met else _cheapest(found) if cheapest else found)
 
 
 def offers_of(instance: InstanceType) -> tuple[Offer, ...]:

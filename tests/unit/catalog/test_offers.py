@@ -141,3 +141,15 @@ def test_ten_thousand_offers_are_made_in_the_time_of_a_blink() -> None:
     started = time.process_time()
     count = len(list(catalog.offers()))
     assert (time.process_time() - started) / count * 10_000 < 0.25
+
+
+def test_with_others_machines_that_do_not_meet_the_need_are_named_once():
+    need = Requirements(gpu_count=1, arch="x86_64")
+
+    meeting = {one.machine: one for one in catalog.offers(need)}
+    named = list(catalog.offers(need, others=True))
+    others = [one.machine for one in named if one.machine not in meeting]
+
+    assert {one.machine for one in catalog.offers()} == {one.machine for one in named}
+    assert len(set(others)) == len(others) > 0
+    assert list(catalog.offers(need)) == [one for one in named if one.machine in meeting]
