@@ -1,0 +1,76 @@
+"""A run as it is watched: the job's bytes to stdout, our words to stderr."""
+
+from __future__ import annotations
+
+import pytest
+
+from dispatcher.cli.render.live import Screen
+from dispatcher.domain.run import Attempt, Label, RunState
+from dispatcher.events import AttemptStarted, LogBytes, Progress, Sampled, StateChanged, Warned
+from tests.golden.runs import NOW
+
+
+def told(capfdbinary: pytest.CaptureFixture[bytes], *events: object, quiet: bool = False) -> tuple[bytes, str]:
+    screen = Screen(quiet=quiet)
+    for event in events:
+        screen(event)  # type: ignore[arg-type]
+    screen.close()
+    out, err = capfdbinary.readouterr()
+    return out, err.decode()
+
+
+def log(data: bytes) -> LogBytes:
+    return LogBytes("r", NOW, 0, data)
+
+
+@pytest.mark.parametrize("data", [b"plain\n", b"50%\r100%", bytes(range(256)), b"", "日本語".encode()[:4], b"\x1b]0;title\x07"])
+def test_a_pipe_gets_the_jobs_bytes_as_they_are(data, capfdbinary):
+    assert (data, "") == told(capfdbinary, log(data))
+
+
+def test_our_words_never_reach_stdout(capfdbinary):
+    out, err = told(
+        capfdbinary,
+        StateChanged("r", NOW, RunState.PREPARING),
+        log(b"epoch 1"),
+        Warned("r", NOW, "Half of the time is used.", "mlrun stop r"),
+        Progress("r", NOW, "sync", "3 of 4 files"),
+        log(b", epoch 2\n"),
+        StateChanged("r", NOW, RunState.COLLECTING),
+    )
+    assert b"epoch 1, epoch 2\n" == out
+    assert [
+        "· setting up",
+        "  ! Half of the time is used. mlrun stop r",
+        "· 3 of 4 files",
+        "· collecting outputs",
+    ] == err.splitlines()
+
+
+def test_quiet_leaves_warnings_and_the_jobs_own_output(capfdbinary):
+    out, err = told(
+        capfdbinary, StateChanged("r", NOW, RunState.PREPARING), log(b"x\n"), Warned("r", NOW, "careful"), quiet=True
+    )
+    assert (b"x\n", "  ! careful\n") == (out, err)
+
+
+def test_states_that_pass_in_milliseconds_and_samples_are_not_told(capfdbinary):
+    quick = [
+        RunState.PROVISIONING,
+        RunState.CONNECTING,
+        RunState.SYNCING,
+        RunState.RUNNING,
+        RunState.TERMINATING,
+        RunState.FINISHED,
+    ]
+    assert (b"", "") == told(capfdbinary, *(StateChanged("r", NOW, state) for state in quick), Sampled("r", NOW, 1.0, 2.0))
+
+
+@pytest.mark.parametrize(("number", "said"), [(1, ""), (2, "· attempt 2 on g4dn.xlarge\n")])
+def test_only_another_attempt_is_told(number, said, capfdbinary):
+    attempt = Attempt(Label("7f3a2b9c1d", number), "aws", "g4dn.xlarge")
+    assert (b"", said) == told(capfdbinary, AttemptStarted("r", NOW, attempt))
+
+
+def test_words_of_a_warning_cannot_move_the_cursor(capfdbinary):
+    assert "\x1b" not in told(capfdbinary, Warned("r", NOW, "a\x1b[2Jb"))[1]
