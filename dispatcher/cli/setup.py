@@ -119,9 +119,15 @@ def config_show(*, as_json: bool) -> int:
         document({"schema": "1.0", "settings": [dict(zip(("key", "value", "origin"), row, strict=True)) for row in rows]})
         return 0
     say(dim(f"{paths.config_dir() / 'config.yaml'}"), to_stdout=True)
-    lines = table(("SETTING", "VALUE", "FROM"), [(k, str(v), o) for k, v, o in rows], width=width())
+    lines = table(("SETTING", "VALUE", "FROM"), [(k, _words(v), o) for k, v, o in rows], width=width())
     say("\n".join(lines), to_stdout=True)
     return 0
+
+
+def _words(value: Any) -> str:
+    if value is None or value == []:
+        return "–"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 @click.group()

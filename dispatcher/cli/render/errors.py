@@ -70,7 +70,8 @@ def problem_lines(problem: Problem, digits: int, columns: int) -> list[str]:
     """A problem with its line of the file, a caret under its place, and what to do, within so many columns."""
     words = clean(problem.message) + (f" {clean(problem.fix)}" if problem.fix else "")
     if not problem.line:
-        return wrapped(f"  {clean(problem.path) + ': ' if problem.path else ''}{words}", columns, "    ")
+        named = not problem.path or words.startswith(clean(problem.path))
+        return wrapped(f"  {words}" if named else f"  {clean(problem.path)}: {words}", columns, "    ")
     margin = f"  {' ' * digits} {dim('│')} "
     room = max(LEAST_SOURCE, columns - digits - 5)
     source, before, carets = _excerpt(problem, room)

@@ -65,6 +65,10 @@ def test_a_problem_without_a_line_still_names_its_key():
     )
 
 
+def test_a_key_that_the_reason_names_is_named_once():
+    assert ["  model.name is unknown."] == shown(Problem("model.name is unknown.", path="model.name"))
+
+
 def test_a_column_beyond_the_line_is_no_reason_to_fall_over():
     assert "^" in shown(Problem("what is missing", line=1, column=90, source="run:"))[1]
 
