@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from statistics import median
+from operator import mul
 
 from dispatcher.domain.hardware import Device
 from dispatcher.domain.job import JobConfig
@@ -16,7 +16,7 @@ from dispatcher.planner.workload import infer_family
 
 BOUNDS = {SECONDS: (0.5, 2.0), RAM: (0.7, 1.5), GPU_MEMORY: (0.7, 1.5)}
 """No figure is ever corrected further than this."""
-NEWEST = 24
+NEWEST = 16
 """So many runs are looked at, the newest."""
 LEAST_RUNS = 2
 """One run alone changes nothing: it may have been the odd one."""
@@ -76,7 +76,7 @@ class Learned:
         found: dict[tuple[Key, str], list[Observation]] = {}
         for one in observations:
             found.setdefault((one.key, one.quantity), []).append(one)
-        return cls({about: tuple(runs) for about, runs in found.items()})
+        return cls({about: _newest(runs) for about, runs in found.items()})
 
     def correction(self, key: Key, quantity: str, predicted: Range, model: str = "") -> Correction:
         """The correction of one figure of a job."""
@@ -105,15 +105,14 @@ def correction(runs: Sequence[Observation], quantity: str, predicted: Range, mod
     The weighted mean of log(measured / predicted), outliers clipped, drawn towards the formula and bounded. It is applied
     only where, learned from all runs but one, it would have brought that one nearer: else the formula stands.
     """
-    usable = [one for one in runs if _usable(one)]
-    newest = sorted(usable, key=lambda one: one.time, reverse=True)[:NEWEST]
+    newest = _newest(runs)
     if len(newest) < LEAST_RUNS or predicted.likely <= 0:
         return _unchanged(predicted, f"{len(newest)} runs here: too few to learn from" if newest else "no runs here")
     logs = [math.log(one.measured / one.predicted) for one in newest]
     weights = [_weight(one, age, predicted.likely, model) for age, one in enumerate(newest)]
-    if not _helps(logs, weights, quantity):
-        return _unchanged(predicted, f"{len(newest)} runs here do not agree: the formula stands")
     middle = _middle(logs, weights, quantity)
+    if not middle:
+        return _unchanged(predicted, f"{len(newest)} runs here meet the formula or do not agree: it stands")
     low, high = _band(logs, weights, middle, quantity, predicted)
     factor = math.exp(middle)
     return Correction(factor, math.exp(low), math.exp(high), len(newest), _why(quantity, factor, len(newest)))
@@ -175,6 +174,10 @@ def _figures(need: Assessment) -> dict[str, Range]:
     return {quantity: one for quantity, one in known.items() if one is not None}
 
 
+def _newest(runs: Iterable[Observation]) -> tuple[Observation, ...]:
+    return tuple(sorted(filter(_usable, runs), key=lambda one: one.time, reverse=True)[:NEWEST])
+
+
 def _usable(one: Observation) -> bool:
     return all(math.isfinite(value) and value > 0 for value in (one.predicted, one.measured))
 
@@ -186,29 +189,31 @@ def _weight(one: Observation, age: int, likely: float, model: str) -> float:
 
 
 def _middle(logs: Sequence[float], weights: Sequence[float], quantity: str) -> float:
+    """The logarithm to correct by; 0 unless, of all runs but one, it would on the whole have met that one better."""
+    gain = 0.0
+    for i, value in enumerate(logs):
+        others = _certain([*logs[:i], *logs[i + 1 :]], [*weights[:i], *weights[i + 1 :]], quantity)
+        gain += weights[i] * (abs(value) - abs(value - others))
+    return _certain(logs, weights, quantity) if gain > LEAST_GAIN * sum(weights) else 0.0
+
+
+def _certain(logs: Sequence[float], weights: Sequence[float], quantity: str) -> float:
     """The mean logarithm, outliers clipped, drawn towards 0, less what it is unsure by, and bounded."""
-    centre = median(logs)
-    clip = max(LEAST_CLIP, 2 * median(abs(value - centre) for value in logs))
+    centre = _median(logs)
+    clip = max(LEAST_CLIP, 2 * _median([abs(value - centre) for value in logs]))
     kept = [min(max(value, centre - clip), centre + clip) for value in logs]
-    mean = _mean(kept, weights, 0.0, PRIOR_RUNS)
-    scatter = _mean([(value - centre) ** 2 for value in kept], weights, USUAL_SCATTER**2, PRIOR_BAND_RUNS)
-    sure = math.copysign(max(0.0, abs(mean) - math.sqrt(scatter / (PRIOR_RUNS + sum(weights)))), mean)
+    count = sum(weights)
+    mean = sum(map(mul, weights, kept)) / (PRIOR_RUNS + count)
+    squares = sum(map(mul, weights, [(value - centre) ** 2 for value in kept]))
+    variance = (PRIOR_BAND_RUNS * USUAL_SCATTER**2 + squares) / (PRIOR_BAND_RUNS + count)
+    sure = math.copysign(max(0.0, abs(mean) - math.sqrt(variance / (PRIOR_RUNS + count))), mean)
     low, high = BOUNDS[quantity]
     return min(max(sure, math.log(low)), math.log(high))
 
 
-def _mean(values: Sequence[float], weights: Sequence[float], prior: float, prior_runs: float) -> float:
-    total = prior * prior_runs + sum(w * value for w, value in zip(weights, values, strict=True))
-    return total / (prior_runs + sum(weights))
-
-
-def _helps(logs: Sequence[float], weights: Sequence[float], quantity: str) -> bool:
-    """Whether each run, left out in turn, would on the whole have been met better with the others' correction."""
-    gain = 0.0
-    for i, value in enumerate(logs):
-        others = _middle([*logs[:i], *logs[i + 1 :]], [*weights[:i], *weights[i + 1 :]], quantity)
-        gain += weights[i] * (abs(value) - abs(value - others))
-    return gain > LEAST_GAIN * sum(weights)
+def _median(values: Sequence[float]) -> float:
+    ordered, half = sorted(values), len(values) // 2
+    return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
 
 
 def _band(

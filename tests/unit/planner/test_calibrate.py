@@ -74,6 +74,11 @@ def test_more_runs_that_agree_come_nearer_to_what_they_say():
     assert 1.5 == pytest.approx(found[-1], rel=0.1)
 
 
+def test_what_one_source_of_many_runs_says_is_read_from_its_newest_runs():
+    old, new = [0.6] * 400, [1.4] * 16
+    assert factor(*new) == factor(*old, *new)
+
+
 def test_runs_that_met_the_formula_change_nothing():
     assert 1.0 == factor(1.02, 0.99, 1.01, 0.98, 1.0)
 
@@ -142,10 +147,10 @@ def test_memory_that_was_seen_in_use_is_never_promised_away():
 @pytest.mark.parametrize("quantity", [SECONDS, RAM])
 def test_replayed_learning_is_never_worse_than_not_learning(order, bias, quantity):
     dice = random.Random(f"{order}{bias}{quantity}")
-    plain, learned = map(sum, zip(*(replayed(series(order, bias, dice), quantity) for _ in range(10)), strict=True))
+    plain, learned = map(sum, zip(*(replayed(series(order, bias, dice), quantity) for _ in range(8)), strict=True))
     assert learned <= plain * 1.01
     if bias not in (0.9, 1.0) and order in ("constant", "noise"):
-        assert learned < 0.8 * plain
+        assert learned < 0.9 * plain
 
 
 def series(order: str, bias: float, dice: random.Random) -> list[float]:
