@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dispatcher import catalog
+from dispatcher.app.tracing import Tell, nobody, traced, wants_trace
 from dispatcher.app.world import tariff, world_for
 from dispatcher.domain.hardware import Device, InstanceType
 from dispatcher.domain.plan import JobSummary, Offer, Plan
@@ -49,19 +50,25 @@ def plan_loaded(
     live: bool = False,
     everything: bool = False,
     explained: bool = False,
+    trace: bool = False,
+    tell: Tell = nobody,
 ) -> Plan:
-    """`plan` for a job that was loaded already."""
+    """`plan` for a job that was loaded already. `trace` runs its network on fake tensors first, as `family: torch` does."""
     if live:
         raise UsageError(
             "Prices cannot be refreshed by this version.", fix="Leave out --live: the plan says how old its prices are."
         )
     left = _seconds_left(loaded)
+    found, said = traced(loaded, tell) if trace or wants_trace(loaded.config) else (None, ())
     if device or machine:
         spec, offer = _asked_for(device, machine)
-        terms = Terms(tariff, Transfers(), left)
-        return plan_for(loaded.config, summary(loaded), spec, offer, terms, explained=explained)
+        terms = Terms(tariff, Transfers(), left, traced=found)
+        made = plan_for(loaded.config, summary(loaded), spec, offer, terms, explained=explained)
+        return replace(made, warnings=(*made.warnings, *loaded.notes, *said))
     world = world_for(loaded, settings or load_settings(), left, everything=everything)
-    return plan_all(loaded.config, summary(loaded), world, bound=loaded.bound, everything=everything, explained=explained)
+    world = replace(world, terms=replace(world.terms, traced=found)) if found else world
+    made = plan_all(loaded.config, summary(loaded), world, bound=loaded.bound, everything=everything, explained=explained)
+    return replace(made, warnings=(*made.warnings, *loaded.notes, *said))
 
 
 def same_plan(fresh: Plan, kept: Path) -> Plan:

@@ -6,7 +6,9 @@ import copy
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
+from pathlib import Path as FilePath
 from typing import Any
 
 from dispatcher.domain.job import Budget, JobConfig, Training
@@ -16,6 +18,7 @@ from dispatcher.jobfile.bound import Literal, agree, bound, literals, rewritten
 from dispatcher.jobfile.check import Checker
 from dispatcher.jobfile.contradictions import contradictions
 from dispatcher.jobfile.families import possible
+from dispatcher.jobfile.filling import Filling, fitting, from_config, from_data, from_import, from_script
 from dispatcher.jobfile.keys import Key, every, keys_of, resolve, similar
 from dispatcher.jobfile.refused import REFUSED
 from dispatcher.jobfile.words import Reference, appended, references
@@ -40,10 +43,14 @@ class Assembly:
         origin: str,
         sets: Mapping[str, Any],
         extra: tuple[str, ...],
+        folder: FilePath | None = None,
         origins: Mapping[str, str] | None = None,
         free: bool = False,
     ) -> None:
-        """`origins` tells where values come from that no file states; `free` lets any setting be changed."""
+        """Files that the job names lie below its workdir, which is below `folder`; None: no file is looked into.
+
+        `origins` tells where values come from that no file states; `free` lets any setting be changed.
+        """
         self.document = document
         self.extra = extra
         self.checker = Checker(document, JobConfig, REFUSED)
@@ -52,13 +59,16 @@ class Assembly:
         self.known = origins or {}
         self.free = free
         self.sets: dict[Path, Any] = {}
+        self.notes: list[str] = []
+        self.imported = self._import(folder)
         run = self.data.get("run")
         self.run = run if isinstance(run, str) and len(run) <= 65536 else ""
-        self.bound = bound(self.run)
+        self.bound = bound(self.run) | self.imported.overrides.keys()
         self.origins = self._stated()
         if not document.broken:
             self._replace(sets)
             self._from_run()
+            self._from_files(folder)
 
     @property
     def problems(self) -> list[Problem]:
@@ -78,6 +88,7 @@ class Assembly:
         if self.document.broken:
             return None
         config = self.checker.settings()
+        self._named_where_imported()
         told = config or self._without_errors()
         if told:
             for path, message, fix in contradictions(told):
@@ -90,7 +101,12 @@ class Assembly:
     def command(self, config: JobConfig) -> str:
         """`run` as the shell gets it: literals that were changed, and settings in place of their names."""
         changes = {dotted(path): _text(value) for path, value in self.sets.items()}
-        return rewritten(config.run, changes, lambda setting: _text(self._value(setting)[1])).rstrip("\n")
+        whole = rewritten(config.run, changes, lambda setting: _text(self._value(setting)[1])).rstrip("\n")
+        own = bound(config.run)
+        theirs = (
+            (name, changes[ours]) for ours, name in self.imported.overrides.items() if ours in changes and ours not in own
+        )
+        return appended(whole, tuple(f"{name}={value}" for name, value in theirs))
 
     def digest(self, command: str) -> str:
         """SHA-256 of all that the plan depends on; comments and the order of keys do not count."""
@@ -105,6 +121,49 @@ class Assembly:
             return self.known[dotted(path)]
         place = self.checker.place(path) if self.origin == "yaml" else None
         return f"yaml line {place.line}" if place else self.origin
+
+    def _import(self, folder: FilePath | None) -> Filling:
+        """What an imported file says; a command in it is the job's where the job has none."""
+        section = self.data.get("import")
+        if folder is None or not isinstance(section, dict) or self.document.broken:
+            return Filling()
+        found = from_import(section, _workdir(folder, self.data))
+        self.problems.extend(self.checker.problem(tuple(one.path.split(".")), one.message, one.fix) for one in found.problems)
+        command = found.values.get("run")
+        if command and "run" not in self.data:
+            self.data["run"] = command.value
+            self.known = {**self.known, "run": command.origin}
+        return found
+
+    def _from_files(self, folder: FilePath | None) -> None:
+        """What is still open: from the imported file, then config.json, the script, and the data themselves."""
+        self._fill(self.imported)
+        if folder is None:
+            return
+        home = _workdir(folder, self.data)
+        self._fill(from_config(self.stated, home))
+        self._fill(from_script(appended(self.run, self.extra), self.stated, home))
+        self._fill(from_data(self.stated, home))
+
+    def _fill(self, filling: Filling) -> None:
+        self.notes += filling.notes
+        if filling is not self.imported:
+            self.problems.extend(
+                self.checker.problem(tuple(one.path.split(".")), one.message, one.fix) for one in filling.problems
+            )
+        for setting, value in list(fitting(filling.values, self.stated)):
+            self._put(tuple(setting.split(".")), value.value)
+            self.origins[setting] = value.origin
+
+    def _named_where_imported(self) -> None:
+        """A wrong value of an imported file is told with that file and its own name for it."""
+        for index, problem in enumerate(self.problems):
+            origin = self.origins.get(problem.path, "")
+            if not problem.line and origin.startswith("import "):
+                place = origin.removeprefix("import ")
+                self.problems[index] = replace(
+                    problem, message=f"{place}: {problem.message}", fix=problem.fix or "Mend that file."
+                )
 
     def _replace(self, sets: Mapping[str, Any]) -> None:
         for name, value in sets.items():
@@ -274,6 +333,14 @@ class Assembly:
                 return config
             wrong = rest.wrong
         return None
+
+
+def _workdir(folder: FilePath, data: Mapping[str, Any]) -> FilePath:
+    """Where files that the job names lie; the folder itself where workdir cannot be a path."""
+    try:
+        return folder / FilePath(str(data.get("workdir", "."))).expanduser()
+    except (RuntimeError, ValueError):
+        return folder
 
 
 def _full(keys: list[Key], name: str) -> Path:

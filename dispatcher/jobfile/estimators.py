@@ -213,10 +213,11 @@ def _length(scope: Scope, node: ast.AST) -> int | None:
 
 def _steps(bounds: list[Any]) -> int | None:
     """The length of arange(stop), arange(start, stop) or arange(start, stop, step)."""
-    low, high, step = ([0, *bounds, 1] if len(bounds) == 1 else [*bounds, 1] if len(bounds) == 2 else [*bounds, 0])[:3]
-    if not all(isinstance(one, (int, float)) for one in (low, high, step)) or not step:
+    numbers = [float(one) for one in bounds if isinstance(one, (int, float))]
+    if len(numbers) != len(bounds) or not 1 <= len(numbers) <= 3:
         return None
-    return max(1, math.ceil((high - low) / step))
+    low, high, step = ([0.0, *numbers, 1.0] if len(numbers) == 1 else [*numbers, 1.0])[:3]
+    return max(1, math.ceil((high - low) / step)) if step else None
 
 
 def _folds(scope: Scope, node: ast.AST | None) -> int | None:
@@ -231,8 +232,8 @@ def _folds(scope: Scope, node: ast.AST | None) -> int | None:
             return None
         count = whole(splits.value) if splits else SPLITTERS[called(found)]
         repeats = scope.read(given.get("n_repeats"))
-        times = (repeats.value if repeats else 10) if called(found).startswith("Repeated") else 1
-        return int(count * times) if count else None
+        times = (whole(repeats.value) if repeats else 10) if called(found).startswith("Repeated") else 1
+        return count * times if count and times else None
     known = scope.read(node)
     return whole(known.value) if known else None
 

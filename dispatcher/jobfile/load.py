@@ -44,7 +44,7 @@ def load(path: str | Path, *, sets: Mapping[str, Any] | None = None, extra_args:
     """
     file = Path(path)
     document = parse(_bytes(file))
-    assembly = Assembly(document, origin="yaml", sets=sets or {}, extra=tuple(extra_args))
+    assembly = Assembly(document, origin="yaml", sets=sets or {}, extra=tuple(extra_args), folder=file.parent)
     workdir = _below(file.parent, assembly.checker.tree.data.get("workdir", "."))
     if not os.path.isdir(workdir):  # noqa: PTH112 - Path.is_dir raises where a name is too long
         assembly.note(("workdir",), *_no_folder(workdir))
@@ -59,7 +59,7 @@ def from_mapping(
 ) -> LoadedJob:
     """The job in a mapping, which is what the YAML would be. None is "not said". Raises JobFileError."""
     document = Document(data=_plain(mapping, 0))
-    assembly = Assembly(document, origin="mapping", sets=sets or {}, extra=tuple(extra_args))
+    assembly = Assembly(document, origin="mapping", sets=sets or {}, extra=tuple(extra_args), folder=Path())
     config = assembly.settings()
     if config is None or assembly.problems:
         raise JobFileError("the job", listed(assembly.problems))
@@ -84,6 +84,7 @@ def finished(assembly: Assembly, config: JobConfig, file: Path | None, workdir: 
         origins=assembly.origins,
         bound=assembly.bound,
         command=command,
+        notes=tuple(assembly.notes),
     )
 
 

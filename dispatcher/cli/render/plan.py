@@ -154,6 +154,8 @@ def _next(plan: Plan, width: int) -> list[str]:
         return _columns_list(f"mlrun plan {file}", "where it could run, and what that costs", width)
     if plan.chosen is None:
         return _columns_list(f"mlrun plan {file} --all", "every machine, and why not that one", width)
+    if file.rstrip("'").endswith(".py"):
+        return _columns_list(f"mlrun init {file}", "write it down as a job file, which can be run", width)
     where = "here" if plan.chosen.offer.where == "local" else f"option {(plan.choice or 0) + 1}, asks first"
     return _columns_list(f"mlrun {file}", f"run {where}", width)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import stat
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -60,7 +61,10 @@ def read_import(source: Import, folder: Path) -> Imported:
         )
     path = folder / source.file
     try:
-        if path.stat().st_size > LARGEST:
+        facts = path.stat()
+        if not stat.S_ISREG(facts.st_mode):
+            raise _wrong(source.file, "is not a file.", "Name the file itself in import.file.")
+        if facts.st_size > LARGEST:
             raise _wrong(source.file, "is larger than 1 MiB.", "A configuration was expected.")
         return imported(source.from_, _parsed(path), source.map)
     except OSError as why:

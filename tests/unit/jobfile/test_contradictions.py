@@ -68,7 +68,9 @@ def test_a_contradiction_is_told_at_one_of_its_settings(settings, path):
         {"task": "inference", "training": {"precision": "int8"}},
     ],
 )
-def test_what_fits_together_is_accepted(settings):
+def test_what_fits_together_is_accepted(settings, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a").write_text("b: 3\n")
     assert from_mapping({"run": "t", **settings}).config.run == "t"
 
 

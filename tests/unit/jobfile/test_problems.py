@@ -99,7 +99,7 @@ def test_problems_of_every_kind_are_told_in_one_pass(problems):
         ("<<: {a: 1}", "<<: keys are not merged from elsewhere.", "Write them out."),
         ("3: x", "unknown setting.", "All settings: mlrun schema"),
         ("import_: {}", "unknown setting.", "Did you mean 'import'?"),
-        ("import: {from_: yaml, file: a, from: yaml}", "unknown setting under import.", "Did you mean 'from'?"),
+        ("import: {from_: yaml, file: train.yaml, from: yaml}", "unknown setting under import.", "Did you mean 'from'?"),
     ],
 )
 def test_a_problem_says_what_is_wrong_and_how_to_mend_it(problems, line, message, fix):

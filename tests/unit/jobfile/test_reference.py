@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
 
 from dispatcher.domain.job import JobConfig
+from dispatcher.errors import JobFileError
 from dispatcher.jobfile.keys import every
 from dispatcher.jobfile.load import load
 from dispatcher.jobfile.reference import reference
@@ -58,4 +60,12 @@ def test_every_line_is_valid_when_uncommented(tmp_path, text):
     more = next((need for start, need in needs.items() if last.startswith(start)), "")
     file = tmp_path / "train.yaml"
     file.write_text(f"run: t\n{text}\n{more}\n")
+    for name in ("a", "conf.yaml"):
+        (tmp_path / name).write_text("data: {batch_size: 3}\n")
+    shape = {"num_hidden_layers": 2, "hidden_size": 8, "num_attention_heads": 2, "vocab_size": 9}
+    (tmp_path / "config.json").write_text(json.dumps(shape))
+    if last.startswith("  command"):
+        with pytest.raises(JobFileError, match="1 problem"):
+            load(file)
+        return
     assert "t" == load(file).config.run

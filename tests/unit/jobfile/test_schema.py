@@ -63,7 +63,8 @@ VALID = [
     {"training": {"lora_targets": "all-linear", "method": "qlora"}},
     {"training": {"epochs": 0.5}}, {"dataset": "data/"}, {"dataset": {"rows": 1e6}}, {"spot": True}, {"outputs": "runs/"},
     {"model": {"search": {"candidates": 3, "folds": 5, "jobs": -1}, "library": "sklearn"}},
-    {"model": {"factory": "a:b", "input": [3, 224, 224]}}, {"import": {"from": "json", "file": "a", "map": {"a": "b"}}},
+    {"model": {"factory": "a:b", "input": [3, 224, 224]}},
+    {"import": {"from": "json", "file": "a", "map": {"training.epochs": "b"}}},
     {"budget": {"max_time": 3600}}, {"budget": {"finish_by": "2026-11-22 07:30"}}, {"training": None},
 ]  # fmt: skip
 
@@ -98,7 +99,9 @@ def test_every_template_is_valid_under_it(file):
 
 
 @pytest.mark.parametrize("part", VALID, ids=str)
-def test_every_form_is_valid_in_both(part):
+def test_every_form_is_valid_in_both(part, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a").write_text("b: 3\n")
     assert from_mapping({"run": "t", **part}).config
     assert [] == [one.message for one in VALIDATOR.iter_errors({"run": "t", **part})]
 
