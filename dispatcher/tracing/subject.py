@@ -53,6 +53,9 @@ class Subject:
     notes: tuple[str, ...] = ()
 
 
+DTYPES = ("float32", "float16", "bfloat16", "float64", "int64", "int32", "int16", "int8", "uint8", "bool")
+
+
 class CannotTrace(Exception):
     """Why a job's network cannot even be asked for, as a sentence."""
 
@@ -224,10 +227,12 @@ def stated_inputs(stated: Any) -> tuple[list[Any], dict[str, Any]]:
 def one_input(stated: Any) -> dict[str, Any]:
     """One input: 128, [3, 224, 224], [128, int64], or {shape: [128], dtype: int64}. Raises CannotTrace."""
     if isinstance(stated, dict):
-        found = one_input(stated.get("shape", []))
-        return found | ({"dtype": str(stated["dtype"])} if stated.get("dtype") else {})
+        found, dtype = one_input(stated.get("shape", [])), stated.get("dtype")
+        if dtype is not None and dtype not in DTYPES:
+            raise CannotTrace(f"model.input has the type {dtype!r}: use one of {', '.join(DTYPES)}")
+        return found | ({"dtype": dtype} if dtype else {})
     items = list(stated) if isinstance(stated, (list, tuple)) else [stated]
-    dtype = {"dtype": items.pop()} if items and isinstance(items[-1], str) else {}
+    dtype = {"dtype": items.pop()} if len(items) > 1 and items[-1] in DTYPES else {}
     if not all(isinstance(side, int) and not isinstance(side, bool) and side > 0 for side in items):
         raise CannotTrace(f"model.input {stated!r} is not a shape: write [3, 224, 224], or [128, int64] for tokens")
     return {"shape": items, **dtype}

@@ -18,6 +18,8 @@ from dispatcher.units import GIB
 
 WIDTHS = {"fp32": 4.0, "autocast": 2.0, "half": 2.0}
 """Bytes per number of the traced products."""
+SMALL = 0.005
+"""Share of all kept bytes below which a module is not worth a line."""
 CONVOLUTIONS = ("convolution", "grouped", "depthwise")
 
 
@@ -128,7 +130,8 @@ def _rescaled(traced: Traced, found: Numbers) -> tuple[str, ...]:
 def largest_modules(traced: Traced, most: int = 6) -> tuple[str, ...]:
     """The modules that keep most, as lines of `--explain`."""
     total = traced.saved_bytes or 1.0
-    rows = sorted(traced.modules, key=lambda m: m.repeats * m.saved_bytes, reverse=True)[:most]
+    kept_most = sorted(traced.modules, key=lambda m: m.repeats * m.saved_bytes, reverse=True)
+    rows = [m for m in kept_most if m.repeats * m.saved_bytes > SMALL * total][:most]
     lines = [f"traced with torch {traced.torch} on fake tensors, a batch of {traced.batch}; what modules keep per sample:"]
     for m in rows:
         kept = m.repeats * m.saved_bytes
