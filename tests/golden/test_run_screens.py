@@ -15,7 +15,7 @@ from dispatcher.store.records import MonthTotal
 from tests.golden.plans import full_plan
 from tests.golden.runs import ENDS, NOW, doubtful, going, succeeded
 
-LOG = Path("/home/ann/.local/share/dispatcher/runs/7f3a2b9c1d/log")
+LOG = Path("/var/lib/dispatcher/runs/7f3a2b9c1d/log")
 
 
 def text(lines: list[str]) -> str:
