@@ -1,4 +1,4 @@
-"""A network as its own code runs: what each module keeps and computes."""
+"""A network as its code runs: what each module keeps, computes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A traced network as blocks of work: the formulas are the same ones."""
+"""A traced network as blocks of work, for the same formulas."""
 
 from __future__ import annotations
 
