@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.ground import MARK, settled
 from pytest_socket import socket_allow_hosts
+
+from tests.ground import MARK, settled
 
 FOREIGN = ("AWS_", "GOOGLE_", "CLOUDSDK_", "DISPATCHER_", "XDG_")
 

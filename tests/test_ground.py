@@ -9,8 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.ground import MARK, running_with, settled
 from pytest_socket import SocketConnectBlockedError
+
+from tests.ground import MARK, running_with, settled
 
 
 def test_the_network_is_out_of_reach_and_this_computer_is_not() -> None:

@@ -17,9 +17,9 @@ from dispatcher.domain.run import Attempt, Label, Outcome, Peak, Run, RunState
 from dispatcher.errors import UsageError
 from dispatcher.jobfile.load import load
 from dispatcher.jobfile.settings import load_settings
-from dispatcher.store.store import Store
 from dispatcher.store.observations import MOST, observations
 from dispatcher.store.schema import MIGRATIONS
+from dispatcher.store.store import Store
 
 JOB = """\
 run: {python} -c "import time; time.sleep(1.2){ending}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tests.unit.planner.networks import A100, BERT, H100, LLAMA_8B, M2_ULTRA, SMALL, T4, job, on, work
 
 from dispatcher.domain.hardware import Accelerator, Device
 from dispatcher.errors import UnknownError
@@ -16,6 +15,7 @@ from dispatcher.planner.host_memory import ram
 from dispatcher.planner.intervals import time_spread
 from dispatcher.planner.memory import TERMS
 from dispatcher.planner.rates import filling, link, multiprocessors, peak_flops, product_flops
+from tests.unit.planner.networks import A100, BERT, H100, LLAMA_8B, M2_ULTRA, SMALL, T4, job, on, work
 
 ON = on()
 

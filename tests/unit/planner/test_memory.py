@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from tests.unit.planner.networks import A100, H100, LLAMA_8B, M2_ULTRA, SMALL, T4, on, work
 
 from dispatcher.domain.hardware import Device
 from dispatcher.domain.plan import Amount
 from dispatcher.planner.memory import TERMS, device_memory, moments, peak_moment
 from dispatcher.units import GIB
+from tests.unit.planner.networks import A100, H100, LLAMA_8B, M2_ULTRA, SMALL, T4, on, work
 
 ON = on()
 

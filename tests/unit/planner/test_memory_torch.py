@@ -6,9 +6,9 @@ from contextlib import nullcontext
 from typing import Any
 
 import pytest
-from tests.unit.planner.networks import SMALL, on, work
 
 from dispatcher.planner.memory import peak_moment
+from tests.unit.planner.networks import SMALL, on, work
 
 pytestmark = [pytest.mark.torch, pytest.mark.filterwarnings("ignore")]
 BATCH = 4

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.unit.planner.networks import BERT, LLAMA_8B, SMALL, job, on, work
 
 from dispatcher.catalog.models import find_model
 from dispatcher.errors import UnknownError
@@ -13,6 +12,7 @@ from dispatcher.planner.precision import numbers
 from dispatcher.planner.workload import infer_family, workload
 from dispatcher.planner.workload.layers import Layer
 from dispatcher.planner.workload.shapes import Shape, shape_of
+from tests.unit.planner.networks import BERT, LLAMA_8B, SMALL, job, on, work
 
 
 def shape(**changes: Any) -> Shape:
