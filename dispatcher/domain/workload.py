@@ -26,7 +26,8 @@ class Block:
         (tokens, or output pixels): small products use a device badly. `matmul_bytes` is what products read and write of
         activations, `moved_bytes` the traffic of element-wise work, both in one forward pass; `backward_moved` is the
         element-wise traffic of the backward pass over that of the forward pass. `kernels` are launches per forward pass.
-        `efficiency` is the share of a plain matrix product's speed that products of this kind reach.
+        `efficiency` is the share of a plain matrix product's speed that products of this kind reach. `fused_attention` tells
+        whether one kernel computes the attention core, or plain products do.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Block:
     backward_moved: float = 2.0
     kernels: float = 0.0
     efficiency: float = 1.0
+    fused_attention: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,10 @@ TABLES = ("constants-neural.csv", "constants-vision.csv", "constants-tables.csv"
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """One constant: its value and unit, what it means, where it is from, and which rows fixed it."""
+    """One constant: its value and unit, what it means, where it is from, and which rows fixed it.
+
+    `prior` is what it is without any row of ours, and `spread` how far its logarithm may be off; 0 where it is not fitted.
+    """
 
     name: str
     value: float
@@ -21,6 +24,8 @@ class Constant:
     meaning: str
     source: str
     rows: str
+    prior: float = 0.0
+    spread: float = 0.0
 
 
 @cache
@@ -35,7 +40,8 @@ def _read(table: str) -> list[Constant]:
 
 
 def _constant(row: dict[str, str]) -> Constant:
-    return Constant(row["name"], float(row["value"]), row["unit"], row["meaning"], row["source"], row["rows"])
+    prior, spread = float(row.get("prior") or 0), float(row.get("spread") or 0)
+    return Constant(row["name"], float(row["value"]), row["unit"], row["meaning"], row["source"], row["rows"], prior, spread)
 
 
 @cache

@@ -11,7 +11,7 @@ from dispatcher.planner.constants import constant
 from dispatcher.planner.intervals import time_spread
 from dispatcher.planner.optimizers import OPTIMIZERS
 from dispatcher.planner.precision import Numbers, numbers
-from dispatcher.planner.rates import bandwidth, filling, link, peak_flops, product_flops
+from dispatcher.planner.rates import attention_path, bandwidth, filling, link, peak_flops, product_flops
 
 RECOMPUTED = 1.25
 """Fused attention computes its scores once more in the backward pass: five products where there were four."""
@@ -40,6 +40,17 @@ class Passes:
     def device(self) -> float:
         """Seconds that the device works."""
         return self.products + self.attention + self.moving + self.dequantising
+
+    @property
+    def beside(self) -> float:
+        """Seconds of device and host side by side: the longer one, and what of the shorter it cannot hide.
+
+        The host runs ahead of the device through large kernels and falls behind at small ones, and is ahead of nobody after
+        every pause in which it waits for a figure: a smooth maximum.
+        """
+        longer, shorter = max(self.device, self.launching), min(self.device, self.launching)
+        sharp: float = constant("host_overlap")
+        return longer * (1 + (shorter / longer) ** sharp) ** (1 / sharp) if longer else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +107,7 @@ def step_time(work: Workload, device: Device) -> StepTime:
     """Time of one optimizer step on `device`."""
     once = micro_batch(work, device)
     accumulated = work.gradient_accumulation
-    computing = accumulated * max(once.device, once.launching)
+    computing = accumulated * once.beside
     exposed = communication(work, device, once)
     updating = optimizer_seconds(work, device)
     loading = accumulated * loader_seconds(work, device)
@@ -149,7 +160,7 @@ def micro_batch(work: Workload, device: Device) -> Passes:
 def _forward(work: Workload, block: Block, device: Device, setting: Numbers) -> Passes:
     return Passes(
         products=_products(work, block, device, setting, block.forward_flops - block.attention_flops, 1.0),
-        attention=_attention(work, block.attention_flops, device, setting),
+        attention=_attention(work, block, block.attention_flops, device, setting),
         moving=work.batch_size * block.moved_bytes / bandwidth(device) + _casting(block, device) + _waking(block, device),
         dequantising=_dequantising(block, device),
         launching=_launching(work, block.kernels, device),
@@ -161,7 +172,7 @@ def _backward(work: Workload, block: Block, device: Device, setting: Numbers) ->
     passes = 2.0 if block.trainable > block.adapters else 1.0
     return Passes(
         products=_products(work, block, device, setting, block.backward_flops - attention, passes),
-        attention=_attention(work, RECOMPUTED * attention, device, setting),
+        attention=_attention(work, block, (RECOMPUTED if block.fused_attention else 1.0) * attention, device, setting),
         moving=work.batch_size * block.moved_bytes * block.backward_moved / bandwidth(device) + 2 * _waking(block, device),
         dequantising=_dequantising(block, device),
         launching=_launching(work, block.kernels * (1 + passes / 2), device),
@@ -182,12 +193,14 @@ def _products(work: Workload, block: Block, device: Device, setting: Numbers, fl
     return work.batch_size * flops / speed + moved / bandwidth(device)
 
 
-def _attention(work: Workload, flops: float, device: Device, setting: Numbers) -> float:
+def _attention(work: Workload, block: Block, flops: float, device: Device, setting: Numbers) -> float:
     """Seconds of attention cores, which stay in 16 bit where the projections run in 8."""
     if flops <= 0:
         return 0.0
     figure = "bf16_tflops" if setting.peak == "fp8_tflops" else setting.peak
     share = constant("attention_share") / constant("products_share")
+    if block.fused_attention:
+        share *= attention_path(device)
     return work.batch_size * flops / (product_flops(device, figure) * share)
 
 

@@ -57,6 +57,16 @@ def fed(part: Accelerator) -> float:
     return 1.0 / (1.0 + tensor / constant("feeding"))
 
 
+def attention_path(device: Device) -> float:
+    """The share of a part's tensor cores that attention kernels reach whose instructions are Ampere's.
+
+    Data-centre parts since Hopper multiply at full speed only through instructions of their own.
+    """
+    part = device.accelerator
+    older = part is None or part.vendor != "NVIDIA" or not 9.0 <= part.compute_capability < 12.0
+    return 1.0 if older else constant("attention_path")
+
+
 def per_clock(part: Accelerator) -> float:
     """fp32 FLOP per clock of a multiprocessor: 128 from Volta to the A100, 256 before and since (NVIDIA's white papers)."""
     return 128.0 if 7.0 <= part.compute_capability <= 8.0 else 256.0

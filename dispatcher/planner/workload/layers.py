@@ -224,7 +224,7 @@ class Layer:
         shape, stream, operand = self.shape, self.numbers.stream, self.numbers.operand
         norms = (3 if self.cross else 2) * shape.hidden * (self._norm_moved)
         residual = 2 * (operand + 2 * stream) * shape.hidden
-        activation = self.active * shape.ffn * operand * ((3 if self.compiled else 5) if shape.gated else 2)
+        activation = self.active * shape.ffn * operand * self._activation_moved
         turned = (2 if self.compiled else 9) * operand * (shape.queries + shape.keys) if self.rotary else 0.0
         casts = 0.0
         if self.autocast and not self.compiled:
@@ -234,6 +234,13 @@ class Layer:
         drops = 2 * (2 * operand + MASK) * shape.hidden if self.dropout and not self.compiled else 0.0
         adapters = sum(3 * (FP32 + operand) * sum(shape.linears[name]) for name in self.adapted if name in shape.linears)
         return norms + residual + activation + turned + casts + scores + repeated + drops + adapters
+
+    @property
+    def _activation_moved(self) -> int:
+        """Readings and writings of the activation: eight operations make up a GELU that is written out."""
+        if self.shape.gated:
+            return 3 if self.compiled else 5
+        return 18 if self.shape.composed and not self.compiled else 2
 
     @cached_property
     def rotary(self) -> bool:
@@ -264,4 +271,5 @@ class Layer:
         core = {"flash": 1, "sdpa": 3, "eager": 7}[self.kernel] * (2 if self.cross else 1)
         casts = sum(name in self.shape.linears for name in CAST) if self.autocast else 0
         adapters = 6 * sum(name in self.shape.linears for name in self.adapted)
-        return linears + norms + core + self._turning + 4 + (3 if self.dropout else 0) + casts + adapters
+        written = 7 if self.shape.composed else 0
+        return written + linears + norms + core + self._turning + 4 + (3 if self.dropout else 0) + casts + adapters

@@ -175,6 +175,7 @@ def _layer(s: Setting, name: str, repeats: int, *, causal: bool, cross: bool = F
         matmul_bytes=n * layer.matmul_bytes,
         moved_bytes=n * layer.moved,
         kernels=layer.kernels,
+        fused_attention=s.kernel != "eager",
     )
 
 
@@ -201,6 +202,7 @@ def _head(s: Setting) -> Block:
     width = shape.vocab if s.logits else 2
     flops = 2 * weights * n
     saved, backward = _loss_bytes(s)
+    read, written = _loss_moved(s)
     inputs = shape.hidden * (FP32 + s.numbers.operand) if s.training else 0.0
     return Block(
         name="head and loss" if s.training else "head",
@@ -217,9 +219,25 @@ def _head(s: Setting) -> Block:
         inner=shape.hidden,
         width=shape.hidden,
         matmul_bytes=n * s.numbers.operand * (shape.hidden + width),
-        moved_bytes=n * width * (2 * s.numbers.operand + 5 * FP32 if s.training else 0.0),
+        moved_bytes=n * width * read,
+        backward_moved=written / read if read else 0.0,
         kernels=12,
     )
+
+
+def _loss_moved(s: Setting) -> tuple[float, float]:
+    """Bytes per logit that the loss reads and writes in the forward and in the backward pass.
+
+    Compiled: the logits are read twice, then read again and overwritten by their gradient. Else: a cast to fp32, a log-softmax
+    of two readings and a writing; then the gradients of the picked ones and of the softmax, and a cast back.
+    """
+    operand = s.numbers.operand
+    if not s.training:
+        return 0.0, 0.0
+    if s.compiled:
+        return 2 * operand, 2 * operand
+    cast = operand + FP32 if operand < FP32 else 0
+    return cast + 3 * FP32, cast + 4 * FP32
 
 
 def _loss_bytes(s: Setting) -> tuple[float, float]:
