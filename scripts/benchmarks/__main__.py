@@ -23,11 +23,23 @@ WIDTHS = (36, 12, 12, 8, 21, 7, 3)
 
 def main() -> int:
     """Run the sections asked for; 1 with --check when a goal is missed."""
+    if sys.argv[1:2] == ["accuracy"]:
+        return accuracy(sys.argv[2:])
     options = parse()
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         rows, troubles = measure(options, Path(folder))
     print(f"\nmedians of {options.turns}, {os.cpu_count()} CPUs, Python {sys.version.split()[0]}")
     return 1 if options.check and (troubles or any(row.met is False for row in rows)) else 0
+
+
+def accuracy(words: list[str]) -> int:
+    """Jobs on tables and small networks, predicted and then measured; `words` go to both."""
+    here = Path(__file__).parent
+    ended = [
+        subprocess.run([PYTHON, str(here / name), *words], check=False).returncode
+        for name in ("accuracy.py", "accuracy_networks.py")
+    ]
+    return max(ended)
 
 
 def parse() -> argparse.Namespace:
