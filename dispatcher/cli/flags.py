@@ -14,7 +14,6 @@ JOB = click.argument("job", metavar="JOB", type=click.Path(path_type=Path))
 NOT_YET = {
     "at": "Scheduling is not part of this version: run it when it is time, or from cron.",
     "probe": "Measured probes are not part of this version: give model, dataset and training in the job file.",
-    "trace": "Tracing is not part of this version: give the model's family and sizes in the job file.",
     "on": "Held machines are not part of this version.",
     "keep": "Holding a machine after a failure is not part of this version.",
     "live": "Live prices are not part of this version: the plan says how old its prices are.",
@@ -37,7 +36,7 @@ _SHARED: tuple[Callable[[Any], Any], ...] = (
     click.option("--pick", type=click.IntRange(1), metavar="N", help="Take option N of the plan."),
     click.option("--json", "as_json", is_flag=True, help="Write JSON to stdout."),
     click.option("--probe", is_flag=True, hidden=True),
-    click.option("--trace", is_flag=True, hidden=True),
+    click.option("--trace", is_flag=True, help="Run the model's own code on fake tensors first, for exact figures."),
 )
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dispatcher.cli.flags import JOB, refuse_unbuilt, settings_of, shared
-from dispatcher.cli.render.console import document, say, width
+from dispatcher.cli.render.console import dim, document, say, width
 from dispatcher.errors import NothingFits, UsageError
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ PLAN_HELP = """What a job needs, where it could run, and what that costs. Starts
 \b
   mlrun plan train.yaml
   mlrun plan train.yaml --explain               how each figure comes about
+  mlrun plan train.yaml --trace                 exact figures: runs the model's code on fake tensors
   mlrun plan train.yaml --all                   every machine, and why not that one
   mlrun plan train.yaml --device A100-80GB:8    needs and time on that device
   mlrun plan train.yaml --machine aws:c5.9xlarge
@@ -62,7 +63,7 @@ def run(job: Path, words: tuple[str, ...], **flags: Any) -> int:
     refuse_unbuilt(flags)
     from dispatcher.jobfile.load import load
 
-    if job.suffix == ".py":
+    if job.suffix in (".py", ".ipynb"):
         raise UsageError(f"{job} is a script, not a job file.", fix=f"mlrun init {job}, or mlrun plan {job}")
     loaded = load(job, sets=settings_of(flags), extra_args=words)
     if flags["dry_run"]:
@@ -93,7 +94,7 @@ def plan(job: Path, **flags: Any) -> int:
 def _read(job: Path, flags: dict[str, Any]) -> LoadedJob:
     from dispatcher.jobfile.load import load
 
-    if job.suffix == ".py":
+    if job.suffix in (".py", ".ipynb"):
         from dispatcher.jobfile.script import load_script
 
         return load_script(job, sets=settings_of(flags))
@@ -102,6 +103,7 @@ def _read(job: Path, flags: dict[str, Any]) -> LoadedJob:
 
 def _planned(loaded: LoadedJob, flags: dict[str, Any]) -> Plan:
     from dispatcher.app.plans import plan_loaded, same_plan
+    from dispatcher.app.tracing import nobody
 
     made = plan_loaded(
         loaded,
@@ -109,10 +111,17 @@ def _planned(loaded: LoadedJob, flags: dict[str, Any]) -> Plan:
         machine=flags.get("machine"),
         everything=bool(flags.get("everything")) or bool(flags.get("as_json")),
         explained=bool(flags.get("explain")),
+        trace=bool(flags.get("trace")),
+        tell=_aside if not flags.get("quiet") else nobody,
     )
     if flags.get("plan_file"):
         made = same_plan(made, flags["plan_file"])
     return _picked(made, flags.get("pick"))
+
+
+def _aside(words: str) -> None:
+    """A word on stderr while something takes its time."""
+    say(dim(f"· {words}"))
 
 
 def _picked(made: Plan, pick: int | None) -> Plan:

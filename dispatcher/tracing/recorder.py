@@ -293,7 +293,7 @@ def units(network: Any) -> Iterator[tuple[str, Any, bool]]:
         children = list(module.named_children())
         whole = type(module).__name__ in wholes
         if not children or whole or (layer and not holds_stages(module)) or not holds_layers(module):
-            yield name, module, bool(layer or whole)
+            yield name, module, layer
             return
         alike = layers_of(module)
         for part, child in children:

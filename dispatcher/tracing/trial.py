@@ -149,6 +149,8 @@ def from_factory(target: str) -> Callable[[], Any]:
 def from_config(subject: dict[str, Any], request: dict[str, Any]) -> Callable[[], Any]:
     """A Hugging Face network of a configuration, whose code is transformers' own."""
     transformers = required("transformers", ", which rebuilds this model")
+    if request["attention"] == "sdpa":
+        without_masks()
     settings = dict(subject["config"])
     if settings.get("auto_map"):
         raise Refused("its configuration asks for code from elsewhere (auto_map), which is not run")
@@ -159,8 +161,6 @@ def from_config(subject: dict[str, Any], request: dict[str, Any]) -> Callable[[]
     with complaint("its configuration is refused"):
         config = transformers.CONFIG_MAPPING[kind](**settings)
     config.use_cache = not request["training"]
-    if request["attention"] == "sdpa":
-        without_masks()
     config._attn_implementation = request["attention"]
     owner = getattr(transformers, subject.get("class") or "", None)
     if named:
