@@ -11,6 +11,9 @@ from dispatcher.errors import UsageError
 
 KINDS = {"NVIDIA": "cuda", "AMD": "rocm", "Apple": "mps", "Google": "tpu", "Intel": "xpu"}
 """The framework's device type for each maker; accelerators of others need a framework of their own."""
+PRODUCTS_SHARE = 0.8
+"""What a large fp32 matrix product reaches of a processor's peak: the usual efficiency of OpenBLAS and MKL, recalled."""
+BUSY_SHARE = 0.5
 HOST_CORES_PER_GPU = 8.0
 """Cores of the host of a device that was asked for by name alone: what clouds put beside one GPU."""
 HOST_RAM_PER_GPU_GIB = 64.0
@@ -67,9 +70,15 @@ def spec_of(gpu: Gpu) -> Accelerator | None:
 
 
 def own_cpu(machine: Machine) -> Cpu:
-    """This computer's processor: the catalog's, with measured rates in place of computed ones."""
+    """This computer's processor: the catalog's, with measured rates in place of computed ones.
+
+    Formulas take a peak and apply what work reaches of it, so a measured rate of products becomes the peak it is a share of.
+    A trial on a busy computer shows too little: it counts only above half of what the processor is known to do.
+    """
     known = catalog.find_cpu(machine.cpu) or catalog.generic_cpu(machine.cores)
     share = min(1.0, machine.cpus / max(1, machine.threads))
+    computed = known.gflops * min(1.0, machine.cpus / max(1, known.threads))
+    measured = machine.cpu_gflops / PRODUCTS_SHARE if machine.cpu_basis == "measured" else 0.0
     return Cpu(
         name=machine.cpu or known.name,
         vendor=known.vendor,
@@ -77,7 +86,7 @@ def own_cpu(machine: Machine) -> Cpu:
         segment=known.segment,
         cores=max(1, round(machine.cores * share)) if machine.cores else known.cores,
         threads=max(1, round(machine.cpus)),
-        gflops=machine.cpu_gflops or known.gflops * min(1.0, machine.cpus / max(1, known.threads)),
+        gflops=max(measured, BUSY_SHARE * computed) if measured else machine.cpu_gflops or computed,
         bandwidth_gbs=machine.cpu_bandwidth_gbs or known.bandwidth_gbs,
         clock_ghz=known.clock_ghz,
         year=known.year,
