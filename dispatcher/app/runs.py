@@ -72,7 +72,7 @@ def submit(ctx: Context, loaded: LoadedJob, plan: Plan, settings: Settings, *, d
         name=loaded.name,
         submitted=now,
         plan=compact(plan),
-        job={"file": plan.job.file, "sha256": plan.job.sha256, "run": loaded.config.run} | _taught(loaded, plan),
+        job={"file": plan.job.file, "sha256": plan.job.sha256, "run": loaded.config.run} | _taught(loaded, plan, settings),
         cost_likely=chosen.cost.range.likely if chosen.cost else 0.0,
         cost_worst=chosen.cost.worst_case if chosen.cost else 0.0,
     )
@@ -125,8 +125,8 @@ def log_path(run: Run, name: str = "log") -> Path | None:
     return next((path for path in (own, folder / name) if path.is_file()), None)
 
 
-def _taught(loaded: LoadedJob, plan: Plan) -> dict[str, Any]:
-    about = learning.subject(loaded.config, plan)
+def _taught(loaded: LoadedJob, plan: Plan, settings: Settings) -> dict[str, Any]:
+    about = learning.subject(loaded.config, plan) if settings.local.learn else {}
     return {"learning": about} if about else {}
 
 

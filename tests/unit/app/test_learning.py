@@ -204,6 +204,12 @@ def test_learning_is_switched_off_by_a_setting(tmp_path, monkeypatch, word):
     assert "formula" == plans.plan_loaded(load(job(tmp_path))).chosen.hours_basis
 
 
+def test_where_learning_is_switched_off_a_run_teaches_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv("DISPATCHER_LOCAL_LEARN", "no")
+    assert Outcome.SUCCEEDED is ran(job(tmp_path)).outcome
+    assert [] == observations(paths.database())
+
+
 def test_a_plan_alone_makes_no_database(tmp_path):
     plans.plan_loaded(load(job(tmp_path)))
     assert not paths.database().exists()
