@@ -60,7 +60,7 @@ def test_a_factory_that_prints_what_looks_like_an_answer_is_not_believed(tracing
 def test_a_file_of_the_users_shadows_nothing_that_the_trace_stands_on(tracing, tmp_path: Path, name: str) -> None:
     (tmp_path / "job").mkdir()
     (tmp_path / "job" / f"{name}.py").write_text("raise RuntimeError('shadow')\n")
-    assert isinstance(tracing(LINEAR, input=[8]), Traced)
+    assert isinstance(tracing(f"{LINEAR}# beside {name}.py", input=[8]), Traced)
 
 
 @torch_needed
