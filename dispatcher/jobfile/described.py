@@ -1,4 +1,4 @@
-"""A script's facts as a job's settings: one reading for planning and writing."""
+"""A script's facts as settings: one reading, to plan and write."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a job file leaves open, filled from files that are there already."""
+"""What a job file leaves open, filled from other files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows and columns from a Parquet file's footer, which is Thrift's compact protocol."""
+"""Rows and columns from a Parquet footer, in Thrift's compact protocol."""
 
 from __future__ import annotations
 

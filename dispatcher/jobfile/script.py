@@ -1,4 +1,4 @@
-"""A job read from a script: what it says, and what must be asked."""
+"""A job read from a script; what it leaves open is asked."""
 
 from __future__ import annotations
 

@@ -121,6 +121,7 @@ def _syntax(why: SyntaxError, raw: bytes) -> Problem:
 
 def _facts(tree: ast.Module, script: str, raw: bytes) -> ScriptFacts:
     nodes = list(ast.walk(tree))
+    _own_names(nodes)
     scope = Scope(nodes)
     calls = sorted((node for node in nodes if isinstance(node, ast.Call)), key=lambda node: (node.lineno, node.col_offset))
     roots = dict(_imports(nodes))
@@ -152,7 +153,16 @@ def _imports(nodes: list[ast.AST]) -> Iterator[tuple[str, str]]:
                 yield alias.asname or root, root
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             root = node.module.partition(".")[0]
-            yield from ((alias.asname or alias.name, root) for alias in node.names)
+            yield from ((alias.name, root) for alias in node.names)
+
+
+def _own_names(nodes: list[ast.AST]) -> None:
+    """Give what was imported under another name its own name back: RF is RandomForestClassifier."""
+    imports = [node for node in nodes if isinstance(node, ast.ImportFrom)]
+    own = {alias.asname: alias.name for node in imports for alias in node.names if alias.asname}
+    for node in nodes:
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+            node.id = own.get(node.id, node.id)
 
 
 def _imported(nodes: list[ast.AST]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What a script reads its data from: files, bundled tables, datasets by name."""
+"""What a script reads its data from: files, bundled tables, collections."""
 
 from __future__ import annotations
 

@@ -1,0 +1,384 @@
+"""Scripts planned without a job file: what is read in them, and what is asked for."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dispatcher.errors import JobFileError
+from dispatcher.jobfile.described import described
+from dispatcher.jobfile.load import load
+from dispatcher.jobfile.script import load_script
+from dispatcher.jobfile.source import facts_of
+from dispatcher.jobfile.starter import choose, render
+
+TABLE = "import pandas as pd\ntable = pd.read_csv('data/people.csv')\n"
+TRAINER = "from transformers import TrainingArguments\n"
+TORCH = "import torch\nfrom torch.utils.data import DataLoader\n"
+VISION = "import torch, torchvision\nfrom torchvision import datasets, models, transforms\n"
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder one stands in, with a table of 300 rows and four columns."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "people.csv").write_text("age,height,weight,y\n" + "30,180,75,1\n" * 300)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def said(folder: Path, text: str) -> dict[str, Any]:
+    """The settings that a script says."""
+    (folder / "train.py").write_text(text)
+    return {key: value.value for key, value in described(facts_of(folder / "train.py"), folder).settings.items()}
+
+
+def unread(folder: Path, text: str) -> dict[str, str]:
+    (folder / "train.py").write_text(text)
+    return described(facts_of(folder / "train.py"), folder).unread
+
+
+def holds(found: dict[str, Any], **expected: Any) -> None:
+    wanted = {key.replace("__", "."): value for key, value in expected.items()}
+    assert wanted == {key: found.get(key) for key in wanted}
+
+
+ESTIMATORS = [
+    ("from sklearn.ensemble import RandomForestClassifier\nRandomForestClassifier(n_estimators=250, max_depth=12)",
+     {"model__library": "sklearn", "model__algorithm": "RandomForestClassifier", "model__trees": 250, "model__depth": 12}),
+    ("from sklearn import ensemble\nensemble.HistGradientBoostingRegressor(max_iter=300, max_leaf_nodes=63, max_bins=128)",
+     {"model__algorithm": "HistGradientBoostingRegressor", "model__trees": 300, "model__leaves": 63, "model__bins": 128}),
+    ("from xgboost import XGBClassifier\nXGBClassifier(n_estimators=500, max_depth=8, tree_method='hist', device='cuda')",
+     {"model__library": "xgboost", "model__trees": 500, "model__depth": 8, "resources__gpu": 1}),
+    ("import xgboost as xgb\nP = {'max_depth': 9, 'eta': 0.1}\nxgb.train(P, xgb.DMatrix(table), num_boost_round=70)",
+     {"model__library": "xgboost", "model__algorithm": "gradient-boosting", "model__depth": 9, "model__trees": 70}),
+    ("import lightgbm as lgb\nlgb.train(dict(num_leaves=15, max_bin=63), lgb.Dataset(table), 200)",
+     {"model__library": "lightgbm", "model__leaves": 15, "model__bins": 63, "model__trees": 200}),
+    ("import lightgbm as lgb\nlgb.train({'num_leaves': 15}, lgb.Dataset(table))", {"model__trees": 100}),
+    ("from catboost import CatBoostRegressor\nCatBoostRegressor(iterations=900, depth=7, task_type='GPU')",
+     {"model__library": "catboost", "model__trees": 900, "model__depth": 7, "resources__gpu": 1}),
+    ("from cuml.ensemble import RandomForestClassifier\nRandomForestClassifier(n_estimators=64, n_bins=32)",
+     {"model__library": "cuml", "model__trees": 64, "model__bins": 32}),
+    ("from sklearn.svm import SVC\nfrom sklearn.decomposition import PCA\nmake_pipeline(PCA(10), SVC())",
+     {"model__algorithm": "SVC"}),
+    ("from sklearn.ensemble import RandomForestClassifier as RF\nRF(n_estimators=7)",
+     {"model__algorithm": "RandomForestClassifier", "model__trees": 7}),
+    ("from sklearn.cluster import KMeans\nKMeans(8).fit(table)", {"model__algorithm": "KMeans"}),
+    ("import xgboost\nparams = {'n_estimators': 40}\nxgboost.XGBRegressor(**params, max_depth=3)",
+     {"model__trees": 40, "model__depth": 3}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("code", "expected"), ESTIMATORS)
+def test_an_estimator_is_read_with_its_arguments(here: Path, code: str, expected: dict[str, Any]) -> None:
+    found = said(here, TABLE + code)
+    holds(found, **expected, dataset__samples=300, dataset__columns=4, dataset__path="data/people.csv")
+
+
+FOREST = "from sklearn.ensemble import RandomForestClassifier as RF\nfrom sklearn.ensemble import RandomForestClassifier\n"
+SEARCHES = [
+    ("GridSearchCV(RandomForestClassifier(), {'max_depth': [3, 5, 7], 'min_samples_leaf': [1, 2]}, cv=4, n_jobs=-1)",
+     {"candidates": 6, "folds": 4, "jobs": -1}),
+    ("GRID = [{'a': [1, 2]}, {'b': range(3)}]\nGridSearchCV(RandomForestClassifier(), GRID)", {"candidates": 5, "folds": 5}),
+    ("RandomizedSearchCV(RandomForestClassifier(), D, n_iter=30, cv=KFold(n_splits=3))", {"candidates": 30, "folds": 3}),
+    ("RandomizedSearchCV(RandomForestClassifier(), D)", {"candidates": 10, "folds": 5}),
+    ("GridSearchCV(RandomForestClassifier(), {'C': np.logspace(-3, 3, 7), 'g': np.arange(0, 1, 0.25)})",
+     {"candidates": 28, "folds": 5}),
+    ("cross_val_score(RandomForestClassifier(), X, y, cv=RepeatedKFold(n_splits=5, n_repeats=2), n_jobs=2)",
+     {"candidates": 1, "folds": 10, "jobs": 2}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("code", "expected"), SEARCHES)
+def test_a_search_is_multiplied_out(here: Path, code: str, expected: dict[str, int]) -> None:
+    found = said(here, TABLE + FOREST + code)
+    assert expected == {key.rpartition(".")[2]: value for key, value in found.items() if key.startswith("model.search.")}
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "GridSearchCV(RandomForestClassifier(), make_grid())",
+        "GridSearchCV(RandomForestClassifier(), {'a': values(), 'b': [1]})",
+        "HalvingGridSearchCV(RandomForestClassifier(), {'a': [1, 2]})",
+    ],
+)
+def test_a_search_that_cannot_be_counted_is_asked_for(here: Path, code: str) -> None:
+    assert "line 5" in unread(here, TABLE + FOREST + code)["model.search.candidates"]
+
+
+def test_trees_in_a_grid_count_by_their_mean(here: Path) -> None:
+    (here / "train.py").write_text(TABLE + FOREST + "GridSearchCV(RandomForestClassifier(), {'n_estimators': [100, 300]})\n")
+    job = load_script("train.py")
+    assert job.config.model is not None
+    assert 200 == job.config.model.trees
+    assert "mean of 100, 300 in train.py line 5" == job.origins["model.trees"]
+
+
+def test_the_searched_estimator_is_the_one_that_is_planned(here: Path) -> None:
+    text = (
+        TABLE
+        + FOREST
+        + "from sklearn.svm import SVC\nbase = SVC()\nf = RF()\nGridSearchCV(estimator=base, param_grid={'C': [1, 2]})\n"
+    )
+    holds(said(here, text), model__algorithm="SVC", model__search__candidates=2)
+
+
+def test_of_two_estimators_one_is_asked_for_and_can_be_named(here: Path) -> None:
+    (here / "train.py").write_text(
+        TABLE + "from xgboost import XGBClassifier\nfrom sklearn.svm import SVC\nSVC()\nXGBClassifier(n_estimators=9)\n"
+    )
+    with pytest.raises(JobFileError) as asked:
+        load_script("train.py")
+    assert "SVC in line 5, XGBClassifier in line 6" in asked.value.problems[0].message
+    job = load_script("train.py", sets={"model.algorithm": "XGBClassifier"})
+    assert job.config.model is not None
+    assert ("xgboost", 9) == (job.config.model.library, job.config.model.trees)
+
+
+BUNDLED = [
+    ("from sklearn.datasets import load_iris\nload_iris()", 150, 4),
+    ("from sklearn import datasets\ndatasets.fetch_covtype(return_X_y=True)", 581012, 54),
+    ("from sklearn.datasets import make_classification\nmake_classification(n_samples=5000, n_features=30)", 5000, 30),
+    ("from sklearn.datasets import make_regression\nN = 10**4\nmake_regression(N)", 10000, 100),
+]
+
+
+@pytest.mark.parametrize(("code", "rows", "columns"), BUNDLED)
+def test_tables_that_a_library_brings_have_their_known_size(here: Path, code: str, rows: int, columns: int) -> None:
+    holds(said(here, code + "\n" + FOREST + "RF()"), dataset__samples=rows, dataset__columns=columns)
+
+
+READS = [
+    ("pd.read_csv('data/people.csv', nrows=50, usecols=['age', 'y'])", 50, 2),
+    ("FOLDER = 'data'\npd.read_csv(f'{FOLDER}/people.csv')", None, None),
+    ("FOLDER = 'data'\npd.read_csv(FOLDER + '/people.csv')", 300, 4),
+    ("pd.read_csv(os.path.join('data', 'people.csv'))", 300, 4),
+    ("ROOT = Path('data')\npd.read_csv(ROOT / 'people.csv')", 300, 4),
+    ("pd.read_csv(sys.argv[1])", None, None),
+    ("pd.read_csv('https://example.org/people.csv')", None, None),
+    ("pd.read_csv('data/other.csv')", None, None),
+    ("test = pd.read_csv('data/test.csv')\ntrain = pd.read_csv('data/people.csv')", 300, 4),
+]
+
+
+@pytest.mark.parametrize(("code", "rows", "columns"), READS)
+def test_a_file_is_counted_where_its_path_can_be_told_and_it_is_there(
+    here: Path, code: str, rows: int | None, columns: int | None
+) -> None:
+    holds(said(here, "import pandas as pd\n" + FOREST + code), dataset__samples=rows, dataset__columns=columns)
+
+
+NETWORKS = [
+    (TRAINER + "TrainingArguments('out', per_device_train_batch_size=4, gradient_accumulation_steps=8, num_train_epochs=2,"
+     " bf16=True, optim='adamw_bnb_8bit', gradient_checkpointing=True)",
+     {"batch_size": 4, "gradient_accumulation": 8, "epochs": 2, "precision": "amp-bf16", "optimizer": "adamw-8bit",
+      "gradient_checkpointing": True}),
+    (TRAINER + "TrainingArguments('out')", {"batch_size": 8, "epochs": 3, "optimizer": "adamw", "precision": None}),
+    (TRAINER + "TrainingArguments('out', max_steps=500)", {"steps": 500, "epochs": None}),
+    (TRAINER + "kw = dict(per_device_train_batch_size=2, fp16=True)\nTrainingArguments('o', **kw)",
+     {"batch_size": 2, "precision": "amp-fp16"}),
+    (TRAINER + "from peft import LoraConfig\nLoraConfig(r=32, target_modules='all-linear')",
+     {"method": "lora", "lora_rank": 32, "lora_targets": "all-linear"}),
+    (TRAINER + "from peft import LoraConfig\nBitsAndBytesConfig(load_in_4bit=True)\nLoraConfig()",
+     {"method": "qlora", "lora_rank": 8}),
+    (TORCH + "BATCH_SIZE = 2 ** 5\nDataLoader(d, BATCH_SIZE, shuffle=True, num_workers=0)\nDataLoader(t, batch_size=256)",
+     {"batch_size": 32, "workers": 0}),
+    (TORCH + "torch.optim.SGD(p, lr=1, momentum=0.9)\nfor epoch in tqdm(range(7)):\n    pass",
+     {"optimizer": "sgd-momentum", "epochs": 7}),
+    (TORCH + "torch.optim.SGD(p, lr=1)\nwith torch.autocast('cuda', dtype=torch.bfloat16):\n    torch.compile(m)",
+     {"optimizer": "sgd", "precision": "amp-bf16", "compile": True}),
+    (TORCH + "Accelerator(mixed_precision='fp16', gradient_accumulation_steps=3)",
+     {"precision": "amp-fp16", "gradient_accumulation": 3}),
+    (TORCH + "L.Trainer(max_epochs=12, precision='bf16-mixed', accumulate_grad_batches=2)",
+     {"epochs": 12, "precision": "amp-bf16", "gradient_accumulation": 2}),
+    (TORCH + "@dataclass\nclass C:\n    batch_size: int = 48\n    epochs: int = field(default=6)\n",
+     {"batch_size": 48, "epochs": 6}),
+    (TORCH + "@dataclass\nclass C:\n    batch_size: int = 48\nc = C(batch_size=24)\nDataLoader(d, c.batch_size, shuffle=True)",
+     {"batch_size": 24}),
+    (TORCH + "CONFIG = {'bs': 20}\nDataLoader(d, batch_size=CONFIG['bs'], shuffle=True)", {"batch_size": 20}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("code", "expected"), NETWORKS)
+def test_a_trainings_settings_are_read(here: Path, code: str, expected: dict[str, Any]) -> None:
+    holds(said(here, code), **{f"training__{key}": value for key, value in expected.items()})
+
+
+NAMES = [
+    (TRAINER + "M = 'bert-base-uncased'\nAutoModelForSequenceClassification.from_pretrained(M)", "bert-base-uncased"),
+    (TRAINER + "AutoTokenizer.from_pretrained('gpt2')\nGPT2LMHeadModel.from_pretrained('gpt2-medium')", "gpt2-medium"),
+    (TRAINER + "AutoModel.from_pretrained('./local')", None),
+    ("from unsloth import FastLanguageModel\nFastLanguageModel.from_pretrained(model_name='unsloth/llama-3-8b-bnb-4bit')",
+     "unsloth/llama-3-8b"),
+    (VISION + "models.resnet50(weights=None)", "resnet50"),
+    (VISION + "models.efficientnet_b0()", "efficientnet_b0"),
+    ("import timm\ntimm.create_model('vit_base_patch16_224')", "vit_base_patch16_224"),
+    ("from ultralytics import YOLO\nYOLO('yolov8n.pt').train(data='coco.yaml', imgsz=640)", "yolov8n"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("code", "name"), NAMES)
+def test_a_models_name_is_read(here: Path, code: str, name: str | None) -> None:
+    assert name == said(here, code).get("model.name")
+
+
+def test_images_have_the_side_they_are_cropped_to(here: Path) -> None:
+    code = (
+        VISION
+        + "transforms.Resize(256)\ntransforms.CenterCrop((224, 224))\nmodels.resnet18()\ndatasets.CIFAR10('d', train=True)"
+    )
+    holds(said(here, code), model__image_size=224, dataset__samples=50000)
+
+
+UNREADABLE = [
+    ("training.batch_size", TORCH + "DataLoader(d, batch_size=pick(), shuffle=True)", "line 3 computes it"),
+    ("training.batch_size", TORCH + "DataLoader(d, 8, shuffle=True)\nDataLoader(e, 16, shuffle=True)",
+     "line 3 says 8 and line 4 says 16"),
+    ("training.batch_size", TORCH + "b = 8\nb = b * 2\nDataLoader(d, b, shuffle=True)", "line 5 computes it"),
+    ("training.precision", TORCH + "dtype = torch.float16 if gpu else torch.bfloat16\ntorch.autocast('cuda', dtype=dtype)",
+     "line 4 computes it"),
+    ("model.trees", TABLE + FOREST + "RandomForestClassifier(n_estimators=int(input()))", "computes it"),
+    ("training.batch_size", TORCH + "p.add_argument('--bs', default=8)\nargs = p.parse_args()\nargs.bs = 4\n"
+     "DataLoader(d, args.bs, shuffle=True)", "computes it"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("setting", "code", "reason"), UNREADABLE)
+def test_what_only_a_run_would_tell_is_unknown(here: Path, setting: str, code: str, reason: str) -> None:
+    assert setting not in said(here, code)
+    assert reason in unread(here, code)[setting]
+
+
+PARSED = TORCH + (
+    "import argparse\nfrom torchvision import models\n"
+    "def main():\n    p = argparse.ArgumentParser()\n    p.add_argument('-b', '--batch-size', type=int, default=64)\n"
+    "    p.add_argument('--epochs', type=int, default=5)\n    args = p.parse_args()\n"
+    "    DataLoader(d, batch_size=args.batch_size, shuffle=True)\n    models.resnet18()\n"
+)
+
+
+def test_flags_of_the_script_can_be_changed_and_reach_it(here: Path) -> None:
+    (here / "train.py").write_text(PARSED)
+    job = load_script("train.py", sets={"dataset.samples": "1000", "training.batch_size": "16"})
+    assert "python train.py --batch-size 16 --epochs 5" == job.command
+    assert {"training.batch_size", "training.epochs"} <= job.bound
+    assert "--set" == job.origins["training.batch_size"]
+    assert "the default of --epochs in train.py line 8" == job.origins["training.epochs"]
+
+
+def test_what_is_missing_is_all_asked_for_at_once_with_the_way_to_give_it(here: Path) -> None:
+    (here / "train.py").write_text("print('hello')\n")
+    with pytest.raises(JobFileError) as asked:
+        load_script("train.py")
+    fixes = [one.fix for one in asked.value.problems]
+    assert ["model.name", "training.batch_size", "training.epochs", "dataset.samples"] == [
+        fix.removeprefix("--set ").partition("=")[0] for fix in fixes
+    ]
+    given = {"model.name": "resnet18", "training.batch_size": 8, "training.steps": 10}
+    assert "read in train.py" == load_script("train.py", sets=given).origins["run"]
+
+
+def test_a_computed_value_is_shown_where_it_stands(here: Path) -> None:
+    (here / "train.py").write_text(TABLE + FOREST + "RandomForestClassifier(n_estimators=count())\n")
+    with pytest.raises(JobFileError) as asked:
+        load_script("train.py")
+    (one,) = asked.value.problems
+    assert (5, "RandomForestClassifier(n_estimators=count())") == (one.line, one.source)
+    assert "model.trees is unknown: line 5 computes it." == one.message
+
+
+def test_a_setting_that_does_not_exist_is_refused(here: Path) -> None:
+    (here / "train.py").write_text(PARSED)
+    with pytest.raises(JobFileError) as refused:
+        load_script("train.py", sets={"training.batchsize": "3"})
+    assert "Did you mean 'training.batch_size'?" == refused.value.problems[0].fix
+
+
+@pytest.mark.parametrize(
+    ("code", "sets"),
+    [
+        (TABLE + FOREST + "GridSearchCV(RandomForestClassifier(max_depth=4), {'n_estimators': [10, 30]}, cv=3)", {}),
+        (TABLE + "import xgboost\nxgboost.XGBRegressor(n_estimators=40, max_bin=64, device='cuda')", {}),
+        (PARSED + "    datasets.CIFAR10('d')\n", {}),
+    ],
+)
+def test_the_file_that_init_writes_says_what_plan_reads(here: Path, code: str, sets: dict[str, Any]) -> None:
+    (here / "train.py").write_text(code)
+    read = load_script("train.py", sets=sets)
+    (here / "job.yaml").write_text(render(choose(Path(), script=Path("train.py"))))
+    written = load("job.yaml")
+    assert read.config.training == written.config.training
+    assert read.config.dataset == written.config.dataset
+    assert read.config.resources == written.config.resources
+    assert read.config.model is not None
+    assert written.config.model is not None
+    assert read.config.model.model_dump(exclude={"family"}) == written.config.model.model_dump(exclude={"family"})
+    assert read.command == written.command
+
+
+BAD = {
+    "binary": (b"\x7fELF\0\0\0", "a binary file"),
+    "python two": (b'print "hello"\n', "Python 2"),
+    "syntax": (b"def f(:\n", "not Python"),
+    "large": (b"#" * 5_000_000, "larger than 2 MB"),
+    "deep": (b"(" * 5000, "not Python"),
+    "odd bytes": (b"x = '\xff\xfe'\n", "not Python"),
+}
+
+
+@pytest.mark.parametrize(("content", "said"), BAD.values(), ids=list(BAD))
+def test_what_is_no_script_is_told(here: Path, content: bytes, said: str) -> None:
+    (here / "train.py").write_bytes(content)
+    with pytest.raises(JobFileError) as told:
+        load_script("train.py")
+    assert said in told.value.problems[0].message
+    assert told.value.problems[0].fix
+
+
+def test_folders_pipes_loops_notebooks_and_nothing_are_told(here: Path) -> None:
+    (here / "folder.py").mkdir()
+    os.mkfifo(here / "pipe.py")
+    (here / "loop.py").symlink_to("loop.py")
+    (here / "book.ipynb").write_text('{"cells": []}')
+    expected = {"folder.py": "a folder", "pipe.py": "no file", "loop.py": "cannot be read", "book.ipynb": "a notebook"}
+    for name, words in (expected | {"none.py": "does not exist"}).items():
+        with pytest.raises(JobFileError) as told:
+            load_script(name)
+        assert words in told.value.problems[0].message
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "batch_size = 9**9**9**9",
+        "batch_size = [0] * 10**15",
+        "batch_size = 'x' * 10**15",
+        "batch_size = 1 << 10**9",
+        "a = b\nb = a\nbatch_size = a",
+        "batch_size = 1/0",
+        "batch_size = " + "+".join(["1"] * 300),
+        "import torch\nfor epoch in range(10**18):\n    pass",
+        "batch_size = -5",
+        "batch_size = float('nan')",
+        "batch_size = True",
+    ],
+)
+def test_no_expression_harms_the_reader(here: Path, code: str) -> None:
+    assert said(here, code).get("training.batch_size") is None
+
+
+def test_a_script_elsewhere_is_started_in_its_own_folder(here: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    other = tmp_path_factory.mktemp("other")
+    (other / "my train.py").write_text("from sklearn.datasets import load_iris\nload_iris()\n" + FOREST + "RF()\n")
+    job = load_script(other / "my train.py")
+    assert (other, "python 'my train.py'") == (job.workdir, job.command)
+
+
+def test_data_that_are_not_there_are_mentioned_in_the_plan(here: Path) -> None:
+    (here / "train.py").write_text("import pandas as pd\npd.read_csv('gone.csv')\n" + FOREST + "RF()\n")
+    job = load_script("train.py", sets={"dataset.samples": 10, "dataset.columns": 2})
+    assert ("gone.csv does not exist: nothing was read from it.",) == job.notes
