@@ -56,8 +56,9 @@ def trace(request: dict[str, Any]) -> dict[str, Any]:
     except (ImportError, AttributeError) as error:
         raise Refused("torch " + torch.__version__ + " is too old to trace with: " + sentence(error)) from None
     sys.path[:] = [entry for entry in sys.path if entry]
-    os.chdir(request["workdir"])
-    sys.path.insert(0, request["workdir"])
+    if "factory" in request["subject"]:
+        os.chdir(request["workdir"])
+        sys.path.insert(0, request["workdir"])
     network = built(torch, request)
     return {**recorded(torch, recorder, network, request), "torch": str(torch.__version__)}
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dispatcher.domain.job import JobConfig
-from dispatcher.domain.traced import Traced
+from dispatcher.domain.traced import Traced, Untraceable
 from dispatcher.planner import devices
 from dispatcher.planner.workload import workload
 from dispatcher.tracing import trace
@@ -241,3 +241,36 @@ def test_the_formula_and_the_trace_of_a_known_model_agree(tracing, model, traini
 
 def _precision(found: Traced) -> str:
     return {"fp32": "fp32", "autocast": "amp-bf16", "half": "bf16"}[found.width]
+
+
+TIMM = """
+def list_models():
+    return ["resnet50"]
+
+def create_model(name, pretrained):
+    assert not pretrained
+    from torch import nn
+    return nn.Sequential(nn.Conv2d(3, 8, 7), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 2))
+"""
+"""A stand-in for timm: the real one needs torchvision's operators."""
+
+
+def test_a_networks_name_is_built_by_timm_at_its_image_size(tmp_path: Path, environ) -> None:
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "torchvision.py").write_text("raise ImportError('built for another torch')\n")
+    (tmp_path / "site" / "timm.py").write_text(TIMM)
+    job = JobConfig.model_validate({"run": "true", "model": {"name": "resnet50"}, "training": {"batch_size": 2}})
+    found = trace(job, tmp_path, {**environ, "PYTHONPATH": str(tmp_path / "site")})
+    assert isinstance(found, Traced), found
+    assert found.forward_flops == 2 * 3 * 49 * 8 * 218**2 + 2 * 8 * 2
+
+
+def test_a_name_that_neither_library_builds_is_told_with_both_reasons(tmp_path: Path, environ) -> None:
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "torchvision.py").write_text("raise ImportError('built for another torch')\n")
+    (tmp_path / "site" / "timm.py").write_text(TIMM.replace("resnet50", "other"))
+    job = JobConfig.model_validate({"run": "true", "model": {"name": "resnet50"}, "training": {"batch_size": 2}})
+    found = trace(job, tmp_path, {**environ, "PYTHONPATH": str(tmp_path / "site")})
+    assert isinstance(found, Untraceable)
+    assert "built for another torch" in found.reason
+    assert "timm has no resnet50" in found.reason

@@ -12,7 +12,12 @@ from dispatcher.errors import UnknownError
 from dispatcher.jobfile.load import LoadedJob, load
 
 NET = "import torch\ndef build():\n    return torch.nn.Sequential(torch.nn.Linear(64, 512), torch.nn.Linear(512, 2))\n"
-JOB = 'run: "true"\nmodel: {factory: "net:build", input: [64]%s}\ndataset: {samples: 1000}\ntraining: {batch_size: 8, epochs: 2}\n'
+JOB = """
+run: "true"
+model: {factory: "net:build", input: [64]%s}
+dataset: {samples: 1000}
+training: {batch_size: 8, epochs: 2}
+"""
 
 
 @pytest.fixture
