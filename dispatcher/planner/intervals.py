@@ -8,7 +8,7 @@ from dispatcher.domain.workload import Workload
 MEMORY = {"transformer": (0.16, 0.24), "vision": (0.25, 0.3), "detection": (0.35, 0.4), "diffusion": (0.35, 0.4)}
 """Share below and above the likely memory, by family."""
 TIME = {"transformer": (0.25, 0.35), "vision": (0.35, 0.5), "detection": (0.35, 0.5), "diffusion": (0.4, 0.6)}
-"""Share below and above the likely time, by family; a transformer's hold 95 % of published ones outside the fit."""
+"""Share below and above the likely time, by family; a transformer's hold 91 % of published ones outside the fit."""
 RAGGED = (0.4, 0.9)
 """The same where texts of unknown lengths are padded to the longest of a batch."""
 TRACED = (0.13, 0.2)
