@@ -14,6 +14,7 @@ import pytest
 from dispatcher.catalog import cpus, find_accelerator
 from dispatcher.domain.hardware import Device
 from dispatcher.domain.job import JobConfig
+from dispatcher.domain.workload import Workload
 from dispatcher.planner.duration import StepTime, step_time
 from dispatcher.planner.workload import workload
 
@@ -80,7 +81,9 @@ def predictions() -> tuple[tuple[dict[str, str], float, StepTime], ...]:
     found = []
     for row in rows():
         device = device_of(row)
-        step = step_time(workload(job_of(row), device, for_time=True), device)
+        work = workload(job_of(row), device, for_time=True)
+        assert isinstance(work, Workload)
+        step = step_time(work, device)
         found.append((row, math.log(samples_per_second(row) / step.samples_per_second.likely), step))
     return tuple(found)
 
