@@ -69,9 +69,7 @@ def read_architecture(path: Path) -> Architecture:
         file = path / "config.json" if path.is_dir() and (path / "config.json").is_file() else path
         data = json.loads(_text(file))
     except FileNotFoundError:
-        return _wrong(
-            f"{name} does not exist.", "It lies below workdir: hf download MODEL config.json"
-        )
+        return _wrong(f"{name} does not exist.", "It lies below workdir: hf download MODEL config.json")
     except json.JSONDecodeError as why:
         return _wrong(f"{name} is not JSON: {why.msg}, line {why.lineno}.", "Name a Hugging Face config.json.")
     except RecursionError:

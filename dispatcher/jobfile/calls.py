@@ -117,6 +117,8 @@ def read_call(scope: Scope, call: ast.Call, libraries: frozenset[str]) -> Iterat
     name, given = called(call), scope.keywords(call)
     if name in TRAINERS or name in TUNERS:
         yield from _trainer(scope, call, name, given)
+    if name == "HfArgumentParser":
+        yield from _parsed(call)
     for names, arguments in KNOWN.items():
         if name in names and not (name in ("train", "fit") and not libraries & _OWNERS[name]):
             yield from _keywords(scope, call, arguments, given)
@@ -134,6 +136,14 @@ def _trainer(scope: Scope, call: ast.Call, name: str, given: dict[str, ast.AST])
     for setting, value in DEFAULTS.items():
         if setting not in said and not (setting == "training.epochs" and "training.steps" in said):
             yield Reading(setting, value, call.lineno, strength=NAMED, words=f"the default of {name}, called in")
+
+
+def _parsed(call: ast.Call) -> Iterator[Reading]:
+    """TrainingArguments that come from the command line have its defaults, and flags of their own."""
+    if any(last(node) in TRAINERS for node in ast.walk(call)):
+        for setting, flag in (("training.batch_size", "per_device_train_batch_size"), ("training.epochs", "num_train_epochs")):
+            words = "the default of TrainingArguments, parsed in"
+            yield Reading(setting, DEFAULTS[setting], call.lineno, f"--{flag}", NAMED, words)
 
 
 def _keywords(scope: Scope, call: ast.Call, arguments: dict[str, Argument], given: dict[str, ast.AST]) -> Iterator[Reading]:

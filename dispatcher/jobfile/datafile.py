@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from dispatcher.jobfile.parquet import NotParquet, footer
+from dispatcher.jobfile.value import Value
 
 EXACT = 100_000_000
 """Bytes up to which lines are counted; larger files are sampled."""
@@ -23,8 +24,6 @@ CHUNK = 1 << 20
 MOST_FILES = 200_000
 DEEPEST = 8
 IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
-REMOTE = ("s3://", "gs://", "hf://", "http://", "https://", "ftp://")
-PACKED = (".gz", ".zip", ".xz", ".bz2", ".zst")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +61,16 @@ def describe(path: Path) -> DataFile:
     if facts.st_size == 0:
         return DataFile(0, trouble="is empty")
     return _file(path, facts.st_size)
+
+
+def filled(found: DataFile, path: str) -> Iterator[tuple[str, Value]]:
+    """The settings that a data file itself tells, each with its origin."""
+    if found.size:
+        yield "dataset.size", Value(found.size, f"size of {path}")
+    if found.samples:
+        yield "dataset.samples", Value(found.samples, f"{found.how} in {path}")
+    if found.columns:
+        yield "dataset.columns", Value(found.columns, f"counted in {path}")
 
 
 def _nowhere(path: Path) -> str:

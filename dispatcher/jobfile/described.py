@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from dispatcher.jobfile.calls import NETWORKS
-from dispatcher.jobfile.datafile import DataFile, describe
+from dispatcher.jobfile.datafile import describe, filled
 from dispatcher.jobfile.estimators import Fit
 from dispatcher.jobfile.families import ALWAYS, RELEVANT
-from dispatcher.jobfile.readings import Reading, Value, settled
+from dispatcher.jobfile.readings import settled
 from dispatcher.jobfile.source import ScriptFacts
 from dispatcher.jobfile.tables import WEB, learned_from
+from dispatcher.jobfile.value import Value
 
 DEEP = frozenset({"torch", "transformers", "tensorflow", "keras", "lightning", "pytorch_lightning", "ultralytics", "timm"})
 PICTURES = frozenset({"torchvision", "timm", "ultralytics"})
@@ -129,18 +129,5 @@ def _data(facts: ScriptFacts, folder: Path) -> tuple[dict[str, Value], dict[str,
     return values, {key: why for key, why in unread.items() if why}, notes
 
 
-def filled(found: DataFile, path: str) -> Iterator[tuple[str, Value]]:
-    """The settings that a data file itself tells, each with its origin."""
-    if found.size:
-        yield "dataset.size", Value(found.size, f"size of {path}")
-    if found.samples:
-        yield "dataset.samples", Value(found.samples, f"{found.how} in {path}")
-    if found.columns:
-        yield "dataset.columns", Value(found.columns, f"counted in {path}")
-
-
 def _remote(path: str) -> bool:
     return path.startswith(WEB)
-
-
-__all__ = ["Described", "Reading", "described", "filled"]

@@ -1,4 +1,7 @@
-"""What a job file leaves open, filled from other files."""
+"""What a job file leaves open, filled from other files.
+
+Their readers are loaded where they are used: most plans need none of them.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +15,11 @@ from pydantic import ValidationError
 from dispatcher.domain.job import Import, JobConfig
 from dispatcher.domain.values import short
 from dispatcher.errors import JobFileError, Problem
-from dispatcher.jobfile.architecture import read_architecture
-from dispatcher.jobfile.datafile import REMOTE, describe
-from dispatcher.jobfile.described import described, filled
-from dispatcher.jobfile.importers import read_import
 from dispatcher.jobfile.keys import every, resolve, similar
-from dispatcher.jobfile.readings import Value
-from dispatcher.jobfile.source import read_script
+from dispatcher.jobfile.value import Value
 from dispatcher.jobfile.words import words
 
+REMOTE = ("s3://", "gs://", "hf://", "http://", "https://", "ftp://")
 LENGTHS = ("training.steps", "training.epochs", "training.tokens")
 ADAPTERS = ("training.lora_rank", "training.lora_targets", "training.train_embeddings")
 TREES = ("model.trees", "model.depth", "model.leaves", "model.bins", "model.search")
@@ -46,6 +45,8 @@ def from_import(section: dict[str, Any], folder: Path) -> Filling:
     """What an `import:` section's file says; what it asks and cannot have is a problem."""
     if "from" not in section or set(section) - {"from", "file", "command", "map"}:
         return Filling()
+    from dispatcher.jobfile.importers import read_import
+
     try:
         source = Import.model_validate(section)
         if bool(source.file) == bool(source.command) or (source.map and source.from_ not in ("yaml", "json", "toml")):
@@ -84,6 +85,8 @@ def from_config(stated: Stated, folder: Path) -> Filling:
     name = stated("model.config")
     if not isinstance(name, str) or stated("model.name"):
         return Filling()
+    from dispatcher.jobfile.architecture import read_architecture
+
     found = read_architecture(folder / name)
     values = {f"model.{key}": Value(value, f"{name}: {found.origins[key]}") for key, value in found.values.items()}
     problems = tuple(Problem(one.message, one.fix, path="model.config") for one in found.problems)
@@ -97,6 +100,9 @@ def from_script(command: str, stated: Stated, folder: Path) -> Filling:
     tabular = isinstance(model, dict) and bool({"library", "algorithm"} & set(model) or model.get("family") == "tabular")
     if script is None or (not tabular and not _open(stated)) or (tabular and all(stated(key) for key in TREES[:2])):
         return Filling()
+    from dispatcher.jobfile.described import described
+    from dispatcher.jobfile.source import read_script
+
     facts = read_script(folder / script)
     told = described(facts, folder, wanted=tuple(str(model[key]) for key in ("algorithm", "library") if key in model))
     said = {word.text.partition("=")[0] for word in words(command)}
@@ -117,6 +123,8 @@ def from_data(stated: Stated, folder: Path) -> Filling:
     asked = ("dataset.size", "dataset.samples", *(("dataset.columns",) if tabular else ()))
     if all(stated(key) is not None for key in asked):
         return Filling()
+    from dispatcher.jobfile.datafile import describe, filled
+
     found = describe(folder / Path(name).expanduser())
     values = {key: value for key, value in filled(found, name) if key in asked}
     notes = (

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dispatcher.jobfile.scope import Scope
+from dispatcher.jobfile.value import Value
 
 NAMED, GIVEN, CERTAIN = 1, 2, 3
 """How surely a reading is the setting: by its name alone, as a keyword of some call, of a call that is known."""
@@ -23,15 +24,6 @@ class Reading:
     flag: str = ""
     strength: int = CERTAIN
     words: str = "read in"
-
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """A setting's value and where it was read; `flag` sets it on the command line."""
-
-    value: Any
-    origin: str
-    flag: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,9 @@ MOST_ITEMS = 100_000
 LARGEST_NUMBER = 10**18
 DEEPEST = 60
 PARSED = ("parse_args", "parse_known_args", "parse_args_into_dataclasses")
+FROM_FIELDS = ("HfArgumentParser", "cli")
+"""Parsers that make flags of dataclass fields: transformers' and tyro's."""
+
 BAGS = ("args", "arg", "opt", "opts", "options", "hparams", "flags", "FLAGS", "cfg", "config", "conf")
 """Names under which functions are handed a command line's values."""
 
@@ -53,6 +56,8 @@ class Scope:
         self.flags: dict[str, Flag] = {}
         self.flags = _settled(list(_flags(self, nodes)), _overruled(nodes))
         self.fields = {node.name: dict(_fields(node)) for node in nodes if isinstance(node, ast.ClassDef) and _is_data(node)}
+        if any(called(node) in FROM_FIELDS for node in nodes):
+            self.flags = dict(_of_fields(self)) | self.flags
         self.parsed = {name for name, value in self.constants.items() if called(value) in PARSED}
 
     def read(self, node: ast.AST | None) -> Known | None:
@@ -231,8 +236,9 @@ def _bound(target: ast.expr, value: ast.expr) -> Iterator[tuple[str, ast.AST]]:
     elif isinstance(target, (ast.Tuple, ast.List)) and isinstance(value, (ast.Tuple, ast.List)):
         for one, part in zip(target.elts, value.elts, strict=False):
             yield from _bound(one, part)
-    elif isinstance(target, ast.Tuple) and target.elts and called(value) in PARSED:
-        yield from _bound(target.elts[0], value)
+    elif isinstance(target, ast.Tuple) and called(value) in PARSED:
+        for one in target.elts[:1] if called(value) == "parse_known_args" else target.elts:
+            yield from _bound(one, value)
 
 
 def _flags(scope: Scope, nodes: list[ast.AST]) -> Iterator[tuple[str, Flag]]:
@@ -266,6 +272,14 @@ def _overruled(nodes: list[ast.AST]) -> set[str]:
     stored = {node.attr for node in nodes if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)}
     calls = [node for node in nodes if isinstance(node, ast.Call) and called(node) == "set_defaults"]
     return stored | {keyword.arg for call in calls for keyword in call.keywords if keyword.arg}
+
+
+def _of_fields(scope: Scope) -> Iterator[tuple[str, Flag]]:
+    """The fields of the script's dataclasses as flags."""
+    for names in scope.fields.values():
+        for name, node in names.items():
+            known = scope.read(node)
+            yield name, Flag(f"--{name}", known.value if known else None, getattr(node, "lineno", 0))
 
 
 def _switches(given: dict[str, ast.expr]) -> bool:

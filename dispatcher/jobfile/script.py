@@ -35,7 +35,8 @@ EXAMPLES = {
     "model.name": "resnet50", "model.algorithm": "random-forest", "dataset.samples": "100000", "dataset.columns": "20",
     "model.sequence_length": "512", "training.batch_size": "32", "training.epochs": "3", "model.trees": "100",
     "model.depth": "6", "model.leaves": "31", "model.bins": "256", "model.search.candidates": "12", "model.search.folds": "5",
-    "training.precision": "amp-bf16", "training.gradient_accumulation": "1",
+    "model.layers": "12", "model.hidden": "768", "model.heads": "12", "model.vocab": "50257", "training.precision": "amp-bf16",
+    "training.gradient_accumulation": "1",
 }  # fmt: skip
 ASKED = {
     "model.name": "which model it trains",
@@ -99,7 +100,8 @@ def _missing(told: Described, assembly: Assembly, facts: ScriptFacts) -> Iterato
         what = ASKED.get(setting, "")
         why = f": {reason}" if reason else f": the script does not say {what}" if what else ": the script does not say"
         source = facts.lines[line - 1][:200] if 0 < line <= len(facts.lines) else ""
-        fix = f"--set {setting}={EXAMPLES.get(setting, '…')}, with your value."
+        value = told.rivals[0].name if told.rivals and setting == "model.algorithm" else EXAMPLES.get(setting, "…")
+        fix = f"--set {setting}={value}, with your value."
         begin = len(source) - len(source.lstrip())
         yield Problem(
             f"{setting} is unknown{why}.", fix, line if source else 0, begin + 1, len(source.strip()), source, setting
@@ -112,10 +114,12 @@ def _needed(told: Described, assembly: Assembly) -> Iterator[str]:
 
     if told.rivals and not there("model.algorithm"):
         yield "model.algorithm"
+    if told.family == "transformer" and not there("model.name", "model.config") and there(*OWN_SHAPE):
+        yield from (setting for setting in OWN_SHAPE if not there(setting))
     custom = assembly.stated("model.family") in ("custom", "torch")
     for setting in () if custom else DESCRIPTION[told.family]:
         sized = setting.startswith("dataset.") and there("dataset.size") and there("dataset.samples", "dataset.columns")
-        shaped = setting == "model.name" and all(map(there, OWN_SHAPE))
+        shaped = setting == "model.name" and there(*OWN_SHAPE)
         other = setting == "model.name" and there("model.algorithm", "model.config", "model.family")
         if not (there(setting) or sized or shaped or other or (setting == "model.algorithm" and told.rivals)):
             yield setting

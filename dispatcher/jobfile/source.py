@@ -14,9 +14,10 @@ from dispatcher.errors import JobFileError, Problem
 from dispatcher.jobfile.bound import SPELLINGS
 from dispatcher.jobfile.calls import read_call
 from dispatcher.jobfile.estimators import Fit, fits, searched
-from dispatcher.jobfile.readings import GIVEN, NAMED, Reading, Value, positive, read, settled
+from dispatcher.jobfile.readings import GIVEN, NAMED, Reading, positive, read, settled
 from dispatcher.jobfile.scope import Scope, called, last
 from dispatcher.jobfile.tables import Read, data_reads
+from dispatcher.jobfile.value import Value
 
 LARGEST_SCRIPT = 2_000_000
 LOOPS = {"epoch": "training.epochs", "epochs": "training.epochs", "ep": "training.epochs", "step": "training.steps",

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dispatcher.errors import UsageError
+from dispatcher.jobfile.source import facts_of
 from dispatcher.jobfile.survey import Data, Survey, survey
 from dispatcher.paths import templates_dir
 from dispatcher.units import show_bytes
@@ -57,6 +58,8 @@ class Starter:
 
 def choose(folder: Path, *, script: Path | None = None) -> Starter:
     """The starter for what stands in a folder, or for a script in it."""
+    if script and script.suffix == ".ipynb":
+        facts_of(script)  # says what to do with a notebook
     found = survey(folder, _below(folder, script) if script else None)
     return Starter(_kind(found), found)
 

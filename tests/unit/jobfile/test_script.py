@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -209,6 +208,8 @@ def test_a_trainings_settings_are_read(here: Path, code: str, expected: dict[str
 
 
 NAMES = [
+    (TRAINER + "@dataclass\nclass A:\n    name: str = field(default='gpt2')\np = HfArgumentParser((A, TrainingArguments))\n"
+     "a, t = p.parse_args_into_dataclasses()\nAutoModel.from_pretrained(a.name)", "gpt2"),
     (TRAINER + "M = 'bert-base-uncased'\nAutoModelForSequenceClassification.from_pretrained(M)", "bert-base-uncased"),
     (TRAINER + "AutoTokenizer.from_pretrained('gpt2')\nGPT2LMHeadModel.from_pretrained('gpt2-medium')", "gpt2-medium"),
     (TRAINER + "AutoModel.from_pretrained('./local')", None),
@@ -270,6 +271,29 @@ def test_flags_of_the_script_can_be_changed_and_reach_it(here: Path) -> None:
     assert "the default of --epochs in train.py line 8" == job.origins["training.epochs"]
 
 
+def test_training_arguments_from_the_command_line_are_flags(here: Path) -> None:
+    (here / "train.py").write_text(
+        TRAINER + "TrainingArguments\nHfArgumentParser((M, TrainingArguments))\nAutoModel.from_pretrained('gpt2')\n"
+    )
+    given = {"model.sequence_length": 128, "dataset.samples": 10, "training.batch_size": 2}
+    command = load_script("train.py", sets=given).command
+    assert "python train.py --per_device_train_batch_size 2 --num_train_epochs 3" == command
+
+
+def test_a_network_of_ones_own_is_asked_for_the_dimensions_that_lack(here: Path) -> None:
+    (here / "train.py").write_text(
+        TORCH + "n_layer = 6\nblock_size = 64\nbatch_size = 4\nmax_iters = 50\nC(n_layer=n_layer, n_head=6)\n"
+    )
+    with pytest.raises(JobFileError) as asked:
+        load_script("train.py")
+    assert ["--set model.hidden=768, with your value.", "--set model.vocab=50257, with your value."] == [
+        one.fix for one in asked.value.problems
+    ]
+    model = load_script("train.py", sets={"model.hidden": 384, "model.vocab": 65}).config.model
+    assert model is not None
+    assert ("transformer", 6, 384, 6, 64) == (model.family, model.layers, model.hidden, model.heads, model.sequence_length)
+
+
 def test_what_is_missing_is_all_asked_for_at_once_with_the_way_to_give_it(here: Path) -> None:
     (here / "train.py").write_text("print('hello')\n")
     with pytest.raises(JobFileError) as asked:
@@ -318,57 +342,6 @@ def test_the_file_that_init_writes_says_what_plan_reads(here: Path, code: str, s
     assert written.config.model is not None
     assert read.config.model.model_dump(exclude={"family"}) == written.config.model.model_dump(exclude={"family"})
     assert read.command == written.command
-
-
-BAD = {
-    "binary": (b"\x7fELF\0\0\0", "a binary file"),
-    "python two": (b'print "hello"\n', "Python 2"),
-    "syntax": (b"def f(:\n", "not Python"),
-    "large": (b"#" * 5_000_000, "larger than 2 MB"),
-    "deep": (b"(" * 5000, "not Python"),
-    "odd bytes": (b"x = '\xff\xfe'\n", "not Python"),
-}
-
-
-@pytest.mark.parametrize(("content", "said"), BAD.values(), ids=list(BAD))
-def test_what_is_no_script_is_told(here: Path, content: bytes, said: str) -> None:
-    (here / "train.py").write_bytes(content)
-    with pytest.raises(JobFileError) as told:
-        load_script("train.py")
-    assert said in told.value.problems[0].message
-    assert told.value.problems[0].fix
-
-
-def test_folders_pipes_loops_notebooks_and_nothing_are_told(here: Path) -> None:
-    (here / "folder.py").mkdir()
-    os.mkfifo(here / "pipe.py")
-    (here / "loop.py").symlink_to("loop.py")
-    (here / "book.ipynb").write_text('{"cells": []}')
-    expected = {"folder.py": "a folder", "pipe.py": "no file", "loop.py": "cannot be read", "book.ipynb": "a notebook"}
-    for name, words in (expected | {"none.py": "does not exist"}).items():
-        with pytest.raises(JobFileError) as told:
-            load_script(name)
-        assert words in told.value.problems[0].message
-
-
-@pytest.mark.parametrize(
-    "code",
-    [
-        "batch_size = 9**9**9**9",
-        "batch_size = [0] * 10**15",
-        "batch_size = 'x' * 10**15",
-        "batch_size = 1 << 10**9",
-        "a = b\nb = a\nbatch_size = a",
-        "batch_size = 1/0",
-        "batch_size = " + "+".join(["1"] * 300),
-        "import torch\nfor epoch in range(10**18):\n    pass",
-        "batch_size = -5",
-        "batch_size = float('nan')",
-        "batch_size = True",
-    ],
-)
-def test_no_expression_harms_the_reader(here: Path, code: str) -> None:
-    assert said(here, code).get("training.batch_size") is None
 
 
 def test_a_script_elsewhere_is_started_in_its_own_folder(here: Path, tmp_path_factory: pytest.TempPathFactory) -> None:

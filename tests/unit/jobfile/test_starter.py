@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dispatcher.errors import UsageError
+from dispatcher.errors import JobFileError, UsageError
 from dispatcher.jobfile.load import LoadedJob, load
 from dispatcher.jobfile.starter import Starter, choose, from_template, render, templates
 
@@ -202,3 +202,10 @@ def test_the_script_asked_for_is_taken_and_named_from_the_folder(tmp_path: Path,
     assert job.command == "python jobs/boost.py"
     assert job.config.model is not None
     assert (job.config.model.library, job.config.model.leaves) == ("lightgbm", 15)
+
+
+def test_a_notebook_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "book.ipynb").write_text("{}")
+    with pytest.raises(JobFileError) as refused:
+        choose(tmp_path, script=tmp_path / "book.ipynb")
+    assert "nbconvert" in refused.value.problems[0].fix
