@@ -112,7 +112,7 @@ def test_the_family_follows_from_the_keys() -> None:
 
 
 def test_a_traced_family_says_what_to_give_instead() -> None:
-    with pytest.raises(UnknownError, match="traced"):
+    with pytest.raises(UnknownError, match="trace"):
         workload(job({"family": "torch", "factory": "a:b"}), on())
 
 
