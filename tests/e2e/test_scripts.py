@@ -103,4 +103,5 @@ def test_a_measured_command_that_fails_measures_nothing(monkeypatch: pytest.Monk
     with pytest.raises(measure.Broken, match="ended with 3: why"):
         measure.run([sys.executable, "-c", "import sys; sys.stderr.write('why'); sys.exit(3)"])
     sample = measure.run([sys.executable, "-c", "x = bytearray(100 << 20)"])
-    assert 100 < sample.peak_mib < 200
+    assert 100 < sample.peak_mib  # at most says nothing here: Linux counts what the test's own process held before the start
+    assert 0 < sample.cpu <= sample.seconds * 64

@@ -46,7 +46,7 @@ def test_init_writes_a_job_that_plans_and_never_writes_over_one(shell: Shell) ->
     done = shell.mlrun("init")
     assert done.code == 0, done.said
     written = (shell.folder / "train.yaml").read_text()
-    assert "random-forest" in written
+    assert "RandomForest" in written
     assert shell.mlrun("plan", "train.yaml").code == 0
     again = shell.mlrun("init")
     assert again.code == 2

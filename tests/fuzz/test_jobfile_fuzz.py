@@ -9,11 +9,11 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from mutations import SEEDS, invalid, mutated, plain, valid, written
-from oracle import objection
 
 from dispatcher.errors import JobFileError
 from dispatcher.jobfile.load import load
+from tests.fuzz.mutations import SEEDS, invalid, mutated, plain, valid, written
+from tests.fuzz.oracle import objection
 
 SHARDS = 4
 Load = Callable[[Path], object]
