@@ -91,6 +91,8 @@ def finished(assembly: Assembly, config: JobConfig, file: Path | None, workdir: 
 def _bytes(file: Path) -> bytes:
     """At most a little more than is allowed: a device or a huge file is not read to its end."""
     try:
+        if file.is_fifo():  # opening one would wait for a writer that never comes
+            raise JobFileError(file.name, [Problem(f"{file} is a pipe, not a file.", "Name the job file itself.")])
         with file.open("rb") as stream:
             return stream.read(LARGEST + 1)
     except FileNotFoundError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
 from pathlib import Path
@@ -231,6 +232,11 @@ def test_an_empty_section_is_as_if_it_were_not_there(job):
 )
 def test_a_file_that_cannot_be_read_is_told(tmp_path, make, said):
     assert said in told(load, make(tmp_path))[0]
+
+
+def test_a_pipe_is_refused_instead_of_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.yaml")
+    assert "is a pipe, not a file" in told(load, tmp_path / "pipe.yaml")[0]
 
 
 def test_a_mapping_is_the_same_as_the_file(job):
