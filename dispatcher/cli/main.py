@@ -89,7 +89,15 @@ def cli() -> None:
 
 def main(argv: list[str] | None = None) -> NoReturn:
     """Run the command line and exit as the table of exit codes says."""
+    _open_closed_streams()
     sys.exit(_run(sys.argv[1:] if argv is None else argv))
+
+
+def _open_closed_streams() -> None:
+    """Whoever closed stdout or stderr (`>&-`) wants no words: they go nowhere, and the job still runs."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123 - lives as long as the process
 
 
 def _run(argv: list[str]) -> int:

@@ -100,11 +100,19 @@ class JsonLines:
 
     def __init__(self) -> None:
         self._whole = threading.Lock()
+        self._listening = True
 
     def __call__(self, event: Event) -> None:
-        """Write one event."""
+        """Write one event; once nobody reads any more, the job goes on unwatched."""
         with self._whole:
-            document({"schema": SCHEMA, **event_record(event)}, line=True)
+            if not self._listening:
+                return
+            try:
+                document({"schema": SCHEMA, **event_record(event)}, line=True)
+            except OSError:
+                self._listening = False
+                with contextlib.suppress(OSError):
+                    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     def close(self) -> None:
         """Nothing is left to end."""
