@@ -12,6 +12,7 @@
     │   └── Quota                      … to this account: try the next offer
     ├── HostError                 104  a computer cannot be reached, written to or prepared
     │   ├── HostUnreachable
+    │   ├── HostKeyMismatch            … it shows another key than the one pinned: nothing was sent
     │   ├── SyncFailed
     │   └── SetupFailed
     ├── LimitReached              105  stopped by a time or cost limit
@@ -118,6 +119,10 @@ class HostError(MlrunError):
 
 class HostUnreachable(HostError):
     """A computer does not answer."""
+
+
+class HostKeyMismatch(HostError):
+    """A computer shows another host key than the one it should have."""
 
 
 class SyncFailed(HostError):

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from dispatcher.backends.base import Leftover, ProvisionedMachine
+from dispatcher.backends.base import Leftover, ProvisionedMachine, Terms
 from dispatcher.backends.processes import end
 from dispatcher.domain.plan import Offer, Requirements
 from dispatcher.domain.run import Label
@@ -85,7 +85,10 @@ class FakeCloud:
             return []
         return [Offer(where=self.name, machine="m1", device="cpu", ram_gib=64, market="on-demand", price_per_hour=self.price)]
 
-    def provision(self, offer: Offer, label: Label) -> ProvisionedMachine:
+    def placements(self, offer: Offer) -> Iterable[Offer]:
+        return [offer]
+
+    def provision(self, offer: Offer, label: Label, terms: Terms) -> ProvisionedMachine:
         with self._meeting("provision"):
             if self._state(label) is None:
                 (self.folder / "hosts" / str(label)).mkdir(parents=True)
@@ -135,7 +138,7 @@ class FakeCloud:
 
     def adopt_stranger(self, label: Label, owner: str) -> None:
         """A machine with our kind of label that somebody else made."""
-        self.provision(Offer(where=self.name, machine="m1", device="cpu"), label)
+        self.provision(Offer(where=self.name, machine="m1", device="cpu"), label, Terms())
         self._write(label, self._state(label) | {"owner": owner})
 
     def age(self, label: Label, seconds: float) -> None:

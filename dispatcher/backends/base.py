@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 from dispatcher.domain.plan import Offer, Requirements
@@ -12,8 +13,30 @@ from dispatcher.hosts.base import Host
 
 
 @dataclass(frozen=True, slots=True)
+class Terms:
+    """What a rented machine is told at birth. It ends itself `max_seconds` after launch, whoever is left to see it.
+
+    `grace_seconds`: how long it keeps what an ended job left, where nobody fetched it. `disk_gb` is decimal; `max_hourly` is
+    the most that may be paid, USD. `keys` is the folder for the run's own SSH key, made where there is none. `run_name` and
+    `client` go into the tags.
+    """
+
+    max_seconds: int = 3600
+    grace_seconds: int = 3600
+    disk_gb: float | None = None
+    max_hourly: float | None = None
+    keys: Path | None = None
+    run_name: str = ""
+    client: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ProvisionedMachine:
-    """A machine that answers to a label: where it is and how to reach it."""
+    """A machine that answers to a label: where it is and how to reach it.
+
+    `details` holds what only its backend understands, as JSON can hold it; by agreement `in_place` (it works in the user's own
+    folder), `launched` (Unix seconds) and `id` (the provider's name for it).
+    """
 
     label: Label
     where: str
@@ -35,6 +58,7 @@ class Leftover:
     region: str | None = None
     age_seconds: float = 0.0
     usd_per_hour: float | None = 0.0
+    tags: dict[str, str] = field(default_factory=dict)
 
 
 class Backend(Protocol):
@@ -53,7 +77,10 @@ class Backend(Protocol):
     def offers(self, need: Requirements) -> Iterable[Offer]:
         """Machines that could be had now."""
 
-    def provision(self, offer: Offer, label: Label) -> ProvisionedMachine:
+    def placements(self, offer: Offer) -> Iterable[Offer]:
+        """The offer once for each zone where it could be had, best first; the offer itself where there are no zones."""
+
+    def provision(self, offer: Offer, label: Label, terms: Terms) -> ProvisionedMachine:
         """Make the machine, or find the one this label has made already."""
 
     def find(self, label: Label) -> ProvisionedMachine | None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from dispatcher import paths
-from dispatcher.backends.base import Leftover, ProvisionedMachine
+from dispatcher.backends.base import Leftover, ProvisionedMachine, Terms
 from dispatcher.backends.processes import end, marked
 from dispatcher.domain.hardware import Machine
 from dispatcher.domain.plan import Offer, Requirements
@@ -39,7 +39,11 @@ class LocalBackend:
         """This computer, where its free memory is known."""
         return [offer_of(self._probe())] if self._probe and need.where in ("auto", "local") else []
 
-    def provision(self, offer: Offer, label: Label) -> ProvisionedMachine:
+    def placements(self, offer: Offer) -> Iterable[Offer]:
+        """Here is one place."""
+        return [offer]
+
+    def provision(self, offer: Offer, label: Label, terms: Terms) -> ProvisionedMachine:
         """Make the attempt's folder."""
         mark = self._mark(label)
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import PurePosixPath
 
+from dispatcher.backends.base import Terms
 from dispatcher.backends.processes import CLIENT_VARIABLE
 from dispatcher.domain.plan import Offer
 from dispatcher.domain.run import RunState
@@ -17,6 +18,9 @@ from dispatcher.errors import HostError, HostUnreachable, OutcomeUnknown, SyncFa
 from dispatcher.events import Progress, Warned
 from dispatcher.hosts import job as jobs
 from dispatcher.hosts.job import JobSpec
+
+DEFAULT_LIFE_SECONDS = 3600.0
+"""A machine whose job has no limit of its own is rented for an hour."""
 
 
 class Provision:
@@ -33,7 +37,7 @@ class Provision:
             return
         intent = ctx.store.intent(work.label, "provision", work.attempt.offer)
         ctx.checkpoint("provision:intended")
-        work.machine = work.backend.provision(_offer(work), work.label)
+        work.machine = work.backend.provision(_offer(work), work.label, terms(ctx, work))
         ctx.checkpoint("provision:made")
         ctx.store.settle(intent, work.machine.address)
 
@@ -196,6 +200,18 @@ def specify(work: Work, now: float) -> JobSpec:
         stop_grace=job.stop_grace,
         keep_awake=job.keep_awake,
         sample_seconds=SAMPLE_SECONDS,
+    )
+
+
+def terms(ctx: Context, work: Work) -> Terms:
+    """What a rented machine is told at birth: its end, its disk, its price."""
+    seconds = work.job.deadline_seconds or DEFAULT_LIFE_SECONDS
+    return Terms(
+        max_seconds=round(seconds),
+        max_hourly=work.attempt.price_per_hour,
+        disk_gb=_offer(work).disk_gb,
+        keys=ctx.runs / work.run.id if ctx.runs else None,
+        run_name=work.run.name,
     )
 
 

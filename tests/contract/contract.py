@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from dispatcher.backends.base import Backend
+from dispatcher.backends.base import Backend, Terms
 from dispatcher.backends.processes import CLIENT_VARIABLE, marked
 from dispatcher.domain.plan import Offer, Requirements
 from dispatcher.domain.run import Label, new_run_id
@@ -53,22 +53,22 @@ class BackendContract:
         assert backend.find(label) is None
 
     def test_what_was_made_is_found_by_its_label_alone(self, backend, offer, label):
-        assert backend.provision(offer, label) == backend.find(label)
+        assert backend.provision(offer, label, Terms()) == backend.find(label)
 
     def test_one_label_makes_one_machine(self, backend, offer, label):
-        first, second = backend.provision(offer, label), backend.provision(offer, label)
+        first, second = backend.provision(offer, label, Terms()), backend.provision(offer, label, Terms())
         assert first == second
         assert 1 == len(mine(backend, label))
 
     def test_two_attempts_are_two_machines(self, backend, offer, label):
         other = replace(label, attempt=2)
-        backend.provision(offer, label)
-        backend.provision(offer, other)
+        backend.provision(offer, label, Terms())
+        backend.provision(offer, other, Terms())
         backend.terminate(other)
         assert (None, True) == (backend.find(other), backend.find(label) is not None)
 
     def test_everything_made_carries_the_label_and_the_owner(self, backend, offer, label):
-        backend.provision(offer, label)
+        backend.provision(offer, label, Terms())
         assert [(label, backend.owner, backend.name)] == [(one.label, one.owner, one.where) for one in mine(backend, label)]
 
     def test_terminating_the_unknown_succeeds(self, backend, label):
@@ -76,7 +76,7 @@ class BackendContract:
         assert backend.find(label) is None
 
     def test_terminating_twice_succeeds_and_leaves_nothing(self, backend, offer, label):
-        backend.provision(offer, label)
+        backend.provision(offer, label, Terms())
         backend.terminate(label)
         backend.terminate(label)
         assert (None, []) == (backend.find(label), mine(backend, label))
@@ -87,18 +87,18 @@ class BackendContract:
             pytest.skip("this backend's provisioning has no failure that can be made")
         break_provision(moment)
         with pytest.raises(MlrunError):
-            backend.provision(offer, label)
+            backend.provision(offer, label, Terms())
         backend.terminate(label)
         assert (None, []) == (backend.find(label), mine(backend, label))
 
     def test_a_job_can_be_run_on_its_host(self, backend, offer, label, tmp_path):
-        host = backend.connect(backend.provision(offer, label))
+        host = backend.connect(backend.provision(offer, label, Terms()))
         jobs.launch(host, spec(label, backend, "echo out; exit 3", str(tmp_path)))
         assert (3, b"out\n") == (ended(host, label).exit_code, next(host.read(f"{label}/log", 0)))
         host.close()
 
     def test_terminate_ends_a_job_that_will_not(self, backend, offer, label, tmp_path):
-        host = backend.connect(backend.provision(offer, label))
+        host = backend.connect(backend.provision(offer, label, Terms()))
         command = "trap '' INT TERM HUP; (trap '' INT TERM HUP; sleep 60) & sleep 60"
         jobs.launch(host, spec(label, backend, command, str(tmp_path)))
         host.close()

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from dispatcher.backends.base import Backend
+from dispatcher.backends.base import Backend, Terms
 from dispatcher.backends.local import LocalBackend
 from dispatcher.backends.registry import load, names
 from dispatcher.domain.hardware import Machine
@@ -52,7 +52,7 @@ class TestLocal(BackendContract):
 
     def test_the_log_outlives_the_teardown(self, backend, offer, label):
         log = backend.runs / label.run / str(label) / "log"
-        backend.provision(offer, label)
+        backend.provision(offer, label, Terms())
         log.parent.mkdir()
         log.write_text("kept")
         backend.terminate(label)
@@ -61,7 +61,7 @@ class TestLocal(BackendContract):
     def test_a_folder_that_cannot_be_made_is_an_error_with_a_fix(self, tmp_path, offer, label):
         (tmp_path / "file").write_text("")
         with pytest.raises(HostError) as caught:
-            LocalBackend(tmp_path / "file").provision(offer, label)
+            LocalBackend(tmp_path / "file").provision(offer, label, Terms())
         assert "DISPATCHER_HOME" in caught.value.fix
 
 
@@ -82,11 +82,11 @@ class TestFake(BackendContract):
     def test_it_refuses_as_clouds_do(self, backend, offer, label, fault, kind):
         backend.faults["provision"] = [fault]
         with pytest.raises(kind):
-            backend.provision(offer, label)
+            backend.provision(offer, label, Terms())
         assert [] == backend.alive()
 
     def test_an_incomplete_listing_raises_and_is_never_taken_for_gone(self, backend, offer, label):
-        backend.provision(offer, label)
+        backend.provision(offer, label, Terms())
         backend.faults["find"] = ["refused"]
         with pytest.raises(CloudRefused):
             backend.find(label)
@@ -95,7 +95,7 @@ class TestFake(BackendContract):
         from tests.fakes import FakeClock
 
         cloud = FakeCloud(tmp_path / "billing", clock=FakeClock())
-        cloud.provision(replace(next(iter(cloud.offers(Requirements())))), label)
+        cloud.provision(replace(next(iter(cloud.offers(Requirements())))), label, Terms())
         cloud.clock.pass_time(90)
         cloud.terminate(label)
         cloud.clock.pass_time(1000)

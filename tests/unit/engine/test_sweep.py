@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from dispatcher.backends.base import Terms
 from dispatcher.domain.plan import Offer
 from dispatcher.domain.run import Doubt, Label, RunState, new_run_id
 from dispatcher.engine.lifecycle import resume, stop
@@ -27,7 +28,7 @@ def ctx(stage, cloud):
 
 def forgotten(cloud, age=3600.0):
     label = Label(new_run_id())
-    cloud.provision(OFFER, label)
+    cloud.provision(OFFER, label, Terms())
     cloud.age(label, age)
     return label
 
