@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from dispatcher.catalog.spelling import nearest
-from dispatcher.catalog.tables import number, read_table, sources
+from dispatcher.catalog.tables import figure, number, read_table, sources, unknown
 from dispatcher.domain.hardware import InstanceType
 
 TABLE = "instances"
@@ -83,14 +83,16 @@ def _other_cpus() -> dict[tuple[str, str], str]:
 
 
 def _instance(row: dict[str, str]) -> InstanceType:
-    kin = families()[row["provider"], row["family"]]
+    kin = families().get((row["provider"], row["family"]))
+    if kin is None:
+        raise unknown(row, "family", TABLE)
     return InstanceType(
         provider=row["provider"],
         name=row["name"],
         family=row["family"],
-        vcpus=int(row["vcpus"]),
-        cores=int(row["cores"]),
-        ram_gib=float(row["ram_gib"]),
+        vcpus=int(figure(row, "vcpus", TABLE)),
+        cores=int(figure(row, "cores", TABLE)),
+        ram_gib=figure(row, "ram_gib", TABLE),
         accelerator=row["accelerator"],
         accelerator_count=number(row, "count", TABLE) or 0.0,
         local_ssd_gb=number(row, "local_ssd_gb", TABLE) or 0.0,

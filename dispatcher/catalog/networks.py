@@ -24,6 +24,8 @@ COLUMNS = (
     "saved32_mb", "frozen_mb", "extra_mb", "widest_mb", "moved_mb", "moved32_mb", "backward_flops", "backward_moved", "kernels",
     "backward_kernels", "scores_m", "norms_m", "products",
 )  # fmt: skip
+KINDS = frozenset({"convolution", "depthwise", "hybrid", "mlp", "transformer"})
+SCALES = frozenset({"area", "fixed", "joint"})
 MEGA = 1e6
 
 
@@ -168,26 +170,31 @@ def _lines(family: str) -> dict[str, list[list[str]]]:
         if len(cells) != len(COLUMNS):
             raise CatalogDamaged(path(table), f"the line of {cells[0]!r} has {len(cells)} of {len(COLUMNS)} cells")
         found.setdefault(cells[0], []).append(cells)
+    if not found:
+        raise CatalogDamaged(path(table), "it has no rows")
     return found
 
 
 def _part(family: str, cells: list[str]) -> Part:
-    name, role, kind, scales, source, size, parameters, trained, *figures, products = cells
+    name, role, kind, scales, source, *counted, products = cells
     try:
-        macts, saved, saved32, frozen, extra, widest, moved, moved32, *ratios, scores, norms = map(float, figures)
+        size, parameters, trained = map(int, counted[:3])
+        macts, saved, saved32, frozen, extra, widest, moved, moved32, *ratios, scores, norms = map(float, counted[3:])
         flops, backward, kernels, launched = ratios
         found = tuple(_products(text) for text in products.split())
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise CatalogDamaged(path(TABLES[family]), f"the line of {name!r} is not figures: {error}") from error
+    if source not in SOURCES or kind not in KINDS or scales.partition(":")[0] not in SCALES or not size or not found:
+        raise CatalogDamaged(path(TABLES[family]), f"the line of {name!r} is not that of a network")
     return Part(
         name=name,
         role=role,
         kind=kind,
         scales=scales,
         source=source,
-        image_size=int(size),
-        parameters=int(parameters),
-        trained=int(trained),
+        image_size=size,
+        parameters=parameters,
+        trained=trained,
         activations=MEGA * macts,
         saved=MEGA * saved,
         saved32=MEGA * saved32,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -65,9 +66,37 @@ def number(row: dict[str, str], column: str, name: str) -> float | None:
     if not cell:
         return None
     try:
-        return float(cell)
+        found = float(cell)
     except ValueError as error:
-        raise CatalogDamaged(path(name), f"{cell!r} under {column!r} is not a number") from error
+        raise _no_number(row, column, name) from error
+    if not math.isfinite(found):
+        raise _no_number(row, column, name)
+    return found
+
+
+def figure(row: dict[str, str], column: str, name: str) -> float:
+    """A cell's figure that may not be blank. Raises CatalogDamaged."""
+    found = number(row, column, name)
+    if found is None:
+        raise CatalogDamaged(path(name), f"{_line(row, name)} has nothing under {column!r}")
+    return found
+
+
+def unknown(row: dict[str, str], column: str, name: str) -> CatalogDamaged:
+    """The error for a cell that names what no table has."""
+    return CatalogDamaged(path(name), f"{_line(row, name)} names {row[column]!r} as its {column}, which is nowhere explained")
+
+
+def _no_number(row: dict[str, str], column: str, name: str) -> CatalogDamaged:
+    return CatalogDamaged(path(name), f"{_line(row, name)}: {row[column]!r} under {column!r} is not a number")
+
+
+def _line(row: dict[str, str], name: str) -> str:
+    """Where a row stands in its table: looked up only once something is wrong with it."""
+    lines = read_lines(name)
+    heading = next(lines, [])
+    place = (number for number, line in enumerate(lines, start=2) if dict(zip(heading, line, strict=False)) == row)
+    return f"line {next(place, '?')}"
 
 
 @cache

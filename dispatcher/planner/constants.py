@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from functools import cache
 
-from dispatcher import paths
+from dispatcher.catalog.tables import CatalogDamaged, figure, number, path, read_table
 
-TABLES = ("constants-neural.csv", "constants-vision.csv", "constants-tables.csv")
+TABLES = ("constants-neural", "constants-vision", "constants-tables")
+_WORDS = ("name", "unit", "meaning", "source", "rows")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +35,18 @@ def constants() -> dict[str, Constant]:
 
 
 def _read(table: str) -> list[Constant]:
-    with (paths.tables_dir() / table).open(newline="", encoding="utf-8") as file:
-        return [_constant(row) for row in csv.DictReader(file)]
+    return [_constant(row, table) for row in read_table(table, (*_WORDS, "value"))]
 
 
-def _constant(row: dict[str, str]) -> Constant:
-    prior, spread = float(row.get("prior") or 0), float(row.get("spread") or 0)
-    return Constant(row["name"], float(row["value"]), row["unit"], row["meaning"], row["source"], row["rows"], prior, spread)
+def _constant(row: dict[str, str], table: str) -> Constant:
+    prior, spread = (number(row, column, table) or 0.0 if column in row else 0.0 for column in ("prior", "spread"))
+    return Constant(value=figure(row, "value", table), prior=prior, spread=spread, **{word: row[word] for word in _WORDS})
 
 
 @cache
 def constant(name: str) -> float:
-    """The value of a constant; a KeyError is a spelling mistake in our own code."""
-    return constants()[name].value
+    """The value of a constant. Raises CatalogDamaged where no table has it."""
+    try:
+        return constants()[name].value
+    except KeyError:
+        raise CatalogDamaged(path("constants-*"), f"none of these tables has a line of {name!r}") from None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -11,13 +12,17 @@ from pathlib import Path
 import pytest
 
 from dispatcher import catalog, paths
-from dispatcher.catalog import guards, tables
+from dispatcher.catalog import guards, networks, tables
 from dispatcher.catalog.accelerators import same_memory
 from dispatcher.catalog.prices import Quote
 from dispatcher.catalog.tables import CatalogDamaged
+from dispatcher.planner.constants import constant, constants
 
 MEGABYTE = 1e6
-MODULES = ("accelerators", "cpus", "instances", "models", "offers", "prices", "tables")
+MODULES = (
+    *(f"catalog.{name}" for name in ("accelerators", "cpus", "instances", "models", "networks", "offers", "prices", "tables")),
+    "planner.constants",
+)
 
 
 @pytest.fixture
@@ -34,7 +39,7 @@ def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def forget() -> None:
     """Empty the catalog's memory, so that tables are read again."""
     for name in MODULES:
-        for reader in vars(import_module(f"dispatcher.catalog.{name}")).values():
+        for reader in vars(import_module(f"dispatcher.{name}")).values():
             if hasattr(reader, "cache_clear"):
                 reader.cache_clear()
 
@@ -147,6 +152,10 @@ READ = {
     "models-language": catalog.models,
     "prices-aws": lambda: catalog.quotes("aws"),
     "prices-beside": lambda: catalog.tariff("aws", None),
+    "models-vision": lambda: catalog.find_network(list(networks._lines("vision"))[-1]),
+    "constants-neural": constants,
+    "constants-vision": constants,
+    "constants-tables": constants,
 }
 
 
@@ -158,3 +167,50 @@ def test_a_damaged_table_is_named_with_what_to_do(copied: Path, name: str, damag
         READ[name]()  # type: ignore[operator]
     assert f"{name}.csv" in caught.value.message
     assert "pip install" in caught.value.fix
+
+
+SPOILT = [
+    ("instances", "vcpus", "many", catalog.instances),
+    ("instances", "ram_gib", "", catalog.instances),
+    ("instances", "family", "no-such-family", catalog.instances),
+    ("instance-families", "clock_ghz", "fast", catalog.families),
+    ("accelerators", "memory_gib", "nan", catalog.accelerators),
+    ("cpus", "cores", "inf", catalog.cpus),
+    ("constants-neural", "value", "a lot", constants),
+    ("constants-neural", "value", "", constants),
+    ("constants-tables", "value", "1,0", constants),
+    ("models-language", "layers", "twelve", catalog.models),
+]
+
+
+@pytest.mark.parametrize(("name", "column", "cell", "read"), SPOILT)
+def test_a_spoilt_cell_is_named_with_its_file_and_line(
+    copied: Path, name: str, column: str, cell: str, read: Callable[[], object]
+) -> None:
+    file = copied / f"{name}.csv"
+    heading, *rows = csv.reader(file.read_text(encoding="utf-8").splitlines())
+    rows[6][heading.index(column)] = cell
+    with file.open("w", newline="", encoding="utf-8") as target:
+        csv.writer(target).writerows([heading, *rows])
+    with pytest.raises(CatalogDamaged, match=rf"{name}\.csv is damaged: line 8") as caught:
+        read()
+    assert caught.value.fix.startswith("pip install --force-reinstall")
+
+
+@pytest.mark.parametrize("column", networks.COLUMNS[2:])
+def test_a_spoilt_cell_of_a_network_is_named_with_its_file(copied: Path, column: str) -> None:
+    file = copied / "models-vision.csv"
+    heading, *rows = csv.reader(file.read_text(encoding="utf-8").splitlines())
+    row = next(row for row in rows if row[0] == "resnet50")
+    row[heading.index(column)] = "%"
+    with file.open("w", newline="", encoding="utf-8") as target:
+        csv.writer(target).writerows([heading, *rows])
+    with pytest.raises(CatalogDamaged, match=r"models-vision\.csv is damaged: the line of 'resnet50'"):
+        catalog.find_network("resnet50")
+
+
+def test_a_constant_whose_line_is_gone_is_a_damaged_table_not_a_bug(copied: Path) -> None:
+    file = copied / "constants-neural.csv"
+    file.write_text("\n".join(line for line in file.read_text().splitlines() if not line.startswith("context_cuda,")) + "\n")
+    with pytest.raises(CatalogDamaged, match="context_cuda"):
+        constant("context_cuda")
