@@ -14,7 +14,9 @@
     │   ├── HostUnreachable
     │   ├── HostKeyMismatch            … it shows another key than the one pinned: nothing was sent
     │   ├── SyncFailed
-    │   └── SetupFailed
+    │   ├── SetupFailed
+    │   └── RecordUnusable             … the record of runs cannot be read or written: jobs go on without it
+    │       └── RecordDamaged             … what stands in it is no database any more
     ├── LimitReached              105  stopped by a time or cost limit
     ├── OutcomeUnknown            106  the job's outcome cannot be learned, and is not guessed
     ├── TeardownUnconfirmed       107  something may still cost money; outranks every other
@@ -131,6 +133,14 @@ class SyncFailed(HostError):
 
 class SetupFailed(HostError):
     """The job's `setup` ended with an error."""
+
+
+class RecordUnusable(HostError):
+    """The record of runs cannot be read or written; jobs that run are left alone."""
+
+
+class RecordDamaged(RecordUnusable):
+    """What stands in the record of runs makes no sense."""
 
 
 class LimitReached(MlrunError):

@@ -17,13 +17,13 @@ from dispatcher.domain.plan import Plan
 from dispatcher.domain.run import Run, new_run_id
 from dispatcher.engine import lifecycle
 from dispatcher.engine.context import Context, JobInstructions
-from dispatcher.errors import UsageError
+from dispatcher.errors import RecordDamaged, RecordUnusable, UsageError
 from dispatcher.events import Listener, Warned, nobody
 from dispatcher.hosts.python_env import PythonEnv, job_python
 from dispatcher.jobfile.load import LoadedJob
 from dispatcher.jobfile.secrets import resolve
 from dispatcher.jobfile.settings import Settings
-from dispatcher.retries import SystemClock
+from dispatcher.retries import Clock, SystemClock
 from dispatcher.store.store import Store
 
 KEPT_CANDIDATES = 6
@@ -40,11 +40,14 @@ class Will:
 
 
 @contextmanager
-def opened(emit: Listener = nobody, will: Will | None = None) -> Iterator[Context]:
-    """The store and what drives runs; runs that nobody drives are brought up to date first, within a second."""
+def opened(emit: Listener = nobody, will: Will | None = None, *, without_record: bool = False) -> Iterator[Context]:
+    """The store and what drives runs; runs that nobody drives are brought up to date first, within a second.
+
+    `without_record`: where the record cannot be opened, what the runs' folders tell will do.
+    """
     will = will or Will()
     clock = SystemClock()
-    with Store.open(paths.database(), clock) as store:
+    with _store(clock, without_record=without_record) as store:
         ctx = Context(
             store=store,
             backend=registry.load,
@@ -59,6 +62,15 @@ def opened(emit: Listener = nobody, will: Will | None = None) -> Iterator[Contex
             emit(Warned("", clock.now(), warning))
         _reconcile(ctx)
         yield ctx
+
+
+def _store(clock: Clock, *, without_record: bool) -> Store:
+    try:
+        return Store.open(paths.database(), clock)
+    except RecordUnusable as error:
+        if isinstance(error, RecordDamaged) or not without_record or not paths.runs_dir().is_dir():
+            raise
+        return Store.standing_in(paths.database(), clock, error)
 
 
 def submit(ctx: Context, loaded: LoadedJob, plan: Plan, settings: Settings, *, do_setup: bool = False) -> Run:
@@ -107,12 +119,22 @@ def follow(ctx: Context, text: str, *, offset: int = 0) -> Run:
 
 
 def stop(ctx: Context, text: str, grace: float) -> Run:
-    """End a run's job and see it to its end."""
-    return lifecycle.stop(ctx.store.find(text).id, ctx, grace)
+    """End a run's job and see it to its end. Raises RecordUnusable when the job was ended, but nothing of it could be noted."""
+    run = ctx.store.find(text)
+    try:
+        if not ctx.store.stand_in:
+            return lifecycle.stop(run.id, ctx, grace)
+        fix = "Free space there, or correct the rights; mlrun ps then notes how it ended."
+    except RecordUnusable as error:
+        fix = f"{error.fix} mlrun ps then notes how it ended."
+    lifecycle.end_job(run, ctx, grace)
+    raise RecordUnusable(f"The job of {run.name} was ended. The record of runs, {ctx.store.path}, cannot be written", fix=fix)
 
 
 def going_on(ctx: Context, run_id: str) -> bool:
     """Whether a run is still open, once those that nobody drives were brought up to date."""
+    if ctx.store.stand_in:
+        return log_path(ctx.store.find(run_id), "outcome.json") is None
     _reconcile(ctx)
     return ctx.store.find(run_id).open
 
@@ -140,6 +162,8 @@ def compact(plan: Plan) -> dict[str, Any]:
 
 def _reconcile(ctx: Context) -> None:
     """Bring runs that nobody drives up to date, and learn from those that ended meanwhile."""
+    if ctx.store.stand_in:
+        return
     for run in lifecycle.reconcile(ctx):
         learning.keep(ctx.store, run)
 

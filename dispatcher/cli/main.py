@@ -30,6 +30,8 @@ VERBS: dict[str, tuple[str, str]] = {
 }
 HIDDEN = {"run": ("run:run", "Run a job file.")}
 
+REPEATABLE = ("ps", "logs", "attach", "stop", "report", "costs")
+"""Verbs that begin nothing: one that met a damaged record is simply done again."""
 COMPLETE_VAR = "_DISPATCHER_COMPLETE"
 GARBAGE_AFTER = 50_000
 """Objects made before garbage is looked for: tables and modules stay in use, and a tenth of a plan's time went on looking."""
@@ -100,8 +102,8 @@ def _open_closed_streams() -> None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123 - lives as long as the process
 
 
-def _run(argv: list[str]) -> int:
-    from dispatcher.errors import MlrunError
+def _run(argv: list[str], *, again: bool = True) -> int:
+    from dispatcher.errors import MlrunError, RecordDamaged
 
     gc.set_threshold(GARBAGE_AFTER)
     try:
@@ -119,6 +121,9 @@ def _run(argv: list[str]) -> int:
         return 0
     except MlrunError as error:
         from dispatcher.cli.render.errors import show_error
+
+        if again and isinstance(error, RecordDamaged) and argv[:1] and argv[0] in REPEATABLE:
+            return _run(argv, again=False)  # the second time, all of the record is looked at, and put right
 
         return show_error(error, as_json="--json" in argv)
     except Exception as bug:  # noqa: BLE001 - the one catcher: a user never meets a stack trace

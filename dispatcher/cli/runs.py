@@ -43,7 +43,7 @@ def ps(number: int, *, everything: bool, as_json: bool) -> int:
     """Runs, newest first; those that are open always."""
     from dispatcher.cli.render.listing import ps_lines
 
-    with runs.opened(_warnings) as ctx:
+    with runs.opened(_warnings, without_record=True) as ctx:
         found = ctx.store.recent(-1 if everything else number)
         known = {run.id for run in found}
         found += [run for run in ctx.store.open_runs() if run.id not in known]
@@ -63,7 +63,7 @@ def ps(number: int, *, everything: bool, as_json: bool) -> int:
 def logs(run: str, *, follow: bool, lines: int | None, setup_log: bool) -> int:
     """A run's output, byte for byte. RUN is an id, the start of one, a name, or `last`."""
     name = "setup.log" if setup_log else "log"
-    with runs.opened(_warnings) as ctx:
+    with runs.opened(_warnings, without_record=True) as ctx:
         found = ctx.store.find(run)
         if not follow and runs.log_path(found, name) is None:
             say(dim("no output was written"))
@@ -167,7 +167,7 @@ def stop(run: str, grace: str, *, as_json: bool) -> int:
     except ValueError as why:
         raise UsageError(f"--grace {grace}: {why}") from None
     listener = JsonLines() if as_json else Screen()
-    with runs.opened(listener) as ctx:
+    with runs.opened(listener, without_record=True) as ctx:
         before = ctx.store.find(run)
         if not before.open:
             say(dim(f"{before.name} had ended already: {before.outcome}"))
@@ -186,7 +186,7 @@ def report(run: str, *, as_json: bool) -> int:
     from dispatcher.cli.render.receipt import report_lines
     from dispatcher.engine.receipt import receipt
 
-    with runs.opened(_warnings) as ctx:
+    with runs.opened(_warnings, without_record=True) as ctx:
         found = ctx.store.find(run)
     if as_json:
         document({"schema": "1.0", **run_record(found, _log(found)), "receipt": receipt(found, found.plan)})
@@ -202,7 +202,7 @@ def costs(*, month: bool, as_json: bool) -> int:
     """What runs have cost, by month. Knows the runs of this computer."""
     from dispatcher.cli.render.listing import cost_lines
 
-    with runs.opened(_warnings) as ctx:
+    with runs.opened(_warnings, without_record=True) as ctx:
         totals = ctx.store.totals(_month_start(ctx.clock.now()) if month else 0.0)
     if as_json:
         rows = [{"month": t.month, "runs": t.runs, "hours": round(t.hours, 4), "usd": round(t.usd, 4)} for t in totals]

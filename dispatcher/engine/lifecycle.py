@@ -12,7 +12,7 @@ from dispatcher.engine.context import Context, JobInstructions, Work
 from dispatcher.engine.ending import finish, record_verdict, tries_next
 from dispatcher.engine.step import Held, Left, NeverStarted, carry_out, count_seconds, undo
 from dispatcher.engine.steps import STEPS
-from dispatcher.errors import MlrunError, NothingFits, OutcomeUnknown
+from dispatcher.errors import MlrunError, NothingFits, OutcomeUnknown, RecordUnusable
 from dispatcher.events import AttemptStarted, Warned, nobody
 from dispatcher.hosts import job as jobs
 from dispatcher.retries import DRIVER_ENDS, wait_until
@@ -77,7 +77,7 @@ def stop(run_id: str, ctx: Context, grace: float = 30.0) -> Run:
         return run
     if ctx.store.driver(run.id):
         ctx.store.wish(run.id, "stop")
-        _stop_job(run, ctx, grace)
+        end_job(run, ctx, grace)
         wait_until(lambda: True if _at_rest(run.id, ctx) else None, DRIVER_ENDS, ctx.clock)
     if ctx.store.driver(run.id):
         return ctx.store.find(run.id)
@@ -170,7 +170,12 @@ def _let_go(work: Work, ctx: Context, *, held: bool) -> None:
         ctx.move(work.run, RunState.HELD)
         return
     work.run.detached = True
-    ctx.store.save(work.run)
+    try:
+        ctx.store.save(work.run)
+    except RecordUnusable as error:
+        over = work.status is not None and work.status.over
+        message = f"{error.message}. The job {'has ended' if over else 'goes on by itself'}, and nothing of it is lost"
+        raise RecordUnusable(message, fix=f"{error.fix} Then: mlrun attach {work.run.id}") from error
 
 
 def _without_verdict(run: Run) -> BaseException | None:
@@ -180,7 +185,7 @@ def _without_verdict(run: Run) -> BaseException | None:
     return NeverStarted() if run.started is None else OutcomeUnknown("mlrun was ended while it tore the machine down")
 
 
-def _stop_job(run: Run, ctx: Context, grace: float) -> None:
+def end_job(run: Run, ctx: Context, grace: float) -> None:
     """Ask the job itself, whoever follows it; there may be none yet."""
     attempt = run.attempt
     machine = ctx.backend(attempt.where).find(attempt.label) if attempt else None

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from dispatcher.domain.run import MOVES, RunState
 from dispatcher.engine.context import Context, Work
-from dispatcher.errors import Cancelled
+from dispatcher.errors import Cancelled, RecordUnusable
 
 
 class Left(Exception):
@@ -59,6 +59,8 @@ def carry_out(
     except (Left, Held) as kept:
         return kept
     except BaseException as error:  # noqa: BLE001  (whatever it is, what was begun is undone first; the caller raises it)
+        if isinstance(error, RecordUnusable) and _costs_nothing(work):
+            return Left()
         first = error
     try:
         before_undo(first)
@@ -96,6 +98,12 @@ def count_seconds(work: Work, phase: str, seconds: float) -> None:
         return
     counted = work.run.phases_seconds
     counted[phase] = round(counted.get(phase, 0.0) + seconds, 3)
+
+
+def _costs_nothing(work: Work) -> bool:
+    """Whether a job may be left as it is where nothing can be noted: it runs, or has ended on the user's own machine."""
+    over = work.status is not None and work.status.over
+    return work.launched and (not over or work.attempt.market == "owned")
 
 
 def _heed(ctx: Context, work: Work, step: Step) -> None:

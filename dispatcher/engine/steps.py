@@ -108,8 +108,8 @@ class Launch:
 
     def do(self, ctx: Context, work: Work) -> None:
         """Start it, unless an earlier process did."""
-        work.launched = True
         if work.adopting:
+            work.launched = True
             work.status = jobs.status(work.reached(), str(work.label))
             if work.status.phase == "absent":
                 raise NeverStarted if work.run.started is None else _gone(work)
@@ -120,6 +120,7 @@ class Launch:
         work.run.started = now
         intent = ctx.store.intent(work.label, "launch", {"command": work.job.command, "cwd": work.cwd})
         ctx.checkpoint("launch:intended")
+        work.launched = True
         jobs.launch(work.reached(), spec)
         ctx.checkpoint("launch:made")
         ctx.store.settle(intent)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from dispatcher.engine.context import Context, Work
-from dispatcher.errors import MlrunError
+from dispatcher.errors import MlrunError, RecordUnusable
 from dispatcher.events import Sampled, Warned
 from dispatcher.hosts import job as jobs
 from dispatcher.hosts.base import Host
@@ -59,8 +60,9 @@ class Watch:
             self._ctx.tell(sampled(run, now, latest[0]))
         for notice in notices.new():
             self._ctx.tell(Warned(run, now, str(notice.get("message", notice)), str(notice.get("fix", ""))))
-        if self._ctx.store.wished(run) == "stop":
-            self._ctx.cancel.set()
+        with suppress(RecordUnusable):  # whoever wants the job ended asks it itself, too
+            if self._ctx.store.wished(run) == "stop":
+                self._ctx.cancel.set()
 
     def _stop(self, grace: float) -> None:
         self._stopping = threading.Thread(target=self._end_job, args=(grace,), name="stop", daemon=True)

@@ -6,18 +6,20 @@ import json
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from dispatcher.domain.observation import Observation
 from dispatcher.domain.run import MOVES, Doubt, Label, Run, RunState
-from dispatcher.errors import RunBusy, TeardownUnconfirmed, UsageError
+from dispatcher.errors import HostError, RecordUnusable, RunBusy, TeardownUnconfirmed, UsageError
 from dispatcher.retries import Clock, SystemClock
 from dispatcher.store.observations import OBSERVE, to_row
-from dispatcher.store.opening import open_database, saying_why
+from dispatcher.store.opening import damaged, open_database, saying_why
 from dispatcher.store.owner import Owner
 from dispatcher.store.records import Intent, MonthTotal, Transition, from_document, to_document
+from dispatcher.store.recovery import keep_copy, runs_in
+from dispatcher.store.schema import migrate
 
 PASSING = frozenset({RunState.CONNECTING, RunState.SYNCING, RunState.PREPARING})
 """States in which nothing is made: the next durable write takes these moves to the disk with it."""
@@ -29,10 +31,14 @@ _OPEN = "SELECT document FROM run WHERE state != 'finished' ORDER BY submitted"
 class Store:
     """Runs and their history. Methods that find nothing return None or nothing; errors are HostErrors."""
 
-    def __init__(self, path: Path, db: sqlite3.Connection, clock: Clock, warnings: list[str]) -> None:
+    def __init__(
+        self, path: Path, db: sqlite3.Connection, clock: Clock, warnings: list[str], *, stand_in: bool = False
+    ) -> None:
         self.path = path
+        self.runs = path.parent / "runs"
         self.clock = clock
         self.warnings = warnings
+        self.stand_in = stand_in
         self._db = db
         self._lock = threading.RLock()
 
@@ -41,7 +47,18 @@ class Store:
         """The store at `path`; `warnings` tells what had to be moved aside or migrated."""
         clock = clock or SystemClock()
         db, warnings = open_database(path, clock.now())
-        return cls(path, db, clock, warnings)
+        store = cls(path, db, clock, warnings)
+        store._restore()
+        return store
+
+    @classmethod
+    def standing_in(cls, path: Path, clock: Clock, why: RecordUnusable) -> Store:
+        """What the folders of the runs tell, in memory, while the record itself cannot be opened."""
+        db = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        migrate(db, path)
+        store = cls(path, db, clock, [f"{why.message}. Shown is what the folders of the runs tell"], stand_in=True)
+        store._restore()
+        return store
 
     def __enter__(self) -> Store:
         return self
@@ -57,13 +74,13 @@ class Store:
         """Remember a new run."""
         run.submitted = run.submitted or self.clock.now()
         with self._writing():
-            self._write_run(run)
+            document = self._write_run(run)
             self._note(run, None)
+        self._copy(run, document)
 
     def get(self, run_id: str) -> Run | None:
         """The run with exactly this id."""
-        rows = self._rows("SELECT document FROM run WHERE id = ?", run_id)
-        return from_document(rows[0][0]) if rows else None
+        return next(iter(self._documents("SELECT document FROM run WHERE id = ?", run_id)), None)
 
     def find(self, text: str) -> Run:
         """The run that `text` means: an id, a unique prefix of one, a name (its newest run), or `last`. Raises UsageError."""
@@ -93,25 +110,27 @@ class Store:
         """Keep what changed in a run without moving it."""
         with self._writing():
             self._must_stand(run)
-            self._write_run(run)
+            document = self._write_run(run)
+        self._copy(run, document)
 
     def advance(self, run: Run, to: RunState, **changes: Any) -> Run:
         """Move a run on, with `changes` to its fields, in one commit. The one place where moves are checked."""
         before = run.state
         if to not in MOVES[before]:
             raise ValueError(f"a run cannot go from {before} to {to}")
-        with self._writing(durable=to not in PASSING):
-            self._must_stand(run)
-            for name, value in changes.items():
-                setattr(run, name, value)
-            _forbid_early_end(run, to)
-            run.state = to
-            try:
-                self._write_run(run)
+        try:
+            with self._writing(durable=to not in PASSING):
+                self._must_stand(run)
+                for name, value in changes.items():
+                    setattr(run, name, value)
+                _forbid_early_end(run, to)
+                run.state = to
+                document = self._write_run(run)
                 self._note(run, before)
-            except BaseException:
-                run.state = before
-                raise
+        except BaseException:
+            run.state = before  # also where the disk was full only at the commit
+            raise
+        self._copy(run, document)
         return run
 
     def history(self, run_id: str) -> list[Transition]:
@@ -137,7 +156,7 @@ class Store:
         try:
             yield
         finally:
-            with self._writing(durable=False):
+            with suppress(RecordUnusable), self._writing(durable=False):  # it ends with this process in any case
                 self._db.execute("DELETE FROM lease WHERE run = ? AND pid = ? AND born = ?", (run_id, me.pid, me.born))
 
     def driver(self, run_id: str) -> Owner | None:
@@ -236,7 +255,11 @@ class Store:
             return self._db.execute(query, values).fetchall()
 
     def _documents(self, query: str, *values: Any) -> list[Run]:
-        return [from_document(row[0]) for row in self._rows(query, *values)]
+        rows = self._rows(query, *values)
+        try:
+            return [from_document(row[0]) for row in rows]
+        except HostError as error:
+            raise damaged(self.path, error.message) from error
 
     def _by_prefix(self, text: str) -> list[Run]:
         if not (text.isascii() and text.isalnum()):
@@ -252,8 +275,27 @@ class Store:
         if rows[0][0] != run.state:
             raise RunBusy(f"Run {run.id} was moved on to {rows[0][0]} by another mlrun", fix=f"mlrun report {run.id}")
 
-    def _write_run(self, run: Run) -> None:
-        row = (run.id, run.name, run.state, run.submitted, run.started, run.ended, run.cost_so_far, to_document(run))
+    def _restore(self) -> None:
+        """A record without any run, beside folders of runs: they are taken from there."""
+        if self._rows("SELECT 1 FROM run LIMIT 1"):
+            return
+        found = list(runs_in(self.runs))
+        if not found:
+            return
+        with self._writing():
+            for run in found:
+                self._write_run(run)
+                self._note(run, None)
+        count = "1 run was" if len(found) == 1 else f"{len(found)} runs were"
+        self.warnings.append(f"{count} found again by their folders")
+
+    def _copy(self, run: Run, document: str) -> None:
+        if not self.stand_in:
+            keep_copy(self.runs / run.id, document)
+
+    def _write_run(self, run: Run) -> str:
+        document = to_document(run)
+        row = (run.id, run.name, run.state, run.submitted, run.started, run.ended, run.cost_so_far, document)
         self._db.execute(
             "INSERT INTO run VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET name = excluded.name,"
             " state = excluded.state, submitted = excluded.submitted, started = excluded.started, ended = excluded.ended,"
@@ -263,6 +305,7 @@ class Store:
         for one in run.attempts:
             values = (str(one.label), run.id, one.where, one.machine, one.launched, one.ended)
             self._db.execute("INSERT OR REPLACE INTO attempt VALUES (?, ?, ?, ?, ?, ?)", values)
+        return document
 
     def _note(self, run: Run, before: RunState | None) -> None:
         row = (run.id, self.clock.now(), before, run.state, run.doubt)

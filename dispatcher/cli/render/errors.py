@@ -46,7 +46,8 @@ def show_bug(bug: Exception) -> int:
 
 def warn(message: str, fix: str = "") -> None:
     """Something to know, with the next command to type."""
-    say(caution("  ! ") + clean(message) + (f" {bold(clean(fix))}" if fix else ""))
+    stop = "" if not fix or message.rstrip().endswith((".", "!", "?", ":", "…")) else "."
+    say(caution("  ! ") + clean(message) + stop + (f" {bold(clean(fix))}" if fix else ""))
 
 
 def clean(text: str) -> str:

@@ -8,12 +8,13 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from dispatcher.domain.run import MOVES, Attempt, Doubt, Label, Outcome, Output, Peak, Run, RunState
-from dispatcher.errors import HostError, RunBusy, TeardownUnconfirmed, UsageError
+from dispatcher.errors import HostError, RecordDamaged, RecordUnusable, RunBusy, TeardownUnconfirmed, UsageError
 from dispatcher.store.opening import open_database
 from dispatcher.store.schema import MIGRATIONS, version
 from dispatcher.store.store import _NEWEST, _OPEN, Store
@@ -231,18 +232,85 @@ def test_a_corrupt_file_is_moved_aside_and_said(path, content):
     assert [content] == [one.read_bytes() for one in kept]
 
 
-def test_damage_inside_is_said_and_the_next_command_moves_it_aside(path):
+def test_damage_behind_the_header_is_noticed_at_the_next_opening(path):
     with Store.open(path) as store:
         for number in range(200):
             store.add(a_run(f"{number:010d}", job={"pad": "x" * 500}))
     blob = bytearray(path.read_bytes())
     blob[8192:-4096] = b"\xff" * (len(blob) - 8192 - 4096)
     path.write_bytes(blob)
-    with Store.open(path) as store, pytest.raises(HostError, match="damaged"):
-        store.recent(500)
     with Store.open(path) as store:
         assert "moved to" in store.warnings[0]
         assert [] == store.recent()
+
+
+def test_damage_that_only_reading_shows_is_said_and_the_next_opening_moves_it_aside(path):
+    with Store.open(path) as store:
+        store.add(a_run(job={"pad": "NEEDLE" * 2000}))
+    blob = path.read_bytes()
+    path.write_bytes(blob.replace(b"NEEDLE", b'"\xff\xfe\x00zz'))
+    with Store.open(path) as store, pytest.raises(RecordDamaged, match="damaged"):
+        store.recent(500)
+    with Store.open(path) as store:
+        assert "moved to" in store.warnings[0]
+
+
+def with_folder(path, run_id="abcdefghjk"):
+    folder = path.parent / "runs" / run_id
+    folder.mkdir(parents=True)
+    return folder
+
+
+def test_a_new_record_takes_its_runs_from_their_folders(path):
+    folder = with_folder(path)
+    with Store.open(path) as store:
+        run = a_run(attempts=[Attempt(Label("abcdefghjk"), "local", None)])
+        store.add(run)
+        store.advance(run, RunState.PROVISIONING)
+    path.write_bytes(b"no database " * 1000)
+    with Store.open(path) as store:
+        assert [run] == store.recent()
+        assert "1 run was found again" in store.warnings[-1]
+    assert (folder / "run.json").is_file()
+
+
+def test_a_run_without_its_document_is_pieced_together(path):
+    folder = with_folder(path)
+    (folder / "mlrun-abcdefghjk-1").mkdir()
+    (folder / "mlrun-abcdefghjk-1.live").write_text("{}")
+    (folder / "mlrun-abcdefghjk-1" / "agent.json").write_text('{"started": 5.0}')
+    (folder / "job.yaml").write_text("name: told # so\nrun: true\n")
+    ended = with_folder(path, "bbbbbbbbbb")
+    (ended / "mlrun-bbbbbbbbbb-1").mkdir()
+    (ended / "receipt.json").write_text('{"name": "past", "outcome": "failed", "reason": "exited", "exit_code": 3}')
+    with_folder(path, "cccccccccc")
+    with Store.open(path) as store:
+        found = {run.id: run for run in store.recent()}
+    assert {"abcdefghjk", "bbbbbbbbbb"} == set(found)
+    told, past = found["abcdefghjk"], found["bbbbbbbbbb"]
+    assert ("told", RunState.RUNNING, 5.0) == (told.name, told.state, told.started)
+    assert ("past", RunState.FINISHED, 3, Outcome.FAILED) == (past.name, past.state, past.exit_code, past.outcome)
+
+
+def test_a_commit_that_fails_leaves_the_run_where_it_was(path, monkeypatch):
+    with Store.open(path) as store:
+        run = a_run()
+        store.add(run)
+
+        real = store._writing
+
+        @contextmanager
+        def full(**how):
+            with real(**how):
+                yield
+                raise RecordUnusable("The disk is full")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(store, "_writing", full)
+            with pytest.raises(RecordUnusable):
+                store.advance(run, RunState.PROVISIONING)
+        store.advance(run, RunState.PROVISIONING)
+        assert RunState.PROVISIONING is store.get(run.id).state
 
 
 def test_a_newer_database_is_moved_aside_whole(path):
@@ -298,6 +366,7 @@ def test_a_home_that_cannot_be_written_is_an_error_with_a_fix(tmp_path):
 
 FULL_DISK = """
 import resource, signal, sys
+from contextlib import contextmanager
 from pathlib import Path
 from dispatcher.domain.run import Run
 from dispatcher.errors import HostError
