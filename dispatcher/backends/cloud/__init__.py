@@ -1,0 +1,1 @@
+"""What AWS and Google Cloud have in common."""
