@@ -82,11 +82,13 @@ def show_seconds(seconds: float) -> str:
     hours = round(seconds / 3600)
     if hours < 365 * 24:
         return f"{hours // 24} d {hours % 24} h"
-    return f"{hours / 8766:,.1f} years"
+    return f"{_three(hours / 8766)} years"
 
 
 def show_clock(seconds: float) -> str:
-    """0:45, 52:00, 1:02:03: for tables of phases."""
+    """0:45, 52:00, 1:02:03: for tables of phases; longer than a week in words."""
+    if seconds > 7 * 86400:
+        return show_seconds(seconds)
     whole = round(seconds)
     hours, rest = divmod(whole, 3600)
     minutes, left = divmod(rest, 60)
@@ -94,7 +96,9 @@ def show_clock(seconds: float) -> str:
 
 
 def show_usd(usd: float) -> str:
-    """$0.20, <$0.01, $1,234: free is a word, and said elsewhere."""
+    """$0.20, <$0.01, $1,234, $2.50e+09: free is a word, and said elsewhere."""
+    if usd >= 1e6:
+        return f"${usd:.2e}"
     if 0 < usd < 0.005:
         return "<$0.01"
     return f"${usd:,.2f}" if usd < 1000 else f"${usd:,.0f}"

@@ -23,6 +23,8 @@ from dispatcher.planner.deadline import seconds_until
 from dispatcher.planner.make import plan_all, plan_for
 from dispatcher.planner.phases import Transfers
 
+LISTED = 5
+"""Options of a kept plan that an error names."""
 PRICE_RISE = 0.05
 """A kept plan is not run when its price rose by more than this share."""
 
@@ -63,7 +65,7 @@ def plan_loaded(
     if device or machine:
         spec, offer = _asked_for(device, machine)
         terms = Terms(tariff, Transfers(), left, traced=found)
-        made = plan_for(loaded.config, summary(loaded), spec, offer, terms, explained=explained)
+        made = plan_for(loaded.config, summary(loaded), spec, offer, terms, bound=loaded.bound, explained=explained)
         return replace(made, warnings=(*made.warnings, *loaded.notes, *said))
     world = world_for(loaded, settings or load_settings(), left, everything=everything)
     world = replace(world, terms=replace(world.terms, traced=found)) if found else world
@@ -71,11 +73,16 @@ def plan_loaded(
     return replace(made, warnings=(*made.warnings, *loaded.notes, *said))
 
 
-def same_plan(fresh: Plan, kept: Path) -> Plan:
-    """The fresh plan with the choice that was kept in a file; refused when the job changed or its price rose over 5 %."""
+def same_plan(fresh: Plan, kept: Path, pick: int | None = None) -> Plan:
+    """The fresh plan with the choice that was kept in a file, or with option `pick` of that file, counted from 1.
+
+    Refused when the job changed or the option's price rose over 5 %.
+    """
     try:
         old = json.loads(kept.read_text(encoding="utf-8"))
-        job, choice = old["job"], old["candidates"][old["choice"]] if old["choice"] is not None else None
+        job, options = old["job"], old["candidates"]
+        index = pick - 1 if pick else old["choice"]
+        choice = options[index] if index is not None and (index < len(options) or not pick) else None
     except OSError as why:
         raise UsageError(f"The plan {kept} cannot be read: {why.strerror}.") from None
     except (ValueError, KeyError, IndexError, TypeError):
@@ -84,9 +91,21 @@ def same_plan(fresh: Plan, kept: Path) -> Plan:
         raise NothingFits(
             "The job has changed since that plan was made.", fix=f"mlrun plan {fresh.job.file or 'JOB'} -o {kept}"
         )
+    if choice is None and pick:
+        raise UsageError(f"--pick {pick}: the plan in {kept} has {len(options)} options.", fix=_listed(options))
     if choice is None:
-        raise NothingFits("That plan has no choice to run.", fix=f"mlrun plan {fresh.job.file or 'JOB'} --all")
+        name = fresh.job.file or "JOB"
+        raise NothingFits(
+            f"The plan in {kept} leaves the choice open: none of its {len(options)} options could be chosen when it was made.",
+            fix=f"mlrun {name} --plan {kept} --pick N{f', where N is: {_listed(options)}' if options else ''}",
+        )
     return _found_again(fresh, choice, kept)
+
+
+def _listed(options: list[dict[str, Any]]) -> str:
+    """The first options of a kept plan, by number."""
+    words = (" ".join(filter(None, (one["where"], one["machine"], one["region"], one["market"]))) for one in options)
+    return "; ".join(f"{number} {text}" for number, text in zip(range(1, LISTED + 1), words, strict=False))
 
 
 def _found_again(fresh: Plan, choice: dict[str, Any], kept: Path) -> Plan:

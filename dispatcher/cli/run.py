@@ -115,7 +115,7 @@ def _planned(loaded: LoadedJob, flags: dict[str, Any]) -> Plan:
         tell=_aside if not flags.get("quiet") else nobody,
     )
     if flags.get("plan_file"):
-        made = same_plan(made, flags["plan_file"])
+        return same_plan(made, flags["plan_file"], flags.get("pick"))
     return _picked(made, flags.get("pick"))
 
 
@@ -137,6 +137,8 @@ def _show(made: Plan, flags: dict[str, Any]) -> int:
 
     if flags.get("output"):
         _keep(made, flags["output"])
+        if made.choice is None and made.candidates:
+            say(dim(f"· {flags['output']} leaves the choice open: mlrun {made.job.file or 'JOB'} --plan … --pick N"))
     if flags["as_json"]:
         document(made.as_dict())
     else:

@@ -51,7 +51,10 @@ class Amount:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What the job needs, on the device it was asked for. Zero or None where the work has no such figure."""
+    """What the job needs, on the device it was asked for. Zero or None where the work has no such figure.
+
+    `gpu_memory` is that of each of `gpu_count` accelerators of the kind `gpu_device`.
+    """
 
     gpu_memory: Amount | None
     ram: Amount
@@ -60,11 +63,15 @@ class Estimate:
     flops_per_step: float | None = None
     parameters: float | None = None
     trainable_parameters: float | None = None
+    gpu_device: str = ""
+    gpu_count: int = 1
 
     def as_dict(self) -> dict[str, Any]:
         """The document's `estimate`."""
         return {
             "gpu_memory_gib": self.gpu_memory.as_dict() if self.gpu_memory else None,
+            "gpu_device": self.gpu_device or None,
+            "gpu_count": self.gpu_count if self.gpu_memory else 0,
             "ram_gib": self.ram.as_dict(),
             "disk_gb": self.disk.as_dict("gb"),
             "flops_total": _maybe(self.flops_total),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from dispatcher.domain.plan import Amount, Offer
@@ -18,12 +19,16 @@ SYSTEM_RAM_GIB = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`fits` when the likely need does, `surely` when the high end does too. `headroom` is the share left free."""
+    """`fits` when the likely need does, `surely` when the high end does too.
+
+    `headroom` is the share left free, `lack` how many times what there is the likely need takes.
+    """
 
     fits: bool
     surely: bool
     headroom: float
     reasons: tuple[str, ...]
+    lack: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +68,8 @@ def verdict(need: Assessment, room: Budget) -> Verdict:
     if need.forbidden:
         reasons.extend(need.forbidden)
         surely = likely = False
-    head = min((1 - amount.range.likely / free if free > 0 else -1.0) for _, amount, free, _ in checks)
-    return Verdict(likely, surely, max(-1.0, head), tuple(reasons))
+    lack = max((amount.range.likely / free if free > 0 else math.inf) for _, amount, free, _ in checks)
+    return Verdict(likely, surely, max(-1.0, 1 - lack), tuple(reasons), lack)
 
 
 def _owned(offer: Offer, kept_back: float, *, unified: bool) -> Budget:

@@ -22,7 +22,7 @@ def ram(work: Workload, job: JobConfig, device: Device) -> Amount:
     terms = {
         "framework": _framework(device),
         "loaders": _loaders(work, device),
-        "model": _model(work, device),
+        **_model(work, device),
         "loading": _loading(work, device),
         "offload": _offload(work) + _paged(work),
         "data": (job.dataset.size or 0.0) / GIB if job.dataset and job.dataset.in_memory else 0.0,
@@ -44,12 +44,13 @@ def _loaders(work: Workload, device: Device) -> float:
     return count * (constant("loader_process") + ready)
 
 
-def _model(work: Workload, device: Device) -> float:
+def _model(work: Workload, device: Device) -> dict[str, float]:
     """Without an accelerator all tensors live in RAM, on a heap that keeps what was freed; unified memory counts elsewhere."""
     if device.kind != "cpu":
-        return 0.0
+        return {}
     terms = device_memory(work, device).terms
-    return sum(terms[name] for name in TERMS) * (1 + constant("heap_share"))
+    tensors = {name: terms[name] for name in TERMS}
+    return tensors | {"heap": sum(tensors.values()) * constant("heap_share")}
 
 
 def _loading(work: Workload, device: Device) -> float:

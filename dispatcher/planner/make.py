@@ -38,17 +38,26 @@ class World:
 
 
 def plan_for(
-    job: JobConfig, summary: JobSummary, device: Device, offer: Offer, terms: Terms, *, explained: bool = False
+    job: JobConfig,
+    summary: JobSummary,
+    device: Device,
+    offer: Offer,
+    terms: Terms,
+    *,
+    bound: frozenset[str] = frozenset(),
+    explained: bool = False,
 ) -> Plan:
-    """Needs and time on one device or machine that was asked for by name, offered or not."""
+    """Needs and time on one device or machine that was asked for by name, offered or not, and what would make it fit there."""
     need = assess(job, device, explained=explained, learned=terms.learned, traced=terms.traced)
     one = candidate(job, need, offer, judged(need, offer, terms), terms)
+    helpful = () if one.surely else ideas(job, (device, offer), terms, bound)
     return Plan(
         job=summary,
-        estimate=_estimate(need),
+        estimate=_estimate(need, need),
         here=Here(capable=False, reasons=()),
         candidates=(one,),
         choice=0 if one.surely else None,
+        suggestions=tuple(idea.suggestion for idea in helpful),
         warnings=(*need.forbidden, *need.warnings),
         work=work_words(job, need),
         explain=need.explain,
@@ -80,15 +89,16 @@ def plan_all(
     rejected += survey_result.rejected
     order = ranked([_closed(one, world.closed) for one in found], job.budget.prefer)
     choice = choose(order, job.budget.prefer)
-    reference = _reference(order, choice, local, survey_result.needs)
+    reference = _reference(order, choice, local, survey_result)
     if explained:
         terms = world.terms
         reference = assess(job, reference.device, explained=True, learned=terms.learned, traced=terms.traced)
+    on_gpu = reference if reference.gpu else _on_gpu(order, survey_result)
     left_out = f"is left out by where: {job.where}" if job.where not in ("auto", "local") else None
     here = here_verdict(world.machine, local, too_much or left_out)
     return Plan(
         job=summary,
-        estimate=_estimate(reference),
+        estimate=_estimate(reference, on_gpu),
         here=here,
         candidates=tuple(order),
         choice=choice,
@@ -120,7 +130,7 @@ def _changed(world: World, helpful: tuple[Idea, ...]) -> list[Candidate]:
 
 
 def _otherwise(order: list[Candidate], found: Survey) -> tuple[str, ...]:
-    return () if any(one.surely for one in order) else found.nearest
+    return () if any(one.surely for one in order) else found.instead
 
 
 def _closed(one: Candidate, closed: dict[str, str]) -> Candidate:
@@ -132,20 +142,41 @@ def _reference(
     order: list[Candidate],
     choice: int | None,
     local: tuple[Assessment, Candidate, tuple[str, ...]] | None,
-    needs: dict[tuple[str, str | None], Assessment],
+    found: Survey,
 ) -> Assessment:
-    """The assessment that the headline shows: the choice's, else that of the first that surely fits, else this machine's."""
+    """The assessment that the headline shows: the choice's, else that of the first that surely fits.
+
+    Where nothing fits it is this machine's, but for work of GPUs on a machine without one: then that of the nearest to fit.
+    """
     fitting = [one.offer for one in order if one.surely and not one.changes]
     shown = order[choice].offer if choice is not None else next(iter(fitting), None)
     if shown and shown.where != "local":
-        return needs[shown.where, shown.machine]
-    if local:
+        return found.needs[shown.where, shown.machine]
+    if local and (local[0].gpu or local[1].surely or not found.nearest):
         return local[0]
-    return next(iter(needs.values()))
+    return found.nearest.need if found.nearest else next(iter(found.needs.values()))
 
 
-def _estimate(need: Assessment) -> Estimate:
-    return Estimate(need.gpu, need.ram, need.disk, need.flops_total, need.flops_per_step, need.parameters, need.trainable)
+def _on_gpu(order: list[Candidate], found: Survey) -> Assessment | None:
+    """What the job needs of the first GPU that it fits, or almost fits: told where it runs, or would, without one."""
+    fitting = (found.needs.get((one.offer.where, one.offer.machine)) for one in order if one.surely)
+    nearest = found.nearest.need if found.nearest else None
+    return next((need for need in (*fitting, nearest) if need and need.gpu), None)
+
+
+def _estimate(need: Assessment, on_gpu: Assessment | None) -> Estimate:
+    """The figures of `need`, with the GPU memory of what it would be on a GPU."""
+    return Estimate(
+        on_gpu.gpu if on_gpu else None,
+        need.ram,
+        need.disk,
+        need.flops_total,
+        need.flops_per_step,
+        need.parameters,
+        need.trainable,
+        on_gpu.device.name if on_gpu and on_gpu.gpu else "",
+        on_gpu.device.count if on_gpu else 1,
+    )
 
 
 def _once(texts: Iterable[str]) -> tuple[str, ...]:

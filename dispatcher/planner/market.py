@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from dispatcher.domain.hardware import Device
 from dispatcher.domain.job import JobConfig
@@ -23,26 +24,36 @@ FEW_TYPES = 48
 CHEAPEST_OF_A_SIZE = 2
 
 
+class Near(NamedTuple):
+    """A machine that almost fits: how many times what it has is needed, why, and the needs there."""
+
+    lack: float
+    offer: Offer
+    why: str
+    need: Assessment
+
+
 @dataclass(slots=True)
 class Survey:
-    """What came of looking at every offer. `dearer` fit but break a limit; `shortest` lacks least of what is needed."""
+    """What came of looking at every offer. `dearer` fit but break a limit; `nearest` lacks least of what is needed."""
 
     candidates: list[Candidate] = field(default_factory=list)
     rejected: list[Rejection] = field(default_factory=list)
     needs: dict[Key, Assessment] = field(default_factory=dict)
     dearer: list[tuple[Candidate, str]] = field(default_factory=list)
-    shortest: tuple[float, Offer, str] | None = None
+    nearest: Near | None = None
 
     @property
-    def nearest(self) -> tuple[str, ...]:
+    def instead(self) -> tuple[str, ...]:
         """Where nothing can be had: the cheapest that fits, with the limit it breaks, and the one that almost fits."""
         said = []
         if self.dearer:
             one, why = min(self.dearer, key=lambda pair: pair[0].cost.range.likely if pair[0].cost else math.inf)
             said.append(f"The cheapest that fits is {one.offer.where} {one.offer.machine}: {why}.")
-        if self.shortest and not self.dearer:
-            _, offer, why = self.shortest
-            said.append(f"The nearest is {offer.where} {offer.machine}, which does not fit either. {why}")
+        if self.nearest and not self.dearer:
+            offer = self.nearest.offer
+            device = f" ({offer.count}× {offer.device})" if offer.count else ""
+            said.append(f"The nearest is {offer.where} {offer.machine}{device}, which does not fit either. {self.nearest.why}")
         return tuple(said)
 
 
@@ -161,8 +172,8 @@ def _judge(job: JobConfig, need: Assessment, group: list[Offer], terms: Terms, f
     ruling = judged(need, first, terms)
     if not ruling.fits:
         found.rejected.append(Rejection(first.where, first.machine, ruling.reasons[0]))
-        if found.shortest is None or ruling.headroom > found.shortest[0]:
-            found.shortest = (ruling.headroom, first, ruling.reasons[0])
+        if not need.forbidden and (found.nearest is None or ruling.lack < found.nearest.lack):
+            found.nearest = Near(ruling.lack, first, ruling.reasons[0], need)
         return
     found.needs[first.where, first.machine] = need
     for offer in group if everything else _cheapest(group):

@@ -40,21 +40,23 @@ class Idea:
 
 
 def ideas(job: JobConfig, here: tuple[Device, Offer], terms: Terms, bound: frozenset[str]) -> tuple[Idea, ...]:
-    """Changes under which the job fits here, least intrusive first; none where nothing helps."""
+    """Changes under which the job fits here, least intrusive first; else the first under which it probably does."""
     device, offer = here
     if job.model is None:
         return ()
     before = assess(job, device, learned=terms.learned, traced=terms.traced)
     found: list[Idea] = []
+    perhaps: list[Idea] = []
     for change, results in _ladder(job, device):
         trial = apply(job, change)
         need = assess(trial, device, learned=terms.learned, traced=terms.traced)
         ruling = judged(need, offer, terms)
-        if ruling.surely:
-            found.append(Idea(_suggestion(change, results, before, need, bound), trial, need, ruling))
+        if ruling.fits:
+            one = Idea(_suggestion(change, results, before, need, bound, ruling), trial, need, ruling)
+            (found if ruling.surely else perhaps).append(one)
         if len(found) >= MOST:
             break
-    return tuple(found)
+    return tuple(found or perhaps[:1])
 
 
 def apply(job: JobConfig, change: Change) -> JobConfig:
@@ -146,7 +148,9 @@ def _has_batch_norm(job: JobConfig) -> bool:
     return bool(job.model and job.model.family in ("vision", "detection"))
 
 
-def _suggestion(change: Change, results: str, before: Assessment, need: Assessment, bound: frozenset[str]) -> Suggestion:
+def _suggestion(
+    change: Change, results: str, before: Assessment, need: Assessment, bound: frozenset[str], ruling: Verdict
+) -> Suggestion:
     slowdown = need.run.likely / before.run.likely if need.run and before.run and before.run.likely else 1.0
     if not need.run and need.step and before.step and before.step.likely:
         slowdown = need.step.likely / before.step.likely
@@ -157,7 +161,7 @@ def _suggestion(change: Change, results: str, before: Assessment, need: Assessme
     return Suggestion(
         change={key: _value(value) for key, value in change.items()},
         bound=able,
-        effect=f"Fits with {names}: {show_gib(memory.range.likely)}{time}.",
+        effect=f"{'Fits' if ruling.surely else 'Probably fits'} with {names}: {show_gib(memory.range.likely)}{time}.",
         gpu_memory_gib=need.gpu.range.likely if need.gpu else None,
         ram_gib=need.ram.range.likely,
         slowdown=round(slowdown, 3),

@@ -24,6 +24,16 @@ def work_words(job: JobConfig, need: Assessment) -> str:
     return " · ".join(parts)
 
 
+def _search(job: JobConfig) -> str:
+    """× 12 candidates × 5 folds: what a grid search or cross-validation repeats."""
+    search = job.model.search if job.model else None
+    if search is None:
+        return ""
+    candidates = f" × {search.candidates:,} candidates" if search.candidates and search.candidates > 1 else ""
+    folds = f" × {search.folds:,} folds" if search.folds and search.folds > 1 else ""
+    return candidates + folds
+
+
 def _extent(job: JobConfig) -> str:
     data, training, model = job.dataset, job.training, job.model
     noun = NOUNS.get(infer_family(job), "samples") if model else "samples"
@@ -34,4 +44,5 @@ def _extent(job: JobConfig) -> str:
     if data is None or data.samples is None:
         return ""
     size = f"{data.samples:,} {'rows' if data.columns else noun}" + (f" × {data.columns:,} columns" if data.columns else "")
+    size += _search(job)
     return size + (f" × {training.epochs:g} {'epoch' if training.epochs == 1 else 'epochs'}" if training.epochs else "")

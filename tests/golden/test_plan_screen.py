@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import click
@@ -65,6 +66,49 @@ def test_a_narrow_screen_keeps_the_cost_of_the_job():
     shown = text(full_plan(), width=60)
     assert "per hour" not in shown
     assert "$0.20 (0.15–0.62)" in shown
+
+
+def test_without_an_account_the_first_option_is_still_told_phase_by_phase():
+    plan = replace(full_plan(), choice=None)
+    shown = text(plan, width=80)
+    assert "OPTION 2" in shown
+    assert "at worst" in shown
+    assert "NEXT   mlrun train.yaml --pick 2" in shown
+
+
+def test_regions_that_differ_are_told_on_a_narrow_screen_and_rows_are_told_apart():
+    two = [
+        replace(full_plan().candidates[1], offer=replace(full_plan().candidates[1].offer, region=r))
+        for r in ("us-east-1", "eu-west-1")
+    ]
+    shown = text(replace(full_plan(), candidates=tuple(two), choice=None), width=80, everything=True)
+    assert "in us-east-1" in shown
+    assert "in eu-west-1" in shown
+
+
+def test_everything_does_not_recommend_everything_again():
+    assert "--all" in text(replace(full_plan(), choice=None), width=80)
+    assert "--all" not in text(replace(full_plan(), choice=None), width=80, everything=True)
+
+
+def test_memory_of_several_gpus_is_said_to_be_that_of_each():
+    estimate = replace(full_plan().estimate, gpu_device="H100-80GB", gpu_count=8)
+    assert "3.6 GiB on each of 8 H100-80GB" in text(replace(full_plan(), estimate=estimate), width=80)
+
+
+def test_times_beyond_imagination_are_told_by_their_power_of_ten():
+    endless = replace(full_plan().candidates[2], hours=Range(4e17, 5e17, 6e17), cost=Cost(Range(1e15, 2e15, 3e15), 4e15))
+    shown = text(replace(full_plan(), candidates=(endless,), choice=None), width=80)
+    assert "5.7e+13 years" in shown
+    assert not re.search(r"[0-9,]{15}", shown)
+
+
+def test_the_listed_terms_come_to_the_total():
+    many = {f"term {n}": 0.5 for n in range(9)}
+    memory = Amount(Range(4.0, 4.5, 5.0), many)
+    shown = text(replace(full_plan(), estimate=replace(full_plan().estimate, gpu_memory=memory)), width=80)
+    listed = [float(found) for found in re.findall(r"(?:term \d|others) +([0-9.]+) GiB", shown)]
+    assert 4.5 == pytest.approx(sum(listed))
 
 
 def test_large_sums_are_told_without_cents():

@@ -10,9 +10,12 @@ from dispatcher.units import show_clock, show_gib, show_seconds, show_usd
 SHOWN, SHOWN_WHEN_HERE = 6, 4
 NARROW = 72
 """Below so many columns the price per hour gives way: the price of the job is what counts."""
-BESIDE_PLACE = 51
-"""Columns that number, price, time and cost take; where a place's whole name is too wide, its device is left out."""
+WIDE = 110
+"""Columns from which on a region has room beside its machine."""
+HEAD = ("", "YOUR OPTIONS", "per hour", "time (range)", "JOB COST (range)")
 SHORT = {"training.batch_size": "batch", "training.gradient_accumulation": "accumulation", "training.precision": ""}
+ABSURD = 1e6
+"""Figures from here on are told by their power of ten: digits would pretend to be known."""
 UNPRICED = ("owned", "named")
 """Markets without a price: computers of the user, and devices that were only asked about."""
 ASKED = "asked for by name"
@@ -29,24 +32,42 @@ def option_lines(plan: Plan, width: int, *, everything: bool) -> list[str]:
             "  none: nothing offered fits within the limits.",
             *_rejected(plan, width, everything=everything),
         ]
-    rows = [_row(index, candidate, width) for index, candidate in listed]
-    head = ["", "YOUR OPTIONS", "per hour", "time (range)", "JOB COST (range)"]
+    rows = _rows(listed, width)
+    head = list(HEAD)
     if width < NARROW:
         head, rows = [*head[:2], *head[3:]], [[*row[:2], *row[3:]] for row in rows]
-    remarks = [_note(plan, index, candidate) for index, candidate in listed]
+    apart = _regions_apart(listed, width)
+    unsaid = [
+        "spot" if one.offer.market == "spot" and "spot" not in row[1] else ""
+        for row, (_, one) in zip(rows, listed, strict=True)
+    ]
+    remarks = [
+        "; ".join(filter(None, (word, _note(plan, *option, apart)))) for word, option in zip(unsaid, listed, strict=True)
+    ]
     lines = table(head, rows, width=width, right=(2,) if width >= NARROW else (), shrink=1)
     body = [part for line, remark in zip(lines[1:], remarks, strict=True) for part in _beside(line, remark, width)]
-    body += _footnotes(plan, len(plan.candidates) - len(listed), width)
+    body += _footnotes(plan, listed, apart, width)
     return [bold(lines[0]), *body, *(_rejected(plan, width, everything=everything))]
 
 
-def _footnotes(plan: Plan, more: int, width: int) -> list[str]:
+def _regions_apart(listed: list[tuple[int, Candidate]], width: int) -> frozenset[str]:
+    """Places whose options need their region said each: where there is no room in the line, and it differs."""
+    regions: dict[str, set[str | None]] = {}
+    for _, candidate in listed:
+        regions.setdefault(candidate.offer.where, set()).add(candidate.offer.region)
+    return frozenset(where for where, found in regions.items() if width < WIDE and len(found) > 1)
+
+
+def _footnotes(plan: Plan, listed: list[tuple[int, Candidate]], apart: frozenset[str], width: int) -> list[str]:
     """What holds for all options alike is said once."""
+    more = len(plan.candidates) - len(listed)
+    same = {one.offer.where: one.offer.region for _, one in listed if one.offer.region and one.offer.where not in apart}
     closed: dict[str, set[str]] = {}
     for offer in (candidate.offer for candidate in plan.candidates):
         if not offer.usable and offer.why_unusable and not only_asked(plan):
             closed.setdefault(offer.why_unusable, set()).add(offer.where)
-    notes = [f"{', '.join(sorted(places))}: {why}; priced, never chosen" for why, places in closed.items()]
+    notes = [", ".join(f"{where} in {region}" for where, region in same.items())] if same and width < WIDE else []
+    notes += [f"{', '.join(sorted(places))}: {why}; priced, never chosen" for why, places in closed.items()]
     notes += [f"{more} more: --all"] if more > 0 else []
     return [dim(line) for note in notes for line in wrapped(f"     {note}", width, "     ")]
 
@@ -83,13 +104,23 @@ def notable(plan: Plan) -> list[tuple[int, Candidate]]:
     return sorted(keep.items())
 
 
+def detailed(plan: Plan) -> int | None:
+    """The option that is shown phase by phase: the choice, or, where nothing may be chosen, the first that surely fits."""
+    if plan.choice is not None:
+        return plan.choice
+    return next((i for i, one in enumerate(plan.candidates) if one.surely and one.offer.where != "local"), None)
+
+
 def chosen_lines(plan: Plan, width: int) -> list[str]:
-    """Phases, the parts of the cost, and the cost at worst, of the chosen option."""
-    candidate = plan.chosen
-    if candidate is None or candidate.offer.where == "local" or candidate.hours is None or candidate.offer.market == "named":
+    """Phases, the parts of the cost, and the cost at worst, of the chosen option; of the first where none may be chosen."""
+    index = detailed(plan)
+    candidate = None if index is None else plan.candidates[index]
+    if index is None or candidate is None or candidate.hours is None or candidate.offer.where == "local":
+        return []
+    if candidate.offer.market == "named":
         return []
     phases = " · ".join(f"{NAMES.get(name, name)} {show_clock(seconds)}" for name, seconds in candidate.phases_seconds.items())
-    title = f"OPTION {(plan.choice or 0) + 1}"
+    title = f"OPTION {index + 1}"
     first, *rest = wrapped(f"{title} {phases}", width - 2, "  ")
     lines = [first.replace(title, bold(title) + "  ", 1), *rest]
     if candidate.cost:
@@ -101,9 +132,12 @@ def chosen_lines(plan: Plan, width: int) -> list[str]:
     return lines
 
 
-def _row(index: int, candidate: Candidate, width: int) -> list[str]:
-    hours = _time(candidate.hours) if candidate.hours else _step(candidate)
-    return [f"{index + 1:>3}", _place(candidate, width), _price(candidate), hours, _money(candidate)]
+def _rows(listed: list[tuple[int, Candidate]], width: int) -> list[list[str]]:
+    """Number, place, price, time and cost; places take the columns that the others leave."""
+    figures = [[_price(one), _time(one.hours) if one.hours else _step(one), _money(one)] for _, one in listed]
+    shown = range(3) if width >= NARROW else range(1, 3)
+    room = width - len("  1  ") - sum(max(len(row[i]) for row in (HEAD[2:], *figures)) + 2 for i in shown)
+    return [[f"{i + 1:>3}", _place(one, width, room), *row] for (i, one), row in zip(listed, figures, strict=True)]
 
 
 def _price(candidate: Candidate) -> str:
@@ -113,7 +147,7 @@ def _price(candidate: Candidate) -> str:
     return f"${offer.price_per_hour:.2f}" if offer.price_per_hour is not None else "unknown"
 
 
-def _place(candidate: Candidate, width: int) -> str:
+def _place(candidate: Candidate, width: int, room: int) -> str:
     offer = candidate.offer
     if offer.where == "local":
         changes = ", ".join(f"{SHORT.get(key, key.rpartition('.')[2])} {value}" for key, value in candidate.changes.items())
@@ -122,12 +156,12 @@ def _place(candidate: Candidate, width: int) -> str:
     if offer.market == "named":
         return f"{count}{offer.device}"
     market = " spot" if offer.market == "spot" else ""
-    region = f" {offer.region}" if offer.region and width >= 110 else ""
+    region = f" {offer.region}" if offer.region and width >= WIDE else ""
     device = f" {count}{offer.device}" if offer.device not in ("cpu", "") else f" {offer.vcpus:g} vCPU"
-    whole = f"{offer.where} {offer.machine}{device}{region}{market}"
-    if "+" in (offer.machine or "") or len(whole) > width - BESIDE_PLACE:
-        return f"{offer.where} {offer.machine}{market}"
-    return whole
+    whole = f"{offer.where} {offer.machine}{device}{region}{market}"  # the device is left out where there is no room
+    if "+" in (offer.machine or "") or len(whole) > room:
+        whole = f"{offer.where} {offer.machine}{region}{market}"
+    return whole if len(whole) <= room else f"{offer.where} {offer.machine}"
 
 
 def _time(hours: Range) -> str:
@@ -140,6 +174,8 @@ def _time(hours: Range) -> str:
 
 
 def _figure(value: float) -> str:
+    if value >= ABSURD:
+        return f"{value:.1e}"
     return f"{value:.1f}" if value < 9.95 else f"{value:,.0f}"
 
 
@@ -156,13 +192,14 @@ def _money(candidate: Candidate) -> str:
         return "–" if candidate.offer.market == "named" else "unknown"
     span = cost.range
     low, likely, high = (
-        f"${value:,.0f}" if span.likely >= 100 else show_usd(value) for value in (span.low, span.likely, span.high)
+        f"${value:,.0f}" if 100 <= span.likely < ABSURD else show_usd(value) for value in (span.low, span.likely, span.high)
     )
     return f"{likely} ({low.replace('$', '')}–{high.replace('$', '')})"
 
 
-def _note(plan: Plan, index: int, candidate: Candidate) -> str:
-    notes = []
+def _note(plan: Plan, index: int, candidate: Candidate, apart: frozenset[str]) -> str:
+    offer = candidate.offer
+    notes = [f"in {offer.region}"] if offer.where in apart and offer.region else []
     if index == plan.choice and not only_asked(plan):
         notes.append("<- chosen")
     if candidate.changes:

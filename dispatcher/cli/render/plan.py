@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
 from typing import Any
 
 from dispatcher.cli.render.console import bold, caution, dim, good
-from dispatcher.cli.render.options import chosen_lines, notable, only_asked, option_lines
+from dispatcher.cli.render.options import chosen_lines, detailed, notable, only_asked, option_lines
 from dispatcher.cli.render.tables import wrapped
 from dispatcher.domain.hardware import Machine
 from dispatcher.domain.plan import Amount, Plan
@@ -14,6 +15,8 @@ from dispatcher.units import show_bytes, show_gib
 
 BAR = 26
 MAX_REASONS = 6
+SEEN = 0.005
+"""GiB of a term that shows as more than nothing."""
 
 
 def plan_lines(
@@ -25,11 +28,12 @@ def plan_lines(
         _needs(plan, width),
         _here(plan, width),
         option_lines(plan, width, everything=everything),
+        _suggested(plan, width) if only_asked(plan) else [],
         [] if starting else chosen_lines(plan, width),
         [] if starting else _sends(plan, width),
         _warnings(plan, width),
         _explained(plan, width) if explain else [],
-        [] if starting else _next(plan, width),
+        [] if starting else _next(plan, width, everything=everything),
     ]
     return [line for section in sections for line in section]
 
@@ -56,10 +60,9 @@ def _needs(plan: Plan, width: int) -> list[str]:
     if plan.work:
         lines += _hanging("Work", plan.work, width)
     if estimate.gpu_memory:
-        lines.append(_amount("GPU memory", estimate.gpu_memory, width))
-        lines += _bars(estimate.gpu_memory, width)
+        lines += _gpu(plan, estimate.gpu_memory, width)
     lines.append(_amount("RAM", estimate.ram, width))
-    if not estimate.gpu_memory:
+    if not estimate.gpu_memory or _without_gpu(plan):
         lines += _bars(estimate.ram, width)
     disk = estimate.disk.range.likely
     nothing = "nothing to speak of" if estimate.ram.range.high > 0 else "unknown"
@@ -67,18 +70,33 @@ def _needs(plan: Plan, width: int) -> list[str]:
     return lines
 
 
-def _amount(name: str, amount: Amount, width: int) -> str:
+def _gpu(plan: Plan, amount: Amount, width: int) -> list[str]:
+    """GPU memory with its terms; in one line where the plan's choice runs without a GPU."""
+    estimate = plan.estimate
+    where = f"on each of {estimate.gpu_count} {estimate.gpu_device}" if estimate.gpu_count > 1 else f"on {estimate.gpu_device}"
+    line = _amount("GPU memory", amount, width, where if estimate.gpu_device else "at peak")
+    return [line] if _without_gpu(plan) else [line, *_bars(amount, width)]
+
+
+def _without_gpu(plan: Plan) -> bool:
+    """Whether what would run is the CPU's work, so that RAM is what counts."""
+    return plan.chosen is not None and not plan.chosen.offer.count
+
+
+def _amount(name: str, amount: Amount, width: int, where: str = "at peak") -> str:
     span = amount.range
     if span.high <= 0:
         return f"  {name:<12} unknown: describe `model`, or state `resources`"
-    left = f"  {name:<12} {show_gib(span.likely)}{' at peak' if amount.basis != 'stated' else ''}"
+    left = f"  {name:<12} {show_gib(span.likely)}{f' {where}' if amount.basis != 'stated' else ''}"
     right = amount.basis if amount.basis == "stated" else f"{_plain(span.low)} – {show_gib(span.high)}, {amount.basis}"
     return _columns(left, right, width)
 
 
 def _bars(amount: Amount, width: int) -> list[str]:
     terms = sorted(((value, name) for name, value in amount.terms.items() if value > 0), reverse=True)
-    shown = [(value, name) for value, name in terms if value >= 0.02 * terms[0][0]][:6]
+    shown = [(value, name) for value, name in terms if value >= max(0.02 * terms[0][0], SEEN)][:6]
+    rest = sum(value for value, _ in terms[len(shown) :]) if shown else 0.0
+    shown += [(rest, "others" if len(terms) > len(shown) + 1 else terms[-1][1])] if rest >= SEEN else []
     room = max(8, min(BAR, width - 54))
     return [_bar(name, value, terms[0][0], room) for value, name in shown]
 
@@ -99,7 +117,13 @@ def _here(plan: Plan, width: int) -> list[str]:
     lines += _marked(mark, first, width)
     for reason in reasons[1:]:
         lines += _marked(" ", reason, width)
-    for one in [s for s in plan.suggestions if s.effect][:3] if not plan.here.capable else []:
+    return [*lines, *(_suggested(plan, width) if not plan.here.capable else [])]
+
+
+def _suggested(plan: Plan, width: int) -> list[str]:
+    """What would make it fit, and how to get it."""
+    lines = []
+    for one in [suggestion for suggestion in plan.suggestions if suggestion.effect][:3]:
         how = "" if one.bound else f" {one.edit}"
         lines += _marked(good("✓"), one.effect + how + (f" {one.changes_results}." if one.changes_results else ""), width)
     return lines
@@ -148,21 +172,43 @@ def _explained(plan: Plan, width: int) -> list[str]:
     ]
 
 
-def _next(plan: Plan, width: int) -> list[str]:
-    file = shlex.quote(plan.job.file or "JOB.yaml")
+def _next(plan: Plan, width: int, *, everything: bool) -> list[str]:
+    steps = list(_steps(plan, shlex.quote(plan.job.file or "JOB.yaml"), everything=everything))
+    room = max((len(command) for command, _ in steps), default=0)
+    lines = []
+    for index, (command, words) in enumerate(steps):
+        head = "       " if index else f"{bold('NEXT')}   "
+        if room + max(len(text) for _, text in steps) + 10 <= width:
+            lines.append(f"{head}{command:<{room}}   {words}")
+        else:
+            lines += [f"{head}{command}", f"         {words}"]
+    return lines
+
+
+def _steps(plan: Plan, file: str, *, everything: bool) -> Iterator[tuple[str, str]]:
+    """Commands to type next, each with what it does."""
     if only_asked(plan):
-        return _columns_list(f"mlrun plan {file}", "where it could run, and what that costs", width)
-    if plan.chosen is None:
-        return _columns_list(f"mlrun plan {file} --all", "every machine, and why not that one", width)
+        yield f"mlrun plan {file}", "where it could run, and what that costs"
+        return
     if file.rstrip("'").endswith(".py"):
-        return _columns_list(f"mlrun init {file}", "write it down as a job file, which can be run", width)
-    where = "here" if plan.chosen.offer.where == "local" else f"option {(plan.choice or 0) + 1}, asks first"
-    return _columns_list(f"mlrun {file}", f"run {where}", width)
+        yield f"mlrun init {file}", "write it down as a job file, which can be run"
+    elif plan.chosen:
+        where = "here" if plan.chosen.offer.where == "local" else f"option {(plan.choice or 0) + 1}, asks first"
+        yield f"mlrun {file}", f"run {where}"
+    other = _other(plan)
+    if other is not None and not file.rstrip("'").endswith(".py"):
+        closed = not plan.candidates[other].offer.usable
+        lacks = f", {plan.candidates[other].offer.why_unusable}" if closed else ""
+        yield f"mlrun {file} --pick {other + 1}", f"run option {other + 1}{' instead' if plan.chosen else ''}{lacks}"
+    if plan.chosen is None and not everything:
+        yield f"mlrun plan {file} --all", "every machine, and why not that one"
 
 
-def _columns_list(command: str, words: str, width: int) -> list[str]:
-    line = f"{bold('NEXT')}   {command}"
-    return [f"{line}      {words}"] if len(command) + len(words) + 13 <= width else [line, f"       {words}"]
+def _other(plan: Plan) -> int | None:
+    """An option that could be taken in place of the choice: the first that surely fits; without a choice, the detailed one."""
+    if plan.choice is None:
+        return detailed(plan)
+    return next((i for i, one in enumerate(plan.candidates) if one.surely and i != plan.choice), None)
 
 
 def _columns(left: str, right: str, width: int) -> str:

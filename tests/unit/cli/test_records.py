@@ -74,6 +74,7 @@ def test_a_plan_has_the_promised_fields():
     assert {"capable", "reasons", "machine"} == set(document["here"])
     assert {
         "gpu_memory_gib", "ram_gib", "disk_gb", "flops_total", "flops_per_step", "parameters", "trainable_parameters",
+        "gpu_device", "gpu_count",
     } == set(document["estimate"])  # fmt: skip
     assert {"low", "likely", "high", "basis", "terms_gib"} == set(document["estimate"]["gpu_memory_gib"])
     assert [] == [c for c in document["candidates"] if set(c) != CANDIDATE_FIELDS | ADDED]

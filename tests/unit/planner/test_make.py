@@ -70,7 +70,48 @@ def test_why_not_that_one_is_data():
 def test_where_nothing_fits_nothing_is_chosen_and_the_nearest_is_named():
     plan = planned(LARGE, offer(machine="tiny", device_memory_gib=8.0), offer(machine="tinier", device_memory_gib=4.0))
     assert plan.choice is None
-    assert any(warning.startswith("The nearest is aws tiny,") for warning in plan.warnings)
+    assert any(warning.startswith("The nearest is aws tiny (1× T4),") for warning in plan.warnings)
+
+
+def test_the_nearest_is_the_largest_even_where_the_job_is_many_times_too_large():
+    huge = LARGE | {"parameters": 70e9}
+    sizes = {"small": 4.0, "medium": 24.0, "large": 80.0}
+    plan = planned(huge, *(offer(machine=name, device_memory_gib=gib) for name, gib in sizes.items()))
+    assert any(warning.startswith("The nearest is aws large (1× T4),") for warning in plan.warnings)
+
+
+def test_a_job_that_is_too_slow_everywhere_is_told_so_with_max_time():
+    plan = planned(LARGE, offer(device_memory_gib=48.0), keys={"budget": {"max_time": "1s"}, "training": {"steps": 10**6}})
+    assert plan.choice is None
+    assert any("max_time 1 s" in one.reason for one in plan.rejected if one.where == "aws")
+    assert any("max_time 1 s" in warning for warning in plan.warnings)
+
+
+def test_work_of_gpus_keeps_its_gpu_needs_where_it_runs_without_one():
+    on_cpu = (device("cpu"), own(count=0, ram_available_gib=15.0))
+    chosen = planned(SMALL, offer(), here=on_cpu)
+    assert "local" == chosen.chosen.offer.where
+    assert chosen.estimate.gpu_memory is not None
+    assert "T4" == chosen.estimate.gpu_device
+    assert {"weights", "optimizer", "activations"} <= set(chosen.estimate.ram.terms)
+
+
+def test_where_no_gpu_is_large_enough_the_headline_still_tells_gpu_memory():
+    on_cpu = (device("cpu"), own(count=0))
+    plan = planned(LARGE | {"parameters": 70e9}, offer(device_memory_gib=24.0), here=on_cpu)
+    assert plan.choice is None
+    assert plan.estimate.gpu_memory.range.likely > 24
+
+
+def test_a_question_about_a_device_that_is_too_small_is_answered_with_what_would_fit():
+    loaded = from_mapping({"run": "true", "model": LARGE, "training": TRAINING | {"batch_size": 64}})
+    terms = Terms(lambda _where, _region: Tariff(), Transfers())
+    small = device("cuda", memory_gib=20.0)
+    asked = offer(market="named", price_per_hour=None, device_memory_gib=20.0)
+    plan = plan_for(loaded.config, JobSummary("j", None, ""), small, asked, terms)
+    assert plan.choice is None
+    assert plan.suggestions
+    assert not plan.suggestions[0].bound
 
 
 def test_over_budget_the_cheapest_that_fits_is_named_with_its_limit():
