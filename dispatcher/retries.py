@@ -59,6 +59,8 @@ PROCESS_ENDS = Policy(first=0.01, longest=0.5, patience=10.0)
 TEARDOWN = Policy(first=0.5, longest=15.0, patience=120.0)
 """A provider takes seconds to minutes to show that a machine is gone."""
 
+REDIAL = Policy(first=0.5, longest=15.0, patience=1800.0)
+"""A laptop that sleeps or changes its network is back within minutes; the job goes on meanwhile."""
 DRIVER_ENDS = Policy(first=0.05, longest=0.5, patience=60.0)
 """Another mlrun, told to stop, collects and tears down before it lets go."""
 

@@ -7,6 +7,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from dispatcher.backends.base import Leftover, ProvisionedMachine, Terms
@@ -58,7 +59,8 @@ class FakeCloud:
     """A cloud of folders. What it holds is in files, so that one process can be killed and another find it all.
 
     `faults` names, per verb, what its next calls meet: `before` and `after` the effect, `refused`, `capacity`, `quota`;
-    "" lets a call pass. A terminated machine is still shown for `slow_to_end` looks.
+    "" lets a call pass. A terminated machine is still shown for `slow_to_end` looks. `zones` are where an offer can be had,
+    `full` what provisioning meets there.
     """
 
     name = "fake"
@@ -72,12 +74,16 @@ class FakeCloud:
         faults: dict[str, list[str]] | None = None,
         slow_to_end: int = 0,
         price: float = 1.0,
+        zones: tuple[str, ...] = (),
+        full: dict[str, str] | None = None,
     ) -> None:
         self.folder = folder
         self.clock = clock or SystemClock()
         self.faults = faults or {}
         self.slow_to_end = slow_to_end
         self.price = price
+        self.zones = zones
+        self.full = full or {}
         (folder / "instances").mkdir(parents=True, exist_ok=True)
 
     def offers(self, need: Requirements) -> Iterable[Offer]:
@@ -86,14 +92,25 @@ class FakeCloud:
         return [Offer(where=self.name, machine="m1", device="cpu", ram_gib=64, market="on-demand", price_per_hour=self.price)]
 
     def placements(self, offer: Offer) -> Iterable[Offer]:
-        return [offer]
+        return [replace(offer, zone=zone) for zone in self.zones] or [offer]
 
     def provision(self, offer: Offer, label: Label, terms: Terms) -> ProvisionedMachine:
+        if offer.zone in self.full or offer.region in self.full:
+            raise FAULTS[self.full.get(offer.zone) or self.full[offer.region]]
         with self._meeting("provision"):
             if self._state(label) is None:
                 (self.folder / "hosts" / str(label)).mkdir(parents=True)
                 self._write(
-                    label, {"launched": self.clock.now(), "ended": None, "looks": self.slow_to_end, "owner": self.owner}
+                    label,
+                    {
+                        "launched": self.clock.now(),
+                        "ended": None,
+                        "looks": self.slow_to_end,
+                        "owner": self.owner,
+                        "max_seconds": terms.max_seconds,
+                        "client": terms.client,
+                        "name": terms.run_name,
+                    },
                 )
         return self._machine(label)
 
@@ -120,8 +137,16 @@ class FakeCloud:
                     state = self._state(label)
                     age = self.clock.now() - state["launched"]
                     yield Leftover(
-                        self.name, "instance", f"i-{label}", label, state["owner"], age_seconds=age, usd_per_hour=self.price
-                    )
+                        self.name, "instance", f"i-{label}", label, state["owner"], age_seconds=age, usd_per_hour=self.price,
+                        tags=self.tags(label, state),
+                    )  # fmt: skip
+
+    def tags(self, label: Label, state: dict) -> dict[str, str]:
+        """As a provider keeps them."""
+        known = {"mlrun-client": state.get("client"), "mlrun-name": state.get("name")}
+        return {"mlrun-run": label.run, "mlrun-max-seconds": str(state.get("max_seconds", 3600))} | {
+            name: text for name, text in known.items() if text
+        }
 
     def labels(self) -> list[Label]:
         """Every machine there ever was."""

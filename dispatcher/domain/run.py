@@ -108,7 +108,10 @@ class Peak:
 
 @dataclass(slots=True)
 class Attempt:
-    """One try at a run on one offer. `offer` is the offer as data; times are Unix seconds."""
+    """One try at a run on one offer. `offer` is the offer as data; times are Unix seconds.
+
+    `beside_per_hour` is what its disk and its address cost, USD per hour. `launched` is None where nothing was made.
+    """
 
     label: Label
     where: str
@@ -120,11 +123,21 @@ class Attempt:
     ended: float | None = None
     reason: str | None = None
     offer: dict[str, Any] = field(default_factory=dict)
+    beside_per_hour: float = 0.0
+
+    @property
+    def rented(self) -> bool:
+        """Whether somebody sends a bill for it."""
+        return self.market != "owned"
 
 
 @dataclass(slots=True)
 class Run:
-    """One submission of a job, through its attempts to its end. Times are Unix seconds, money USD."""
+    """One submission of a job, through its attempts to its end. Times are Unix seconds, money USD.
+
+    `hard_stop` ends the job, `ends_itself` the machine it was rented with, `held_until` a machine that is kept after its job;
+    `held_for` says why it is: its outputs are not home yet, or somebody's wish.
+    """
 
     id: str
     name: str
@@ -137,6 +150,9 @@ class Run:
     started: float | None = None
     ended: float | None = None
     hard_stop: float | None = None
+    ends_itself: float | None = None
+    held_until: float | None = None
+    held_for: str = ""
     detached: bool = False
     attempts: list[Attempt] = field(default_factory=list)
     phases_seconds: dict[str, float] = field(default_factory=dict)
@@ -154,6 +170,12 @@ class Run:
     def attempt(self) -> Attempt | None:
         """The newest attempt."""
         return self.attempts[-1] if self.attempts else None
+
+    @property
+    def alone_until(self) -> float | None:
+        """When its rented machine ends by itself, whoever is left to see it; None where nothing does that."""
+        ends = [one for one in (self.ends_itself, self.held_until) if one is not None]
+        return min(ends) if ends else None
 
     @property
     def open(self) -> bool:

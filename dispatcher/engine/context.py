@@ -19,7 +19,11 @@ from dispatcher.store.store import Store
 
 @dataclass(frozen=True, slots=True)
 class JobInstructions:
-    """What to do on the machine, wherever it is. `secrets` are values: they are never written down."""
+    """What to do on the machine, wherever it is. `secrets` are values: they are never written down.
+
+    `deadline_seconds` count from the job's start on a machine of one's own, from its creation on a rented one. `data` are paths
+    that travel even if git ignores them. `keep_seconds`: how long a rented machine is kept where the job failed.
+    """
 
     command: str
     workdir: Path
@@ -31,16 +35,22 @@ class JobInstructions:
     keep_awake: bool = True
     path_prefix: str = ""
     stop_grace: float = 30.0
+    data: tuple[str, ...] = ()
+    keep_seconds: float | None = None
 
     def as_record(self) -> dict[str, Any]:
         """As the run's record keeps it: secrets by name only."""
-        return asdict(self) | {"workdir": str(self.workdir), "secrets": sorted(self.secrets), "outputs": list(self.outputs)}
+        return (
+            asdict(self)
+            | {"workdir": str(self.workdir), "secrets": sorted(self.secrets)}
+            | {name: list(getattr(self, name)) for name in ("outputs", "data")}
+        )
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> JobInstructions:
         """What a record kept: enough to follow and collect a job, not to start it again."""
         kept = {**record, "workdir": Path(record["workdir"]), "outputs": tuple(record["outputs"]), "secrets": {}}
-        return cls(**kept)
+        return cls(**kept | {"data": tuple(record.get("data") or ())})
 
 
 def no_checkpoint(_name: str) -> None:
@@ -52,7 +62,8 @@ class Context:
     """What steps need beside the attempt itself.
 
     `cancel` ends the job, `hurry` ends it without grace, `detach` leaves it running. `checkpoint` is called between effects.
-    `runs` is the folder of the runs' folders, for receipts.
+    `runs` is the folder of the runs' folders, for logs and receipts. `keep` holds the machine for so many seconds once the job
+    has ended.
     """
 
     store: Store
@@ -65,6 +76,7 @@ class Context:
     checkpoint: Callable[[str], None] = no_checkpoint
     runs: Path | None = None
     retry_preempted: bool = False
+    keep: float | None = None
 
     def move(self, run: Run, to: RunState, **changes: Any) -> None:
         """Advance the run in the store, then tell."""
@@ -79,7 +91,7 @@ class Context:
 @dataclass(slots=True)
 class Work:
     """One attempt in progress. `adopting`: an earlier process may have started it already; nothing is started anew.
-    `launched` once a job may run.
+    `launched` once a job may run; `was_held` where the machine was kept after its job.
     """
 
     run: Run
@@ -88,12 +100,19 @@ class Work:
     job: JobInstructions
     adopting: bool = False
     launched: bool = False
+    was_held: bool = False
     offset: int = 0
     machine: ProvisionedMachine | None = None
     host: Host | None = None
     cwd: str = ""
     status: JobStatus | None = None
     trouble: list[Exception] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
+
+    @property
+    def in_place(self) -> bool:
+        """Whether the machine works in the user's own folder."""
+        return bool(self.machine and self.machine.details.get("in_place"))
 
     @property
     def label(self) -> Label:

@@ -25,6 +25,8 @@ def tries_next(error: BaseException | None, ctx: Context) -> bool:
 def record_verdict(work: Work, ctx: Context, error: BaseException | None) -> None:
     """Write down how the job ended before anything of it is destroyed."""
     run = work.run
+    if isinstance(error, (NoCapacity, Quota)) and work.machine is None:
+        work.attempt.launched = None
     if isinstance(error, MlrunError):
         work.attempt.reason = error.message
         if not isinstance(error, Cancelled):

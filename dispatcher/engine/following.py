@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dispatcher.domain.run import Peak
 from dispatcher.engine.context import Context, Work
+from dispatcher.engine.elsewhere import follow_elsewhere
+from dispatcher.engine.patience import GivenUp, waited
 from dispatcher.engine.watch import Watch
+from dispatcher.errors import HostError
 from dispatcher.events import LogBytes, Warned
 from dispatcher.hosts.collect import Collected, collect
 from dispatcher.hosts.follow import follow
@@ -17,6 +20,9 @@ MOST_REFUSALS = 5
 def follow_to_the_end(ctx: Context, work: Work) -> None:
     """Tell every byte of the log, then keep the job's last status. The user may leave: then there is none."""
     with Watch(ctx, work):
+        if not work.in_place:
+            follow_elsewhere(ctx, work)
+            return
         for piece in follow(work.reached(), str(work.label), work.offset, clock=ctx.clock, cancel=ctx.detach):
             if isinstance(piece, JobStatus):
                 work.status = piece
@@ -35,10 +41,19 @@ def record_end(work: Work, status: JobStatus) -> None:
         run.phases_seconds["run"] = round(status.ended - status.started, 3)
 
 
-def collected(work: Work) -> Collected:
-    """The outputs, verified: recorded where they stand, or brought home."""
+def collected(ctx: Context, work: Work) -> Collected:
+    """The outputs, verified: recorded where they stand, or brought home. Whoever is in a hurry leaves them there for now."""
     since = (work.status.started if work.status else None) or work.run.started or 0.0
-    return collect(work.reached(), work.cwd, work.job.outputs, work.job.workdir, in_place=in_place(work), since=since)
+
+    def bring() -> Collected:
+        return collect(work.reached(), work.cwd, work.job.outputs, work.job.workdir, in_place=work.in_place, since=since)
+
+    if work.in_place:
+        return bring()
+    try:
+        return waited(bring, ctx.hurry.is_set)
+    except GivenUp:
+        raise HostError("You left before all of them were here", fix=f"mlrun fetch {work.run.id}") from None
 
 
 def tell_of_outputs(ctx: Context, work: Work, found: Collected) -> None:
@@ -55,8 +70,3 @@ def tell_of_outputs(ctx: Context, work: Work, found: Collected) -> None:
 
 def _warn(ctx: Context, work: Work, message: str, fix: str) -> None:
     ctx.tell(Warned(work.run.id, ctx.clock.now(), message, fix))
-
-
-def in_place(work: Work) -> bool:
-    """Whether the machine works in the user's own folder."""
-    return bool(work.machine and work.machine.details.get("in_place"))

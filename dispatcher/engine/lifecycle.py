@@ -8,10 +8,15 @@ from dataclasses import asdict, replace
 
 from dispatcher.domain.plan import Offer
 from dispatcher.domain.run import Attempt, Doubt, Label, Run, RunState
+from dispatcher.engine.borrowed import place
 from dispatcher.engine.context import Context, JobInstructions, Work
 from dispatcher.engine.ending import finish, record_verdict, tries_next
+from dispatcher.engine.holding import WISH
+from dispatcher.engine.ladder import Ladder
+from dispatcher.engine.outcome import conclude
 from dispatcher.engine.step import Held, Left, NeverStarted, carry_out, count_seconds, undo
 from dispatcher.engine.steps import STEPS
+from dispatcher.engine.teardown import spent
 from dispatcher.errors import MlrunError, NothingFits, OutcomeUnknown, RecordUnusable
 from dispatcher.events import AttemptStarted, Warned, nobody
 from dispatcher.hosts import job as jobs
@@ -34,7 +39,8 @@ def execute(run: Run, offers: Iterable[Offer], ctx: Context, job: JobInstruction
         if ctx.store.get(run.id) is None:
             ctx.store.add(run)
         error: BaseException | None = NothingFits("There is no machine to run on", fix="mlrun plan JOB --all")
-        for offer in offers:
+        ladder = Ladder(offers, ctx, run.id)
+        for offer in ladder:
             try:
                 work = _begin(run, offer, ctx, job)
             except MlrunError as refusal:
@@ -45,7 +51,8 @@ def execute(run: Run, offers: Iterable[Offer], ctx: Context, job: JobInstruction
                 return run
             if not tries_next(error, ctx) or run.doubt:
                 break
-        return finish(run, ctx, error)
+            ladder.refused(offer, error)
+        return finish(run, ctx, ladder.error or error)
 
 
 def resume(run_id: str, ctx: Context, *, offset: int = 0, grace: float | None = None) -> Run:
@@ -62,7 +69,10 @@ def resume(run_id: str, ctx: Context, *, offset: int = 0, grace: float | None = 
             return finish(run, ctx, NeverStarted())
         job = JobInstructions.from_record(run.job["instructions"])
         job = job if grace is None else replace(job, stop_grace=grace)
-        work = Work(run, attempt, ctx.backend(attempt.where), job, adopting=True, offset=offset)
+        if run.held_for == WISH and not (ctx.cancel.is_set() or ctx.keep is not None):
+            return run
+        held = run.state is RunState.HELD
+        work = Work(run, attempt, place(ctx, run, attempt.where), job, adopting=True, was_held=held, offset=offset)
         if run.state is RunState.TERMINATING:
             _tear_down(work, ctx)
             return finish(run, ctx, _without_verdict(run))
@@ -116,10 +126,10 @@ def _left_alone(run: Run, ctx: Context) -> bool:
 
 def _begin(run: Run, offer: Offer, ctx: Context, job: JobInstructions) -> Work:
     """A new attempt, recorded before anything is made for it."""
-    backend = ctx.backend(offer.where)
+    backend = place(ctx, run, offer.where)
     attempt = Attempt(
         Label(run.id, len(run.attempts) + 1), offer.where, offer.machine, offer.region, offer.market, offer.price_per_hour,
-        launched=ctx.clock.now(), offer=asdict(offer),
+        launched=ctx.clock.now(), offer=asdict(offer), beside_per_hour=run.job.get("beside_per_hour", 0.0),
     )  # fmt: skip
     run.attempts.append(attempt)
     run.teardown_confirmed, run.started = False, None
@@ -167,7 +177,9 @@ def _let_go(work: Work, ctx: Context, *, held: bool) -> None:
     if work.host is not None:
         work.host.close()
     if held:
-        ctx.move(work.run, RunState.HELD)
+        verdict = conclude(work.status, None)
+        changes = {"outcome": verdict.outcome, "reason": verdict.reason, "exit_code": verdict.exit_code}
+        ctx.move(work.run, RunState.HELD, cost_so_far=spent(work.run, ctx.clock.now()), **changes)
         return
     work.run.detached = True
     try:
@@ -188,10 +200,13 @@ def _without_verdict(run: Run) -> BaseException | None:
 def end_job(run: Run, ctx: Context, grace: float) -> None:
     """Ask the job itself, whoever follows it; there may be none yet."""
     attempt = run.attempt
-    machine = ctx.backend(attempt.where).find(attempt.label) if attempt else None
-    if attempt is None or machine is None:
+    if attempt is None:
         return
-    host = ctx.backend(attempt.where).connect(machine)
+    backend = place(ctx, run, attempt.where)
+    machine = backend.find(attempt.label)
+    if machine is None:
+        return
+    host = backend.connect(machine)
     try:
         now = jobs.status(host, str(attempt.label))
         if now.phase != "absent" and not now.over:

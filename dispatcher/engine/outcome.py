@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from dispatcher.domain.run import Doubt, Outcome, Run
+from dispatcher.domain.run import Doubt, Outcome, Run, RunState
 from dispatcher.engine.step import NeverStarted
-from dispatcher.errors import Cancelled, MlrunError, OutcomeUnknown, Preempted, TeardownUnconfirmed
+from dispatcher.errors import Cancelled, MlrunError, OutcomeUnknown, Preempted, SyncFailed, TeardownUnconfirmed
 from dispatcher.hosts.job import JobStatus
 
 UNKNOWN = OutcomeUnknown.exit_code
@@ -60,6 +60,8 @@ def exit_code(run: Run) -> int:
     """What mlrun's own process ends with. A teardown that is not confirmed outranks every other."""
     if run.doubt is Doubt.TEARDOWN:
         return TeardownUnconfirmed.exit_code
+    if run.state is RunState.HELD and run.held_for == "outputs":
+        return SyncFailed.exit_code
     if run.exit_code is not None:
         return run.exit_code
     return 0 if run.detached else UNKNOWN

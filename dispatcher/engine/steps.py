@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-from pathlib import PurePosixPath
+import socket
+from pathlib import Path, PurePosixPath
 
 from dispatcher.backends.base import Terms
 from dispatcher.backends.processes import CLIENT_VARIABLE
 from dispatcher.domain.plan import Offer
 from dispatcher.domain.run import RunState
+from dispatcher.engine import holding
 from dispatcher.engine.context import Context, Work
-from dispatcher.engine.following import collected, follow_to_the_end, in_place, record_end, tell_of_outputs
+from dispatcher.engine.elsewhere import gone
+from dispatcher.engine.following import collected, follow_to_the_end, record_end, tell_of_outputs
+from dispatcher.engine.patience import cancellable, ending_nothing
 from dispatcher.engine.step import Held, Left, NeverStarted, Step
 from dispatcher.engine.teardown import destroy
 from dispatcher.engine.watch import SAMPLE_SECONDS
-from dispatcher.errors import HostError, HostUnreachable, OutcomeUnknown, SyncFailed
+from dispatcher.errors import HostError, HostUnreachable, LimitReached, SyncFailed
 from dispatcher.events import Progress, Warned
 from dispatcher.hosts import job as jobs
+from dispatcher.hosts.base import Tree
 from dispatcher.hosts.job import JobSpec
-
-DEFAULT_LIFE_SECONDS = 3600.0
-"""A machine whose job has no limit of its own is rented for an hour."""
+from dispatcher.units import show_bytes
 
 
 class Provision:
@@ -31,13 +35,18 @@ class Provision:
     def do(self, ctx: Context, work: Work) -> None:
         """Take up the machine that is there, or make it."""
         if work.adopting:
-            work.machine = work.backend.find(work.label)
+            with ending_nothing(ctx, work):
+                work.machine = work.backend.find(work.label)
             if work.machine is None:
-                raise _gone(work)
+                raise gone(ctx, work)
             return
+        terms = _terms(ctx, work)
+        if work.attempt.rented and work.attempt.launched:
+            work.run.ends_itself = work.attempt.launched + terms.max_seconds
+            ctx.store.save(work.run)
         intent = ctx.store.intent(work.label, "provision", work.attempt.offer)
         ctx.checkpoint("provision:intended")
-        work.machine = work.backend.provision(_offer(work), work.label, terms(ctx, work))
+        work.machine = work.backend.provision(_offer(work), work.label, terms)
         ctx.checkpoint("provision:made")
         ctx.store.settle(intent, work.machine.address)
 
@@ -53,8 +62,10 @@ class Connect:
 
     def do(self, ctx: Context, work: Work) -> None:
         """Open the connection."""
-        assert work.machine is not None
-        work.host = work.backend.connect(work.machine)
+        machine = work.machine
+        assert machine is not None
+        with ending_nothing(ctx, work):
+            work.host = cancellable(ctx, work, lambda: work.backend.connect(machine), lambda host: host.close())
 
     def undo(self, ctx: Context, work: Work) -> None:
         """Close it; nothing that runs there ends by that."""
@@ -70,18 +81,14 @@ class Sync:
     def do(self, ctx: Context, work: Work) -> None:
         """Send the work folder, unless the machine works in it."""
         work.cwd = workplace(work)
-        if work.adopting or in_place(work):
+        if work.adopting or work.in_place:
             return
         from dispatcher.hosts.sync import manifest
 
         sent = manifest(work.job.workdir)
-        ctx.tell(Progress(work.run.id, ctx.clock.now(), "sync", f"{len(sent.entries)} files"))
-        made = work.reached().run(["mkdir", "-p", work.cwd])  # a folder without files would not come to be
-        if made.code:
-            raise SyncFailed(
-                f"{work.cwd} cannot be made on {work.attempt.where}: {made.stderr.decode(errors='replace').strip()}"
-            )
-        work.reached().push(sent.tree, work.cwd)
+        words = f"{len(sent.entries):,} files, {show_bytes(sent.total)}"
+        ctx.tell(Progress(work.run.id, ctx.clock.now(), "sync", words))
+        cancellable(ctx, work, lambda: _send(work, sent.tree))
 
     def undo(self, ctx: Context, work: Work) -> None:
         """What was sent goes with the machine."""
@@ -94,7 +101,9 @@ class Prepare:
 
     def do(self, ctx: Context, work: Work) -> None:
         """Refuse a work folder that is not there: the shell's message would blame the wrong thing."""
-        if not work.adopting and in_place(work) and not work.job.workdir.is_dir():
+        if work.adopting:
+            return
+        if work.in_place and not work.job.workdir.is_dir():
             raise HostError(f"The work folder {work.job.workdir} is not there", fix="Correct `workdir` in the job file.")
 
     def undo(self, ctx: Context, work: Work) -> None:
@@ -110,9 +119,10 @@ class Launch:
         """Start it, unless an earlier process did."""
         if work.adopting:
             work.launched = True
-            work.status = jobs.status(work.reached(), str(work.label))
+            with ending_nothing(ctx, work):
+                work.status = jobs.status(work.reached(), str(work.label))
             if work.status.phase == "absent":
-                raise NeverStarted if work.run.started is None else _gone(work)
+                raise NeverStarted if work.run.started is None else gone(ctx, work)
             return
         now = ctx.clock.now()
         spec = specify(work, now)
@@ -140,7 +150,8 @@ class Follow:
     def do(self, ctx: Context, work: Work) -> None:
         """Follow to the end, or leave the job running when the user does."""
         if ctx.detach.is_set():
-            work.status = jobs.status(work.reached(), str(work.label))
+            with ending_nothing(ctx, work):
+                work.status = jobs.status(work.reached(), str(work.label))
         else:
             _or_leave(ctx, work)
         if work.status is None or not work.status.over:
@@ -157,36 +168,39 @@ class Collect:
     name, state, phase, cancellable = "collect", RunState.COLLECTING, "fetch", False
 
     def do(self, ctx: Context, work: Work) -> None:
-        """Record the outputs with their hashes; fetch them where they are elsewhere."""
+        """Record the outputs with their hashes; fetch them where they are elsewhere. Then the machine may be kept."""
         try:
-            found = collected(work)
+            found = collected(ctx, work)
             work.run.outputs = found.outputs
             tell_of_outputs(ctx, work, found)
         except HostError as error:
             ctx.tell(Warned(work.run.id, ctx.clock.now(), f"Outputs could not be brought home: {error.message}", error.fix))
-            if not in_place(work):
+            if not work.in_place and not (work.was_held and ctx.cancel.is_set()):
+                holding.keep_outputs(ctx, work)
                 raise Held from error
+        if not work.in_place and (seconds := holding.wanted(ctx, work)) is not None:
+            holding.keep(ctx, work, seconds)
+            raise Held
 
     def undo(self, ctx: Context, work: Work) -> None:
         """What is home stays."""
 
 
-STARTED = frozenset({RunState.RUNNING, RunState.COLLECTING, RunState.HELD})
 STEPS: tuple[Step, ...] = (Provision(), Connect(), Sync(), Prepare(), Launch(), Follow(), Collect())
 
 
 def workplace(work: Work) -> str:
     """The folder in which the job runs, on its machine."""
-    return str(work.job.workdir) if in_place(work) else str(PurePosixPath(work.reached().root) / "work")
+    return str(work.job.workdir) if work.in_place else f"{work.reached().root}/{work.label}.work"
 
 
 def specify(work: Work, now: float) -> JobSpec:
     """The job as the agent starts it. DISPATCHER_DEADLINE is in Unix seconds."""
-    job, machine = work.job, work.machine
+    job, machine, deadline = work.job, work.machine, _deadline(work, now)
     env = dict(job.env)
     env["DISPATCHER_OUTPUTS"] = os.pathsep.join(str(PurePosixPath(work.cwd) / path) for path in job.outputs)
-    if job.deadline_seconds:
-        env["DISPATCHER_DEADLINE"] = f"{now + job.deadline_seconds:.0f}"
+    if deadline:
+        env["DISPATCHER_DEADLINE"] = f"{now + deadline:.0f}"
     if machine and (client := machine.details.get("client")):
         env[CLIENT_VARIABLE] = str(client)
     return JobSpec(
@@ -197,23 +211,46 @@ def specify(work: Work, now: float) -> JobSpec:
         secrets=job.secrets,
         setup=job.setup,
         path_prefix=job.path_prefix,
-        deadline_seconds=job.deadline_seconds,
+        deadline_seconds=deadline,
         stop_grace=job.stop_grace,
         keep_awake=job.keep_awake,
         sample_seconds=SAMPLE_SECONDS,
     )
 
 
-def terms(ctx: Context, work: Work) -> Terms:
+def _deadline(work: Work, now: float) -> float | None:
+    """Seconds that the job may run from now: the hard stop of a rented machine is counted from its creation."""
+    deadline, launched = work.job.deadline_seconds, work.attempt.launched
+    if deadline is None or not work.attempt.rented or launched is None:
+        return deadline
+    if (left := deadline - (now - launched)) <= 0:
+        raise LimitReached("The time limit was reached before the job could be started")
+    return left
+
+
+def _terms(ctx: Context, work: Work) -> Terms:
     """What a rented machine is told at birth: its end, its disk, its price."""
-    seconds = work.job.deadline_seconds or DEFAULT_LIFE_SECONDS
     return Terms(
-        max_seconds=round(seconds),
+        max_seconds=round(holding.life_seconds(work.job)),
         max_hourly=work.attempt.price_per_hour,
         disk_gb=_offer(work).disk_gb,
         keys=ctx.runs / work.run.id if ctx.runs else None,
         run_name=work.run.name,
+        client=client_name(ctx.runs) if ctx.runs else "",
     )
+
+
+def client_name(runs: Path) -> str:
+    """The name of this user's mlrun home on this computer, as tags carry it."""
+    return hashlib.sha256(f"{os.getuid()}:{socket.gethostname()}:{runs.resolve()}".encode()).hexdigest()[:16]
+
+
+def _send(work: Work, tree: Tree) -> None:
+    host = work.reached()
+    made = host.run(["mkdir", "-p", work.cwd])  # a folder without files would not come to be
+    if made.code:
+        raise SyncFailed(f"{work.cwd} cannot be made on {work.attempt.where}: {made.stderr.decode(errors='replace').strip()}")
+    host.push(tree, work.cwd)
 
 
 def _or_leave(ctx: Context, work: Work) -> None:
@@ -228,10 +265,3 @@ def _or_leave(ctx: Context, work: Work) -> None:
 
 def _offer(work: Work) -> Offer:
     return Offer(**work.attempt.offer)
-
-
-def _gone(work: Work) -> Exception:
-    """Why nothing answers to a label that was used before: the job had been started, or had not."""
-    if work.run.state not in STARTED:
-        return NeverStarted()
-    return OutcomeUnknown(f"The job of run {work.run.id} is gone, and nothing tells how it ended")

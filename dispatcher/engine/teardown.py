@@ -9,6 +9,9 @@ from dispatcher.errors import HostError, MlrunError, TeardownUnconfirmed
 from dispatcher.retries import TEARDOWN, wait_until
 from dispatcher.store.records import Intent
 
+LEAST_SECONDS = 60.0
+"""Both clouds bill a machine's first minute whole: their pages on prices, read 2026-11."""
+
 
 def destroy(ctx: Context, work: Work) -> None:
     """Terminate, confirm, and close the attempt. Raises TeardownUnconfirmed; the attempt then stays open."""
@@ -16,10 +19,11 @@ def destroy(ctx: Context, work: Work) -> None:
         return
     intent = _intended(ctx, work)
     ctx.checkpoint("terminate:intended")
+    seen = _seen(work)
     try:
         work.backend.terminate(work.label)
         ctx.checkpoint("terminate:made")
-        proof = confirm_gone(ctx, work.backend, work.label)
+        proof = confirm_gone(ctx, work.backend, work.label, seen)
     except MlrunError as error:
         raise unconfirmed(work.attempt, error.message) from error
     if intent:
@@ -27,7 +31,17 @@ def destroy(ctx: Context, work: Work) -> None:
     _close(ctx, work, proof)
 
 
-def confirm_gone(ctx: Context, backend: Backend, label: Label) -> str:
+def _seen(work: Work) -> tuple[str, ...]:
+    """What the attempt made, as its provider names it: for the proof. A provider that does not tell keeps nothing alive."""
+    if not work.attempt.rented or work.attempt.launched is None:
+        return ()
+    try:
+        return tuple(f"{one.kind} {one.id}" for one in work.backend.leftovers() if one.label == work.label)
+    except MlrunError:
+        return ()
+
+
+def confirm_gone(ctx: Context, backend: Backend, label: Label, seen: tuple[str, ...] = ()) -> str:
     """Look until the provider says that nothing has this label; what it said, as a sentence."""
 
     def gone() -> bool | None:
@@ -39,7 +53,8 @@ def confirm_gone(ctx: Context, backend: Backend, label: Label) -> str:
     if left:
         names = ", ".join(f"{one.kind} {one.id}" for one in left)
         raise TeardownUnconfirmed(f"{backend.name} still shows {names}")
-    return f"{backend.name}: nothing carries the label {label}"
+    gone_now = f"{', '.join(seen)} gone; " if seen else ""
+    return f"{backend.name}: {gone_now}nothing carries the label {label}"
 
 
 def unconfirmed(attempt: Attempt, why: str) -> TeardownUnconfirmed:
@@ -56,7 +71,14 @@ def all_gone(run: Run) -> bool:
 
 def spent(run: Run, now: float) -> float:
     """USD for all attempts, from launch to confirmed end or to now. Unknown prices count as nothing."""
-    return sum((a.price_per_hour or 0.0) * max(0.0, (a.ended or now) - a.launched) / 3600 for a in run.attempts if a.launched)
+    return sum(_cost(attempt, now) for attempt in run.attempts)
+
+
+def _cost(attempt: Attempt, now: float) -> float:
+    if attempt.launched is None or not attempt.rented:
+        return 0.0
+    seconds = max(LEAST_SECONDS, (attempt.ended or now) - attempt.launched)
+    return ((attempt.price_per_hour or 0.0) + attempt.beside_per_hour) * seconds / 3600
 
 
 def _intended(ctx: Context, work: Work) -> Intent | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -16,6 +16,8 @@ from dispatcher.hosts.base import Host
 
 LOOK_SECONDS = 0.1
 SAMPLE_SECONDS = 2.0
+AGAIN_SECONDS = 3.0
+"""Before a machine that could not be asked to stop its job is asked again."""
 
 
 class Watch:
@@ -39,8 +41,8 @@ class Watch:
             self._stopping.join()
 
     def _look(self) -> None:
-        samples = Lines(self._work.reached(), f"{self._work.label}/samples.jsonl")
-        notices = Lines(self._work.reached(), f"{self._work.label}/notices.jsonl")
+        samples = Lines(self._work.reached, f"{self._work.label}/samples.jsonl")
+        notices = Lines(self._work.reached, f"{self._work.label}/notices.jsonl")
         due = SAMPLE_SECONDS
         hurried = False
         while not self._over.wait(LOOK_SECONDS):
@@ -59,6 +61,7 @@ class Watch:
         if latest := samples.new()[-1:]:
             self._ctx.tell(sampled(run, now, latest[0]))
         for notice in notices.new():
+            self._work.notices.append(f"{notice.get('kind', '')} {notice.get('message', '')}")
             self._ctx.tell(Warned(run, now, str(notice.get("message", notice)), str(notice.get("fix", ""))))
         with suppress(RecordUnusable):  # whoever wants the job ended asks it itself, too
             if self._ctx.store.wished(run) == "stop":
@@ -74,12 +77,14 @@ class Watch:
         except MlrunError as error:
             run, now = self._work.run.id, self._ctx.clock.now()
             self._ctx.tell(Warned(run, now, f"The job could not be asked to stop: {error.message}", error.fix))
+            if not self._work.in_place and not self._over.wait(AGAIN_SECONDS):
+                self._stopping = None  # asked again, by then over another link
 
 
 class Lines:
-    """A file of JSON lines on a host, read as it grows."""
+    """A file of JSON lines on a host, read as it grows; the host may be another once its link was lost."""
 
-    def __init__(self, host: Host, path: str) -> None:
+    def __init__(self, host: Callable[[], Host], path: str) -> None:
         self._host = host
         self._path = path
         self._offset = 0
@@ -87,7 +92,7 @@ class Lines:
     def new(self) -> list[dict[str, Any]]:
         """Whole lines written since the last call; what is no JSON object is left out."""
         try:
-            data = b"".join(_until_quiet(self._host.read(self._path, self._offset)))
+            data = b"".join(_until_quiet(self._host().read(self._path, self._offset)))
         except MlrunError:
             return []  # the log's follower meets the same error, and tells it
         whole, _, _ = data.rpartition(b"\n")

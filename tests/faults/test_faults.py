@@ -7,19 +7,21 @@ import signal
 import subprocess
 import sys
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
 import dispatcher
 from dispatcher.backends.processes import marked
-from dispatcher.domain.run import Doubt, Outcome, Run, RunState, new_run_id
+from dispatcher.domain.run import Doubt, Label, Outcome, Run, RunState, new_run_id
 from dispatcher.engine.context import Context
-from dispatcher.engine.lifecycle import execute, reconcile, resume
+from dispatcher.engine.lifecycle import execute, reconcile, resume, stop
 from dispatcher.engine.outcome import exit_code
-from dispatcher.errors import HostError, NoCapacity
+from dispatcher.errors import HostError, HostUnreachable, NoCapacity
 from dispatcher.events import AttemptStarted, LogBytes, Warned
+from dispatcher.hosts.follow import follow
+from dispatcher.retries import Policy
 from dispatcher.store.store import Store
 from tests.fakes import EagerClock, FakeCloud
 from tests.faults.driver import COMMAND, backend_of, instructions, offers
@@ -147,7 +149,7 @@ def test_a_lost_answer_leaves_nothing(scene, verb, fault):
 @pytest.mark.parametrize("fault", ["before", "after", "refused"])
 @pytest.mark.parametrize("verb", ["terminate", "find", "leftovers"])
 def test_a_teardown_that_is_not_confirmed_is_107_and_stays_open_until_it_is(scene, verb, fault):
-    scene.backend.faults[verb] = [fault]
+    scene.backend.faults[verb] = ["", fault] if verb == "leftovers" else [fault]  # the first listing is for the proof only
     run = scene.execute(command="exit 0")
     assert (107, RunState.TERMINATING, Doubt.TEARDOWN, 0) == (exit_code(run), run.state, run.doubt, run.exit_code)
     assert "may still exist" in scene.warnings()
@@ -167,7 +169,8 @@ def test_a_machine_that_is_slow_to_go_is_waited_for(scene):
 @pytest.mark.parametrize("fault", ["capacity", "quota"])
 def test_a_full_place_means_the_next_offer(scene, fault):
     scene.backend.faults["provision"] = [fault, ""]
-    run = scene.execute(offered=offers("fake", scene.backend) * 2)
+    (offer,) = offers("fake", scene.backend)
+    run = scene.execute(offered=[offer, replace(offer, region="elsewhere")])
     assert (3, 2, 2) == (exit_code(run), len(run.attempts), len([e for e in scene.events if isinstance(e, AttemptStarted)]))
     assert [1, 2] == [attempt.label.attempt for attempt in run.attempts]
     assert "none left" in run.attempts[0].reason or "not for you" in run.attempts[0].reason
@@ -227,20 +230,78 @@ def test_a_machine_that_vanished_under_its_job_is_lost(scene):
     scene.assert_nothing_left()
 
 
-def test_a_broken_link_leaves_the_job_running(scene, monkeypatch):
-    def broken(*_args, **_more):
-        raise HostUnreachable("cut")
-        yield b""
+def cut(times, real):
+    """A follower whose link breaks so often, after each piece of the log."""
 
-    from dispatcher.errors import HostUnreachable
+    def follow(*given, **more):
+        for piece in real(*given, **more):
+            yield piece
+            if times and isinstance(piece, bytes):
+                times.pop()
+                raise HostUnreachable("cut")
 
-    monkeypatch.setattr("dispatcher.engine.following.follow", broken)
-    run = scene.execute(command="echo begun >> count; sleep 0.2; exit 4")
+    return follow
+
+
+def test_a_broken_link_is_dialled_again_at_the_very_byte(scene, monkeypatch, tmp_path):
+    monkeypatch.setattr("dispatcher.engine.elsewhere.follow", cut([1] * 3, follow))
+    run = scene.execute(
+        scene.context(runs=tmp_path / "runs"), "for i in 1 2 3 4 5 6; do echo line $i; sleep 0.05; done; exit 4"
+    )
+    lines = b"".join(b"line %d\n" % i for i in range(1, 7))
+    assert (4, lines) == (exit_code(run), b"".join(e.data for e in scene.events if isinstance(e, LogBytes)))
+    assert lines == (tmp_path / "runs" / run.id / str(run.attempt.label) / "log").read_bytes()
+    assert 3 == scene.warnings().count("Lost contact")
+    scene.assert_nothing_left()
+
+
+def test_a_link_that_stays_broken_leaves_the_job_running(scene, monkeypatch):
+    monkeypatch.setattr("dispatcher.engine.elsewhere.follow", cut([1], follow))
+    monkeypatch.setattr("dispatcher.engine.elsewhere.REDIAL", Policy(0.0, 0.0, patience=0.0))
+    scene.backend.faults["connect"] = ["", "before"]
+    run = scene.execute(command="echo begun >> count; echo x; sleep 0.2; exit 4")
     assert (RunState.RUNNING, True) == (run.state, run.detached)
     assert "goes on by itself" in scene.warnings()
     monkeypatch.undo()
     assert 4 == exit_code(resume(run.id, scene.context()))
     scene.assert_nothing_left()
+
+
+def test_a_machine_that_is_gone_when_dialled_again_is_lost(scene, monkeypatch):
+    def vanish(*_given, **_more):
+        scene.backend.terminate(Label.parse(_given[1]))
+        raise HostUnreachable("cut")
+        yield b""
+
+    monkeypatch.setattr("dispatcher.engine.elsewhere.follow", vanish)
+    run = scene.execute(command="sleep 60")
+    assert (106, Outcome.LOST, RunState.FINISHED) == (exit_code(run), run.outcome, run.state)
+    scene.assert_nothing_left()
+
+
+@pytest.mark.parametrize("verb", ["find", "connect"])
+def test_coming_back_without_a_network_ends_nothing(scene, verb):
+    run = left_alone(scene, "echo begun >> count; while [ ! -e go ]; do sleep 0.02; done; exit 4")
+    scene.backend.faults[verb] = ["before"]
+    assert (RunState.RUNNING, None) == ((again := resume(run.id, scene.context())).state, again.doubt)
+    assert "Nothing was changed" in scene.warnings()
+    (scene.backend.folder / "hosts" / str(run.attempt.label) / f"{run.attempt.label}.work" / "go").touch()
+    assert 4 == exit_code(resume(run.id, scene.context()))
+    scene.assert_nothing_left()
+
+
+def test_a_run_is_stopped_by_its_provider_where_its_machine_does_not_answer(scene):
+    run = left_alone(scene, "sleep 60")
+    scene.backend.faults["connect"] = ["before"]
+    done = stop(run.id, scene.context())
+    assert (130, Outcome.CANCELLED, RunState.FINISHED) == (exit_code(done), done.outcome, done.state)
+    scene.assert_nothing_left()
+
+
+def left_alone(scene, command: str) -> Run:
+    leave = threading.Event()
+    leave.set()
+    return scene.execute(scene.context(detach=leave), command=command)
 
 
 def test_outputs_that_cannot_come_home_hold_their_machine(scene, monkeypatch):

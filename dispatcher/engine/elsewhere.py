@@ -1,0 +1,116 @@
+"""Following a job on another machine: lost links, the log kept here, machines that are gone."""
+
+from __future__ import annotations
+
+from dispatcher.backends.base import ProvisionedMachine
+from dispatcher.domain.run import RunState
+from dispatcher.engine.context import Context, Work
+from dispatcher.engine.keptlog import KeptLog, NoRoom, kept_log, same_there
+from dispatcher.engine.step import Left, NeverStarted
+from dispatcher.errors import HostError, HostKeyMismatch, HostUnreachable, MlrunError, OutcomeUnknown, Preempted
+from dispatcher.events import LogBytes, Progress, Warned
+from dispatcher.hosts.follow import follow
+from dispatcher.hosts.job import JobStatus
+from dispatcher.retries import REDIAL
+
+STARTED = frozenset({RunState.RUNNING, RunState.COLLECTING, RunState.HELD})
+PREEMPTION = ("preempt", "interrupt", "reclaim", "takes the machine back", "took the machine back")
+"""Words by which the agent's notice says that the provider takes the machine back."""
+
+
+def follow_elsewhere(ctx: Context, work: Work) -> None:
+    """Keep and tell the log from where it stands here, over lost links, to the job's last status; none if the user leaves."""
+    with kept_log(ctx, work) as log:
+        again = True
+        while True:
+            try:
+                _pour(ctx, work, log)
+                if (
+                    work.status is None
+                    or work.status.phase in ("absent", "lost")
+                    or same_there(work, log, work.status.log_size)
+                ):
+                    return
+            except HostUnreachable as error:
+                redial(ctx, work, error)
+                continue
+            except NoRoom as error:
+                ctx.tell(Warned(work.run.id, ctx.clock.now(), f"{error.message}. The job goes on by itself", error.fix))
+                raise Left from error
+            if not again:
+                _say(ctx, work, "The log kept here differs from the machine's.", f"mlrun logs {work.run.id}")
+                return
+            again = False
+            log.clear()
+
+
+def _pour(ctx: Context, work: Work, log: KeptLog) -> None:
+    """What stands here already is told by whoever shows it: the first byte told is the first new one."""
+    told = max(work.offset, log.size)
+    for piece in follow(work.reached(), str(work.label), log.size, clock=ctx.clock, cancel=ctx.detach):
+        if isinstance(piece, JobStatus):
+            work.status = piece
+            continue
+        begun = log.size
+        log.add(piece)
+        if log.size > told:
+            fresh = piece[max(0, told - begun) :]
+            ctx.tell(LogBytes(work.run.id, ctx.clock.now(), log.size - len(fresh), fresh))
+            told = work.offset = log.size
+
+
+def redial(ctx: Context, work: Work, error: HostError) -> None:
+    """Be connected again, or raise why not: Left, or that the machine is gone. The job needs no link."""
+    _say(ctx, work, f"Lost contact with {work.attempt.where}: {error.message}. Dialling again; the job goes on by itself.")
+    begun, pause = ctx.clock.monotonic(), REDIAL.first
+    work.reached().close()
+    while not ctx.detach.is_set():
+        try:
+            work.host = work.backend.connect(_looked_up(ctx, work))
+        except HostKeyMismatch as other:
+            _say(ctx, work, f"{other.message}. Nothing is sent there.", other.fix)
+            raise Left from other
+        except HostError as still:
+            error = still
+        else:
+            seconds = ctx.clock.monotonic() - begun
+            ctx.tell(Progress(work.run.id, ctx.clock.now(), "follow", f"in contact again after {seconds:.0f} s"))
+            return
+        if ctx.clock.monotonic() - begun > REDIAL.patience:
+            break
+        ctx.clock.sleep(pause, ctx.detach)
+        pause = min(pause * REDIAL.growth, REDIAL.longest)
+    if not ctx.detach.is_set():
+        words = f"{work.attempt.where} does not answer: {error.message}. The job goes on by itself."
+        _say(ctx, work, words, f"mlrun attach {work.run.id}")
+    raise Left from error
+
+
+def _looked_up(ctx: Context, work: Work) -> ProvisionedMachine:
+    """The machine, as its provider knows it now. What the provider does not answer says nothing; that it is gone is raised."""
+    assert work.machine is not None
+    try:
+        found = work.backend.find(work.label)
+    except MlrunError:
+        return work.machine
+    if found is None:
+        raise gone(ctx, work)
+    work.machine = found
+    return found
+
+
+def gone(ctx: Context, work: Work) -> Exception:
+    """Why nothing answers to a label that was used before: the job was never started, was taken away, or nobody knows."""
+    run = work.run
+    if run.state not in STARTED:
+        return NeverStarted()
+    if any(word in notice.lower() for notice in work.notices for word in PREEMPTION):
+        return Preempted(f"{work.attempt.where} took the machine of run {run.id} back")
+    now, end = ctx.clock.now(), run.alone_until
+    if end is not None and now >= end:
+        return OutcomeUnknown(f"The machine of run {run.id} ended by itself at its limit, before what it left was fetched")
+    return OutcomeUnknown(f"The job of run {run.id} is gone, and nothing tells how it ended")
+
+
+def _say(ctx: Context, work: Work, words: str, fix: str = "") -> None:
+    ctx.tell(Warned(work.run.id, ctx.clock.now(), words, fix))

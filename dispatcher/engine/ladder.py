@@ -1,0 +1,63 @@
+"""From one refusal to the next place: zone, region, type, market."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from dispatcher.domain.plan import Offer
+from dispatcher.engine.context import Context
+from dispatcher.errors import MlrunError, NoCapacity, Quota
+from dispatcher.events import Warned
+
+LADDER_SECONDS = 900.0
+"""After so long no further place is tried: whoever waits wants an answer."""
+
+
+class Ladder:
+    """Offers, each in every place where it could be had, best first; what is known to refuse is left out.
+
+    `error` is why it ended early, if it did.
+    """
+
+    def __init__(self, offers: Iterable[Offer], ctx: Context, run: str) -> None:
+        self._offers, self._ctx, self._run = offers, ctx, run
+        self._begun = ctx.clock.monotonic()
+        self._full: set[tuple[str, str | None, str]] = set()
+        self.error: MlrunError | None = None
+
+    def __iter__(self) -> Iterator[Offer]:
+        for offer in self._offers:
+            for place in self._places(offer):
+                if _kind(place) in self._full:
+                    continue
+                if self._ctx.clock.monotonic() - self._begun > LADDER_SECONDS:
+                    self._say(f"No further place is tried after {LADDER_SECONDS / 60:.0f} minutes of refusals")
+                    return
+                yield place
+
+    def refused(self, offer: Offer, error: BaseException | None) -> None:
+        """A quota holds for a whole region, in one market; a lack of capacity for the zone only."""
+        if isinstance(error, Quota):
+            self._full.add(_kind(offer))
+
+    def _places(self, offer: Offer) -> Iterator[Offer]:
+        if self.error or _kind(offer) in self._full:
+            return
+        try:
+            yield from self._ctx.backend(offer.where).placements(offer)
+        except (NoCapacity, Quota) as error:
+            self.error_of_place(offer, error)
+        except MlrunError as error:
+            self.error = error
+
+    def error_of_place(self, offer: Offer, error: MlrunError) -> None:
+        """The place said no before anything was asked of it."""
+        self.refused(offer, error)
+        self._say(f"{offer.where} {offer.machine} in {offer.region}: {error.message}")
+
+    def _say(self, words: str) -> None:
+        self._ctx.tell(Warned(self._run, self._ctx.clock.now(), words))
+
+
+def _kind(offer: Offer) -> tuple[str, str | None, str]:
+    return offer.where, offer.region, offer.market
