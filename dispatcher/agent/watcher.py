@@ -10,7 +10,7 @@ import signal
 import time
 from typing import Any, Dict, List, Optional, Set, Tuple
 
-from files import append, boot_id, lines, read, size_of, tail_of, touch, write  # type: ignore[import-not-found]
+from files import append, boot_id, disk_free_gb, lines, read, size_of, tail_of, touch, write  # type: ignore[import-not-found]
 from gauge import Gauge, spawn  # type: ignore[import-not-found]
 from processes import (  # type: ignore[import-not-found]
     LINUX,
@@ -33,6 +33,8 @@ LEFTOVER_GRACE_SECONDS = 2.0
 LEFTOVER_PATIENCE_SECONDS = 12.0
 NOTICE_AT = 0.8
 RESERVE_BYTES = 1 << 20
+LEAST_ROOM_GB = 0.01
+"""Decimal GB below which only the outcome's own space is reserved."""
 IGNORED = (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGXFSZ)
 DEFAULTS = (*IGNORED, signal.SIGTERM, signal.SIGCHLD, signal.SIGPIPE)
 AWAKE = (
@@ -312,8 +314,10 @@ class Watcher:
             self.ready = None
 
     def _reserve(self) -> None:
-        """Disk that is ours already, so that a disk the job filled still takes the outcome."""
-        for name, size in (("reserve", RESERVE_BYTES), ("outcome.part", 1 << 14)):
+        """Disk that is ours already, so that a disk the job filled still takes the outcome; little of one that is nearly full."""
+        room = disk_free_gb(self.folder)
+        large = RESERVE_BYTES if room is None or room >= LEAST_ROOM_GB else 0
+        for name, size in (("reserve", large), ("outcome.part", 1 << 14)):
             with contextlib.suppress(OSError), open(os.path.join(self.folder, name), "wb") as file:
                 file.write(b"\0" * size)
 

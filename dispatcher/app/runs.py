@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -119,16 +119,20 @@ def follow(ctx: Context, text: str, *, offset: int = 0) -> Run:
 
 
 def stop(ctx: Context, text: str, grace: float) -> Run:
-    """End a run's job and see it to its end. Raises RecordUnusable when the job was ended, but nothing of it could be noted."""
+    """End a run's job and see it to its end. Raises RecordUnusable when the job has ended, but nothing of it could be noted."""
     run = ctx.store.find(text)
+    if not ctx.store.stand_in:
+        with suppress(RecordUnusable):
+            return lifecycle.stop(run.id, ctx, grace)
+    lifecycle.end_job(run, ctx, grace)
     try:
         if not ctx.store.stand_in:
-            return lifecycle.stop(run.id, ctx, grace)
-        fix = "Free space there, or correct the rights; mlrun ps then notes how it ended."
+            return lifecycle.stop(run.id, ctx, grace)  # a job that has ended gives back the space it kept in reserve
     except RecordUnusable as error:
         fix = f"{error.fix} mlrun ps then notes how it ended."
-    lifecycle.end_job(run, ctx, grace)
-    raise RecordUnusable(f"The job of {run.name} was ended. The record of runs, {ctx.store.path}, cannot be written", fix=fix)
+    else:
+        fix = "Free space there, or correct the rights: mlrun ps then notes how it ended."
+    raise RecordUnusable(f"The job of {run.name} runs no more. The record of runs, {ctx.store.path}, cannot be written", fix=fix)
 
 
 def going_on(ctx: Context, run_id: str) -> bool:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from dispatcher.errors import HostError, RecordDamaged, RecordUnusable
+from dispatcher.store.records import from_document
 from dispatcher.store.schema import MIGRATIONS, migrate, version
 
 BUSY_SECONDS = 10.0
@@ -147,14 +148,18 @@ def _sound(db: sqlite3.Connection, *, thoroughly: bool) -> bool:
     try:
         if db.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
             return False
-        broken = "SELECT count(*) FROM run WHERE NOT json_valid(document)"
-        return not thoroughly or not version(db) or not db.execute(broken).fetchone()[0]
+        for (document,) in db.execute("SELECT document FROM run") if thoroughly and version(db) else ():
+            from_document(document)
+    except HostError:
+        return False
     except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
-            return True
-        raise
+        if NOT_TEXT in str(error):
+            return False
+        if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
+            raise
     finally:
         db.set_progress_handler(None, 0)
+    return True
 
 
 def _connect(path: Path) -> sqlite3.Connection:
