@@ -1,0 +1,345 @@
+"""Makes a folder hold the files that a stream brings.
+
+python3 receive.py FOLDER ORIGIN. It says in lines of JSON what it has, then what it needs, then that it is done; it is told a
+header, a manifest and a stream of contents. Beside the folder, `.sync` keeps what was put there, and what was interrupted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zlib
+from typing import Any, Dict, Iterator, List, Optional, Tuple
+
+CHUNK = 1 << 20
+WORTH_RESUMING = 1 << 20
+PIPE_SIZE = getattr(fcntl, "F_SETPIPE_SZ", 1031)
+CLONE = 0x40049409
+"""FICLONE of Linux's ioctl_ficlone(2): a copy that shares its disk until either changes."""
+
+
+class Inflow:
+    """The contents, one after the other, out of a compressed stream."""
+
+    def __init__(self, codec: str) -> None:
+        self._buffer, self._at = b"", 0
+        self._zstd: Optional[subprocess.Popen[bytes]] = None
+        self._inflate = zlib.decompressobj()
+        if codec == "zstd":
+            self._zstd = subprocess.Popen(["zstd", "-dcq"], stdin=0, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            assert self._zstd.stdout
+            with contextlib.suppress(OSError):
+                fcntl.fcntl(self._zstd.stdout, PIPE_SIZE, CHUNK)
+
+    def pieces(self, size: int) -> Iterator[memoryview]:
+        """So many bytes, as they come."""
+        while size > 0:
+            if self._at == len(self._buffer):
+                self._buffer, self._at = self._more(), 0
+                if not self._buffer:
+                    raise EOFError("the stream ended early")
+            piece = memoryview(self._buffer)[self._at : self._at + size]
+            self._at += len(piece)
+            size -= len(piece)
+            yield piece
+
+    def _more(self) -> bytes:
+        if self._zstd:
+            assert self._zstd.stdout
+            return os.read(self._zstd.stdout.fileno(), CHUNK)
+        while True:
+            raw = os.read(0, CHUNK)
+            found = self._inflate.decompress(raw) if raw else self._inflate.flush()
+            if found or not raw:
+                return found
+
+
+class Folder:
+    """The folder, what an earlier push recorded of it, and where an interrupted one left its files."""
+
+    def __init__(self, path: str, origin: str) -> None:
+        self.path, self.origin = path.rstrip("/"), origin
+        parent, self.name = os.path.split(self.path)
+        self.sync = os.path.join(parent, ".sync")
+        os.makedirs(self.sync, mode=0o700, exist_ok=True)
+        self.part, self.record = (os.path.join(self.sync, self.name + end) for end in (".part", ".json"))
+        self._lock = os.open(os.path.join(self.sync, self.name + ".lock"), os.O_CREAT | os.O_RDWR, 0o600)
+        fcntl.flock(self._lock, fcntl.LOCK_EX)  # two that push to one folder take turns
+        known = _load(self.record)
+        self.digest, self.listed = known.get("digest", ""), known.get("files", {})
+        self.files = _unchanged(self.path, self.listed)
+        if len(self.files) != len(self.listed):
+            self.digest = ""
+
+    def lenders(self) -> Dict[str, str]:
+        """By SHA-256: files of other copies of the same origin, as they were put there."""
+        found = {row[2]: os.path.join(self.path, path) for path, row in self.files.items()}
+        for name in self._others():
+            known = _load(os.path.join(self.sync, name))
+            folder = os.path.join(os.path.dirname(self.path), name[: -len(".json")])
+            if known.get("origin") == self.origin:
+                for path, row in _unchanged(folder, known.get("files", {})).items():
+                    found[row[2]] = os.path.join(folder, path)
+        return found
+
+    def has_lenders(self) -> bool:
+        """Whether another copy of the same origin stands beside it."""
+        return any(_load(os.path.join(self.sync, name)).get("origin") == self.origin for name in self._others())
+
+    def _others(self) -> List[str]:
+        return [name for name in os.listdir(self.sync) if name.endswith(".json") and name != self.name + ".json"]
+
+    def clear_part(self, kept: set[str]) -> None:
+        """Have the place for what comes, without what an interrupted push of something else left there."""
+        os.makedirs(self.part, mode=0o700, exist_ok=True)
+        for folder, _, names in os.walk(self.part, topdown=False):
+            for name in names:
+                path = os.path.join(folder, name)
+                if os.path.relpath(path, self.part) not in kept:
+                    os.unlink(path)
+            with contextlib.suppress(OSError):
+                if folder != self.part:
+                    os.rmdir(folder)
+
+    def switch(self, rows: List[List[Any]], fresh: Dict[int, List[Any]]) -> int:
+        """Have the folder hold exactly the rows beside what is not ours. Returns how many files were removed."""
+        wanted = {row[0] for row in rows}
+        stale = [path for path in self.listed if path not in wanted]
+        with contextlib.suppress(OSError):
+            os.rmdir(self.path)  # an empty one makes place
+        whole = not os.path.lexists(self.path)
+        if whole:
+            os.makedirs(self.part, mode=0o700, exist_ok=True)
+            os.rename(self.part, self.path)
+        else:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self.record)  # until it is written anew, nothing is believed of the folder
+            self._replace(rows, fresh, stale)
+        files = {}
+        for number, (path, size, runs, sha) in enumerate(rows):
+            mark = fresh[number] if whole and number in fresh else _mark(os.path.join(self.path, path))
+            files[path] = [size, runs, sha, *mark]
+        part = self.record + ".part"
+        with open(part, "w") as file:
+            file.write(json.dumps({"origin": self.origin, "digest": digest_of(rows), "files": files}))
+        os.rename(part, self.record)
+        return len(stale)
+
+    def _replace(self, rows: List[List[Any]], fresh: Dict[int, List[Any]], stale: List[str]) -> None:
+        made: set[str] = set()
+        for path in stale:
+            with contextlib.suppress(OSError):
+                os.unlink(os.path.join(self.path, path))
+                os.removedirs(os.path.join(self.path, os.path.dirname(path)))
+        for number in fresh:
+            path = rows[number][0]
+            _make_way(self.path, os.path.dirname(path), made)
+            target = os.path.join(self.path, path)
+            if os.path.isdir(target) and not os.path.islink(target):
+                shutil.rmtree(target)
+            os.rename(os.path.join(self.part, path), target)
+        shutil.rmtree(self.part, ignore_errors=True)
+        os.makedirs(self.path, exist_ok=True)
+
+
+def main(argv: List[str]) -> int:
+    """Say what is there, ask for the rest, put it in place."""
+    os.umask(0o022)
+    folder = Folder(argv[1], argv[2])
+    begun, lends = os.path.isdir(folder.part), folder.has_lenders()
+    _say(state=folder.digest, blank=not (folder.listed or begun or lends), zstd=_on_path("zstd"))
+    head = json.loads(_line())
+    if head.get("same"):
+        _say(done=True, removed=0)
+        return 0
+    rows = json.loads(zlib.decompress(_exactly(head["manifest"])))
+    for row in rows:
+        _refuse_strange(row[0])
+    fresh: Dict[int, List[Any]] = {}
+    if head["blind"]:
+        needed = [[number, 0] for number in range(len(rows))]
+    else:
+        fresh, wanted = _at_hand(folder, rows)
+        _say(need=wanted)
+        needed = json.loads(_line())
+    folder.clear_part({rows[number][0] for number in [*fresh, *(row[0] for row in needed if row[1])]})
+    _fill(folder.part, rows, needed, fresh, head)
+    _say(done=True, removed=folder.switch(rows, fresh))
+    return 0
+
+
+def _at_hand(folder: Folder, rows: List[List[Any]]) -> Tuple[Dict[int, List[Any]], List[List[Any]]]:
+    """What an interrupted push or another copy brought (number → mark); of the rest [number, offset, SHA-256 before it]."""
+    fresh: Dict[int, List[Any]] = {}
+    needed: List[List[Any]] = []
+    made: set[str] = set()
+    lenders = folder.lenders()
+    empty = not os.path.isdir(folder.path) or not os.listdir(folder.path)
+    for number, (path, size, runs, sha) in enumerate(rows):
+        known = folder.files.get(path)
+        if known and known[:3] == [size, runs, sha] and not empty:
+            continue
+        part = os.path.join(folder.part, path)
+        have, prefix = _prefix(part, size)
+        if have == size and prefix == sha:
+            os.chmod(part, 0o755 if runs else 0o644)
+            fresh[number] = _mark(part)
+        elif sha in lenders and _lent(lenders[sha], folder.part, path, runs, made):
+            fresh[number] = _mark(part)
+        else:
+            needed.append([number, have, prefix] if 0 < have < size and have >= WORTH_RESUMING else [number, 0, ""])
+    return fresh, needed
+
+
+def _fill(part: str, rows: List[List[Any]], needed: List[List[Any]], fresh: Dict[int, List[Any]], head: Dict[str, Any]) -> None:
+    """Write the contents that come, and learn their hashes where the sender knew them only afterwards."""
+    if not needed:
+        return
+    inflow = Inflow(head["codec"])
+    made: set[str] = set()
+    for number, offset in needed:
+        path, size, runs = rows[number][:3]
+        _make_way(part, os.path.dirname(path), made)
+        name = os.path.join(part, path)
+        if not offset:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name)
+        flags = os.O_WRONLY | os.O_NOFOLLOW | (os.O_APPEND if offset else os.O_CREAT | os.O_EXCL)
+        handle = os.open(name, flags, 0o755 if runs else 0o644)
+        try:
+            if offset:
+                os.ftruncate(handle, offset)
+            for piece in inflow.pieces(size - offset):
+                while piece:
+                    piece = piece[os.write(handle, piece) :]
+            fresh[number] = _mark_of(os.fstat(handle))
+        finally:
+            os.close(handle)
+    if head["blind"]:
+        for number, _ in needed:
+            rows[number][3] = b"".join(inflow.pieces(32)).hex()
+
+
+def _lent(source: str, part: str, path: str, runs: int, made: set[str]) -> bool:
+    """Copy a file of another copy, sharing its disk where that can be."""
+    _make_way(part, os.path.dirname(path), made)
+    target = os.path.join(part, path)
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(target)
+        with open(source, "rb") as old, open(target, "xb") as new:
+            try:
+                fcntl.ioctl(new, CLONE, old.fileno())
+            except OSError:
+                shutil.copyfileobj(old, new, CHUNK)
+        os.chmod(target, 0o755 if runs else 0o644)
+    except OSError:
+        return False
+    return True
+
+
+def _unchanged(folder: str, files: Dict[str, List[Any]]) -> Dict[str, List[Any]]:
+    """The files that still are what was put there, by size, times and inode."""
+    found = {}
+    for path, row in files.items():
+        with contextlib.suppress(OSError):
+            if _mark(os.path.join(folder, path)) == row[3:]:
+                found[path] = row
+    return found
+
+
+def _mark(path: str) -> List[Any]:
+    return _mark_of(os.lstat(path))
+
+
+def _mark_of(found: os.stat_result) -> List[Any]:
+    return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_mode & 0o170111]
+
+
+def _prefix(path: str, size: int) -> Tuple[int, str]:
+    """How much of a file an interrupted push left, and its hash."""
+    digest, have = hashlib.sha256(), 0
+    try:
+        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb", buffering=0) as file:
+            for chunk in iter(lambda: file.read(CHUNK), b""):
+                digest.update(chunk)
+                have += len(chunk)
+    except OSError:
+        return 0, ""
+    return (have, digest.hexdigest()) if have <= size else (0, "")
+
+
+def _make_way(root: str, below: str, made: set[str]) -> None:
+    """Folders down to `below`, in place of links and files that stand there: nothing is written through a link."""
+    if below in made:
+        return
+    if below:
+        _make_way(root, os.path.dirname(below), made)
+    place = os.path.join(root, below) if below else root
+    if os.path.islink(place) or (os.path.lexists(place) and not os.path.isdir(place)):
+        os.unlink(place)
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(place, 0o755)
+    made.add(below)
+
+
+def digest_of(rows: List[List[Any]]) -> str:
+    """One hash for a manifest; its sender computes the same."""
+    lines = ("%s\0%d\0%d\0%s" % tuple(row[:4]) for row in rows)
+    return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _refuse_strange(path: str) -> None:
+    if path.startswith("/") or any(part in ("", ".", "..") for part in path.split("/")):
+        raise ValueError("a path leads elsewhere: %r" % path)
+
+
+def _load(path: str) -> Dict[str, Any]:
+    with contextlib.suppress(OSError, ValueError), open(path) as file:
+        found = json.load(file)
+        return found if isinstance(found, dict) else {}
+    return {}
+
+
+def _on_path(program: str) -> bool:
+    return any(os.access(os.path.join(place, program), os.X_OK) for place in os.get_exec_path())
+
+
+def _line() -> bytes:
+    """One line, and no byte more: what follows is another program's."""
+    said = b""
+    while not said.endswith(b"\n"):
+        letter = os.read(0, 1)
+        if not letter:
+            raise EOFError("the sender left")
+        said += letter
+    return said
+
+
+def _exactly(size: int) -> bytes:
+    parts = []
+    while size:
+        chunk = os.read(0, min(size, CHUNK))
+        if not chunk:
+            raise EOFError("the sender left")
+        parts.append(chunk)
+        size -= len(chunk)
+    return b"".join(parts)
+
+
+def _say(**words: Any) -> None:
+    os.write(1, (json.dumps(words) + "\n").encode())
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv))
+    except (OSError, EOFError, ValueError) as error:
+        _say(error="%s" % (getattr(error, "strerror", None) or error), code=getattr(error, "errno", 0) or 0)
+        sys.exit(1)

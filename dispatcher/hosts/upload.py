@@ -1,0 +1,178 @@
+"""Makes a folder on a host hold a tree: one stream, deltas, resumed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
+
+import zstandard
+
+from dispatcher.errors import SyncFailed
+from dispatcher.hosts.base import Tree
+from dispatcher.hosts.hashes import Hashes, mark_of
+from dispatcher.hosts.programs import command
+from dispatcher.hosts.session import Session
+
+CHUNK = 1 << 20
+LEVEL = 3
+Row = list[Any]
+"""path, size, 1 where it may be run, SHA-256 in hexadecimal ("" while unknown)."""
+Start = Callable[[Sequence[str]], Session]
+
+
+class Compressor(Protocol):
+    """What both codecs can do."""
+
+    def compress(self, data: bytes, /) -> bytes:
+        """Some compressed bytes, perhaps none yet."""
+
+    def flush(self) -> bytes:
+        """The rest."""
+
+
+def push(start: Start, tree: Tree, remote: str, origin: str, name: str) -> None:
+    """Have `remote` hold the tree. A first push is one stream without a question asked; later ones send what changed."""
+    rows: list[Row] = [[one.path, one.size, 1 if one.mode & 0o111 else 0, ""] for one in tree.entries]
+    session = start(command("receive.py", remote, hashlib.sha256(origin.encode()).hexdigest()[:32]))
+    try:
+        hashes = Hashes(tree.root)
+        if hashes.known:
+            _know(rows, hashes)  # while the other side looks at what it has
+        there = _heard(session, name)
+        blind = bool(there["blank"])
+        if not blind:
+            _know(rows, hashes)
+            if there["state"] == digest_of(rows):
+                _tell(session, {"same": True})
+                _heard(session, name)
+                return
+        _send(session, tree, rows, hashes if blind else None, zstd=bool(there["zstd"]), name=name)
+        hashes.save()
+    finally:
+        session.close()
+
+
+def digest_of(rows: Sequence[Row]) -> str:
+    """One hash for a manifest; the receiver computes the same."""
+    lines = (f"{path}\0{size}\0{runs}\0{sha}" for path, size, runs, sha in rows)
+    return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _send(session: Session, tree: Tree, rows: list[Row], learned: Hashes | None, *, zstd: bool, name: str) -> None:
+    """The manifest and the contents. Where no hash is known yet (`learned`), both go without a question in between."""
+    blind = learned is not None
+    manifest = zlib.compress(json.dumps(rows).encode(), 1)
+    _tell(session, {"manifest": len(manifest), "codec": "zstd" if zstd else "zlib", "blind": blind})
+    session.send(manifest)
+    needed = [[number, 0] for number in range(len(rows))]
+    if not blind:
+        needed = [_resumed(tree, rows, wish) for wish in _heard(session, name)["need"]]
+        _tell(session, needed)
+    squeeze = zstandard.ZstdCompressor(level=LEVEL).compressobj() if zstd else zlib.compressobj(LEVEL)
+    for piece in _squeezed(_contents(tree, rows, needed, learned), squeeze):
+        if not session.send(piece):
+            break
+    session.end_input()
+    _heard(session, name)
+
+
+def _resumed(tree: Tree, rows: list[Row], wish: Sequence[Any]) -> list[int]:
+    """From where a file is sent: where an interrupted push stopped, if what it brought is what stands here."""
+    number, offset, prefix = wish
+    if not offset:
+        return [number, 0]
+    digest, missing = hashlib.sha256(), offset
+    with (tree.root / rows[number][0]).open("rb") as file:
+        while missing and (chunk := file.read(min(CHUNK, missing))):
+            digest.update(chunk)
+            missing -= len(chunk)
+    return [number, offset if not missing and digest.hexdigest() == prefix else 0]
+
+
+def _contents(tree: Tree, rows: list[Row], needed: Sequence[Sequence[int]], learned: Hashes | None) -> Iterator[bytes]:
+    """The files' bytes; after them their hashes, where the manifest could not hold them."""
+    for number, offset in needed:
+        row = rows[number]
+        digest, missing = hashlib.sha256(), row[1] - offset
+        with _opened(tree, row[0]) as file:
+            now, mark = time.time_ns(), mark_of(os.fstat(file.fileno()))
+            if offset:
+                file.seek(offset)
+            while missing:
+                chunk = file.read(min(CHUNK, missing))
+                if not chunk:
+                    raise _changed(row[0])
+                digest.update(chunk)
+                missing -= len(chunk)
+                yield chunk
+        if learned:
+            row[3] = digest.hexdigest()
+            learned.learn(row[0], mark, row[3], now)
+        elif not offset and row[3] != digest.hexdigest():
+            raise _changed(row[0])
+    if learned:
+        yield b"".join(bytes.fromhex(rows[number][3]) for number, _ in needed)
+
+
+def _opened(tree: Tree, path: str) -> Any:
+    try:
+        return open(tree.root / path, "rb", buffering=0)  # noqa: PTH123  (its reader closes it; quicker than Path's)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _squeezed(pieces: Iterator[bytes], codec: Compressor) -> Iterator[bytes]:
+    """Small files are gathered: many small packets are slow."""
+    gathered: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        gathered.append(piece)
+        size += len(piece)
+        if size >= CHUNK // 4:
+            if out := codec.compress(b"".join(gathered)):
+                yield out
+            gathered, size = [], 0
+    yield codec.compress(b"".join(gathered)) + codec.flush()
+
+
+def _know(rows: list[Row], hashes: Hashes) -> None:
+    for row in rows:
+        if not row[3]:
+            try:
+                row[3] = hashes.of(row[0])
+            except OSError as error:
+                raise _unreadable(row[0], error) from error
+
+
+def _tell(session: Session, words: Any) -> None:
+    session.send(json.dumps(words).encode() + b"\n")
+
+
+def _heard(session: Session, name: str) -> dict[str, Any]:
+    """The receiver's next line."""
+    said = b""
+    while not said.endswith(b"\n") and (chunk := session.receive()):
+        said += chunk
+    try:
+        told = json.loads(said)
+    except ValueError as error:
+        code, complaints = session.end()
+        text = complaints.decode("utf-8", "replace").strip()[-300:] or f"the receiver ended with {code}"
+        raise SyncFailed(f"Files cannot be sent to {name}: {text}", fix="Is python3 there, and the disk not full?") from error
+    if "error" in told:
+        fix = f"Look at the disk and the rights on {name}."
+        raise SyncFailed(f"Files cannot be written on {name}: {told['error']}", fix=fix)
+    return dict(told)
+
+
+def _unreadable(path: str, error: OSError) -> SyncFailed:
+    return SyncFailed(f"{path} cannot be read: {error.strerror}", fix="Correct its rights, or ignore it.")
+
+
+def _changed(path: str) -> SyncFailed:
+    return SyncFailed(f"{path} changed while it was sent", fix="Start again when nothing writes to it, or ignore it.")
