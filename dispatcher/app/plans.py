@@ -14,7 +14,7 @@ from dispatcher.app.tracing import Tell, nobody, traced, wants_trace
 from dispatcher.app.world import tariff, world_for
 from dispatcher.domain.hardware import Device, InstanceType
 from dispatcher.domain.plan import JobSummary, Offer, Plan
-from dispatcher.errors import JobFileError, NothingFits, Problem, UsageError
+from dispatcher.errors import JobFileError, NothingFits, Problem, UnknownError, UsageError
 from dispatcher.jobfile.load import LoadedJob, from_mapping, load
 from dispatcher.jobfile.settings import Settings, load_settings
 from dispatcher.planner import devices
@@ -30,17 +30,23 @@ PRICE_RISE = 0.05
 
 
 def plan(
-    job: str | Path | Mapping[str, Any], *, device: str | None = None, machine: str | None = None, live: bool = False
+    job: str | Path | Mapping[str, Any],
+    *,
+    device: str | None = None,
+    machine: str | None = None,
+    live: bool = False,
+    trace: bool = False,
 ) -> Plan:
     """What a job needs, where it could run, and what that costs. Nothing is started, nothing fetched.
 
     `job` is a path or the mapping that the YAML would be. `device` ("A100-80GB:8") asks for needs and time on that device,
-    offered or not; `machine` ("aws:g5.xlarge") on that machine type. `live` refreshes prices first.
+    offered or not; `machine` ("aws:g5.xlarge") on that machine type. `live` refreshes prices first. `trace` loads the model's
+    code and runs it on fake tensors, which `family: torch` needs.
 
     Raises JobFileError for an invalid job, UsageError for an unknown device or machine.
     """
     loaded = from_mapping(job) if isinstance(job, Mapping) else load(Path(job))
-    return plan_loaded(loaded, device=device, machine=machine, live=live)
+    return plan_loaded(loaded, device=device, machine=machine, live=live, trace=trace)
 
 
 def plan_loaded(
@@ -55,13 +61,30 @@ def plan_loaded(
     trace: bool = False,
     tell: Tell = nobody,
 ) -> Plan:
-    """`plan` for a job that was loaded already. `trace` runs its network on fake tensors first, as `family: torch` does."""
+    """`plan` for a job that was loaded already. `trace` is the consent to load its code, and runs it on fake tensors first."""
     if live:
         raise UsageError(
             "Prices cannot be refreshed by this version.", fix="Leave out --live: the plan says how old its prices are."
         )
+    try:
+        return _planned(loaded, settings, device, machine, everything=everything, explained=explained, trace=trace, tell=tell)
+    except UnknownError as why:
+        raise UnknownError(" ".join((why.message, *loaded.notes)), fix=why.fix) from None
+
+
+def _planned(
+    loaded: LoadedJob,
+    settings: Settings | None,
+    device: str | None,
+    machine: str | None,
+    *,
+    everything: bool,
+    explained: bool,
+    trace: bool,
+    tell: Tell,
+) -> Plan:
     left = _seconds_left(loaded)
-    found, said = traced(loaded, tell) if trace or wants_trace(loaded.config) else (None, ())
+    found, said = traced(loaded, tell, consent=trace) if trace or wants_trace(loaded.config) else (None, ())
     if device or machine:
         spec, offer = _asked_for(device, machine)
         terms = Terms(tariff, Transfers(), left, traced=found)

@@ -22,16 +22,25 @@ def nobody(_words: str) -> None:
 
 
 def wants_trace(config: JobConfig) -> bool:
-    """Whether the job can only be planned by its trace, and says so itself: `family: torch` is the consent to load its code."""
+    """Whether the job can only be planned by its trace."""
     return config.model is not None and config.model.family == "torch"
 
 
-def traced(loaded: LoadedJob, tell: Tell = nobody) -> tuple[Traced | None, tuple[str, ...]]:
-    """The job's trace, and what the plan must say about it. Raises UnknownError where nothing else can tell."""
+def traced(loaded: LoadedJob, tell: Tell = nobody, *, consent: bool = True) -> tuple[Traced | None, tuple[str, ...]]:
+    """The job's trace, and what the plan must say about it. Without `consent` no code is loaded: a kept trace must do.
+
+    Raises UnknownError where nothing else can tell.
+    """
     from dispatcher.planner.workload import infer_family
     from dispatcher.tracing import trace
 
     config = loaded.config
+    if not consent:
+        kept = trace(config, loaded.workdir, os.environ, only_kept=True)
+        if isinstance(kept, Traced):
+            return kept, ()
+        factory = config.model.factory if config.model else None
+        raise UnknownError(f"family: torch is planned by a trace, which loads {factory or 'your code'}: say so.", fix=CONSENT)
     with _announced(config, tell):
         found = trace(config, loaded.workdir, os.environ)
     if isinstance(found, Traced):
@@ -41,6 +50,7 @@ def traced(loaded: LoadedJob, tell: Tell = nobody) -> tuple[Traced | None, tuple
     return None, (f"Not traced: {_ended(found)} The figures are the formula's.",)
 
 
+CONSENT = "mlrun plan JOB --trace; nothing of it is computed, and the trace is kept."
 FIX = "Mend that, or give model.family: custom with parameters, flops_per_sample and activation_bytes_per_sample."
 
 

@@ -69,11 +69,21 @@ def run(job: Path, words: tuple[str, ...], **flags: Any) -> int:
     if flags["dry_run"]:
         return _show(_planned(loaded, flags), flags)
     from dispatcher.cli.running import start
+    from dispatcher.jobfile.secrets import look_up
+
+    look_up(loaded)  # before the plan: what is missing needs no thinking about
 
     def again(changes: dict[str, Any]) -> LoadedJob:
         return load(job, sets=settings_of(flags) | changes, extra_args=words)
 
-    return start(loaded, _planned(loaded, flags), flags, again)
+    # Whoever starts the job has its code run anyway.
+    return start(loaded, _planned(loaded, flags | {"trace": flags["trace"] or _by_trace_alone(loaded)}), flags, again)
+
+
+def _by_trace_alone(loaded: LoadedJob) -> bool:
+    from dispatcher.app.tracing import wants_trace
+
+    return wants_trace(loaded.config)
 
 
 @click.command(help=PLAN_HELP)

@@ -23,6 +23,11 @@ SAMPLES, PIECE = 64, 1 << 16
 CHUNK = 1 << 20
 MOST_FILES = 200_000
 DEEPEST = 8
+NO_TEXT = "is not text, whatever its name says"
+NO_ROWS = "has a heading and no rows"
+CONTROLS = bytes(set(range(32)) - set(b"\t\n\v\f\r\x1b"))
+TEXT_SHARE = 0.98
+"""So much of a text, at least, is no control characters."""
 IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
 
 
@@ -101,15 +106,26 @@ def _file(path: Path, size: int) -> DataFile:
 
 
 def _table(file: BinaryIO, size: int, separator: str) -> DataFile:
+    if not _is_text(file):
+        return DataFile(trouble=NO_TEXT)
     header = file.readline(CHUNK)
     first = next(csv.reader([header.decode("utf-8", "replace")], delimiter=separator), [])
     lines, exact = _lines(file, len(header), size)
-    return DataFile(size, lines or None, len(first) or None, exact)
+    return DataFile(size, lines, len(first) or None, exact) if lines else DataFile(columns=len(first), trouble=NO_ROWS)
 
 
 def _records(file: BinaryIO, size: int) -> DataFile:
+    if not _is_text(file):
+        return DataFile(trouble=NO_TEXT)
     lines, exact = _lines(file, 0, size)
     return DataFile(size, lines or None, exact=exact)
+
+
+def _is_text(file: BinaryIO) -> bool:
+    """Whether a file begins as text does, in whatever encoding keeps ASCII; it is read from its start again afterwards."""
+    start = file.read(PIECE)
+    file.seek(0)
+    return b"\0" not in start and len(start.translate(None, CONTROLS)) >= TEXT_SHARE * len(start)
 
 
 def _sparse(file: BinaryIO, size: int) -> DataFile:
@@ -213,6 +229,10 @@ def _parts(parts: list[str], total: int) -> DataFile:
     found = [describe(Path(part)) for part in parts]
     rows = sum(one.samples or 0 for one in found)
     whole = all(one.samples for one in found)
+    if any(one.trouble == NO_TEXT for one in found):
+        return DataFile(trouble="holds parts that are no text, whatever their names say")
+    if all(one.trouble == NO_ROWS for one in found):
+        return DataFile(columns=found[0].columns, trouble="holds headings and no rows")
     return DataFile(total, rows if whole else None, found[0].columns, all(one.exact for one in found))
 
 

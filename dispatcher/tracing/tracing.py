@@ -31,10 +31,13 @@ QUIET = {
 """No GPU, no network, no trackers, no files left."""
 
 
-def trace(job: JobConfig, workdir: Path, environ: Mapping[str, str], *, timeout: float = TIMEOUT) -> Traced | Untraceable:
+def trace(
+    job: JobConfig, workdir: Path, environ: Mapping[str, str], *, timeout: float = TIMEOUT, only_kept: bool = False
+) -> Traced | Untraceable:
     """The job's network as its own code runs, in the job's own Python; or why that cannot be.
 
-    Loads the user's code where `model.factory` names it. Raises UnknownError where the job does not say what is needed.
+    Loads the user's code where `model.factory` names it; with `only_kept` nothing is loaded, and an earlier trace of the same
+    code is what there is. Raises UnknownError where the job does not say what is needed.
     """
     try:
         subject = subject_of(job, workdir)
@@ -43,7 +46,7 @@ def trace(job: JobConfig, workdir: Path, environ: Mapping[str, str], *, timeout:
     python = job_python(workdir, environ)
     if python is None:
         return Untraceable("there is no Python for the job: none active, no .venv, none on PATH")
-    answer = _kept_or_asked(subject, python, workdir, {**environ, **job.env, **QUIET}, timeout)
+    answer = _kept_or_asked(subject, python, workdir, {**environ, **job.env, **QUIET}, 0.0 if only_kept else timeout)
     refused = answer.get("refused")
     return Untraceable(str(refused)) if refused else read_answer(answer, subject, job)
 
@@ -79,6 +82,8 @@ def _kept_or_asked(
     kept = cache.read(key) if key else None
     if kept is not None:
         return kept
+    if not timeout:
+        return {"refused": "it was not traced before"}
     request = {**subject.request, "recorder": recorder, "workdir": str(workdir.resolve()), "memory": MEMORY}
     answer = ask(python.path, source, request, environ, timeout)
     if key and "segments" in answer:

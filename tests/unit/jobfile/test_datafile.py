@@ -155,3 +155,26 @@ def test_what_may_not_be_read_is_told(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("a\n1\n")
     (tmp_path / "a.csv").chmod(0)
     assert "may not be read by you" == describe(tmp_path / "a.csv").trouble
+
+
+@pytest.mark.parametrize("name", ["noise.csv", "noise.tsv", "noise.jsonl"])
+def test_bytes_that_are_no_text_are_not_counted_as_rows(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(bytes(range(256)) * 999)
+    found = describe(tmp_path / name)
+    assert (None, None, None) == (found.size, found.samples, found.columns)
+    assert "not text" in found.trouble
+
+
+def test_text_in_another_encoding_is_still_a_table(tmp_path: Path) -> None:
+    (tmp_path / "prices.csv").write_bytes("Straße;Größe\n".encode("latin-1") * 5)
+    assert 4 == describe(tmp_path / "prices.csv").samples
+
+
+def test_headings_without_rows_invent_no_figures(tmp_path: Path) -> None:
+    for number in range(3):
+        (tmp_path / f"{number}.csv").write_text("a,b,c\n")
+    for place in (tmp_path, tmp_path / "0.csv"):
+        found = describe(place)
+        assert not found.size
+        assert not found.samples
+        assert "no rows" in found.trouble

@@ -45,8 +45,16 @@ def test_a_factory_is_planned_by_its_trace_and_its_loading_is_said_first(job) ->
 
 
 @pytest.mark.torch
-def test_family_torch_is_consent_enough(job) -> None:
-    assert plan_loaded(job(more=", family: torch"), device="T4").estimate.parameters == 34306
+def test_a_plan_loads_no_code_unless_told_to_and_then_keeps_the_trace(job, tmp_path: Path) -> None:
+    code = f"open({str(tmp_path / 'loaded')!r}, 'a').write('x')\n{NET}"
+    with pytest.raises(UnknownError) as told:
+        plan_loaded(job(code, more=", family: torch"), device="T4")
+    assert "--trace" in told.value.fix
+    assert not (tmp_path / "loaded").exists()
+    assert plan_loaded(job(code, more=", family: torch"), device="T4", trace=True).estimate.parameters == 34306
+    assert "x" == (tmp_path / "loaded").read_text()
+    assert plan_loaded(job(code, more=", family: torch"), device="T4").estimate.parameters == 34306
+    assert "x" == (tmp_path / "loaded").read_text()
 
 
 def test_a_factory_alone_is_not_loaded(job) -> None:

@@ -1,0 +1,69 @@
+"""Planning as a whole: what the user is told where something is missing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from dispatcher.app.plans import plan, plan_loaded, same_plan
+from dispatcher.errors import NothingFits, UnknownError, UsageError
+from dispatcher.jobfile.load import load
+
+TABLE = """run: python train.py
+model: {library: sklearn, algorithm: random-forest}
+dataset: {path: %s}
+"""
+LLM = """run: python train.py
+model: {name: llama-3.1-8b, sequence_length: 512}
+training: {method: lora, batch_size: 1, steps: 10, precision: bf16}
+task: finetune
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "trouble"),
+    [
+        ("nowhere.csv", None, "'nowhere.csv' does not exist"),
+        ("noise.csv", bytes(range(256)) * 99, "is not text"),
+        ("heading.csv", b"a,b,c\n", "no rows"),
+    ],
+)
+def test_trouble_with_the_data_is_told_where_rows_are_missing(
+    tmp_path: Path, name: str, content: bytes | None, trouble: str
+) -> None:
+    (tmp_path / "job.yaml").write_text(TABLE % name)
+    if content:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(UnknownError, match="rows and columns are not stated") as caught:
+        plan(tmp_path / "job.yaml")
+    assert trouble in caught.value.message
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Path:
+    """A plan that was kept, without an account: its choice is open."""
+    (tmp_path / "job.yaml").write_text(LLM)
+    made = plan_loaded(load(tmp_path / "job.yaml"))
+    assert made.choice is None
+    (tmp_path / "plan.json").write_text(json.dumps(made.as_dict()))
+    return tmp_path
+
+
+def test_a_kept_plan_without_a_choice_says_how_to_choose(kept: Path) -> None:
+    fresh = plan_loaded(load(kept / "job.yaml"))
+    with pytest.raises(NothingFits, match="leaves the choice open") as caught:
+        same_plan(fresh, kept / "plan.json")
+    assert "--pick N" in caught.value.fix
+    assert "1 " in caught.value.fix
+
+
+def test_an_option_of_a_kept_plan_can_be_picked(kept: Path) -> None:
+    fresh = plan_loaded(load(kept / "job.yaml"))
+    old = json.loads((kept / "plan.json").read_text())["candidates"]
+    picked = same_plan(fresh, kept / "plan.json", pick=2)
+    assert picked.chosen is not None
+    assert old[1]["machine"] == picked.chosen.offer.machine
+    with pytest.raises(UsageError, match=r"has [0-9]+ options"):
+        same_plan(fresh, kept / "plan.json", pick=999)
