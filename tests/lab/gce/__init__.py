@@ -1,0 +1,1 @@
+"""A Compute Engine on loopback, joined to real hosts."""

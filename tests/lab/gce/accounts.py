@@ -1,0 +1,132 @@
+"""Who may do what: permissions of each method, tokens of service accounts."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from typing import Any
+
+from tests.lab.gce.machine import Machine
+from tests.lab.gce.refusals import Refused, expired, not_found, not_permitted
+from tests.lab.gce.resource import OWNER, Call, Handler
+from tests.lab.gce.settings import Settings
+
+NEEDED: dict[str, tuple[str, ...]] = {
+    "acceleratorTypes.aggregatedList": ("compute.acceleratorTypes.list",),
+    "acceleratorTypes.list": ("compute.acceleratorTypes.list",),
+    "addresses.aggregatedList": ("compute.addresses.list",),
+    "disks.aggregatedList": ("compute.disks.list",),
+    "disks.list": ("compute.disks.list",),
+    "disks.get": ("compute.disks.get",),
+    "disks.delete": ("compute.disks.delete",),
+    "firewalls.delete": ("compute.firewalls.delete", "compute.networks.updatePolicy"),
+    "firewalls.get": ("compute.firewalls.get",),
+    "firewalls.insert": ("compute.firewalls.create", "compute.networks.updatePolicy"),
+    "firewalls.list": ("compute.firewalls.list",),
+    "firewalls.patch": ("compute.firewalls.update", "compute.networks.updatePolicy"),
+    "globalOperations.get": ("compute.globalOperations.get",),
+    "globalOperations.list": ("compute.globalOperations.list",),
+    "globalOperations.wait": ("compute.globalOperations.get",),
+    "instances.aggregatedList": ("compute.instances.list",),
+    "instances.delete": ("compute.instances.delete",),
+    "instances.get": ("compute.instances.get",),
+    "instances.getGuestAttributes": ("compute.instances.getGuestAttributes",),
+    "instances.getSerialPortOutput": ("compute.instances.getSerialPortOutput",),
+    "instances.list": ("compute.instances.list",),
+    "instances.setMetadata": ("compute.instances.setMetadata",),
+    "instances.setLabels": ("compute.instances.setLabels",),
+    "instances.setTags": ("compute.instances.setTags",),
+    "instances.setScheduling": ("compute.instances.setScheduling",),
+    "instances.start": ("compute.instances.start",),
+    "instances.stop": ("compute.instances.stop",),
+    "instances.reset": ("compute.instances.reset",),
+    "machineTypes.aggregatedList": ("compute.machineTypes.list",),
+    "machineTypes.get": ("compute.machineTypes.get",),
+    "machineTypes.list": ("compute.machineTypes.list",),
+    "networks.get": ("compute.networks.get",),
+    "networks.list": ("compute.networks.list",),
+    "projects.get": ("compute.projects.get",),
+    "regions.get": ("compute.regions.get",),
+    "regions.list": ("compute.regions.list",),
+    "zoneOperations.get": ("compute.zoneOperations.get",),
+    "zoneOperations.list": ("compute.zoneOperations.list",),
+    "zoneOperations.wait": ("compute.zoneOperations.get",),
+    "zones.get": ("compute.zones.get",),
+    "zones.list": ("compute.zones.list",),
+    "iam.projects.serviceAccounts.get": ("iam.serviceAccounts.get",),
+}
+"""Method to permissions: Google's page of each method, section IAM permissions, as of 2026; public images need none."""
+
+
+def needed(call: Call) -> tuple[str, ...]:
+    """The permissions that this very request takes."""
+    if call.name != "instances.insert":
+        return NEEDED.get(call.name, ())
+    asked = ["compute.instances.create", "compute.disks.create", "compute.subnetworks.use"]
+    body = call.body
+    extra = {
+        "compute.subnetworks.useExternalIp": any(one.get("accessConfigs") for one in body.get("networkInterfaces", ())),
+        "compute.instances.setMetadata": bool(body.get("metadata")),
+        "compute.instances.setTags": bool(body.get("tags")),
+        "compute.instances.setLabels": bool(body.get("labels")),
+        "compute.disks.setLabels": any(one.get("initializeParams", {}).get("labels") for one in body.get("disks", ())),
+        "compute.instances.setServiceAccount": bool(body.get("serviceAccounts")),
+        "iam.serviceAccounts.actAs": bool(body.get("serviceAccounts")),
+    }
+    return (*asked, *(permission for permission, wanted in extra.items() if wanted))
+
+
+class Accounts:
+    """Requests without a token are the owner's: only loopback reaches the lab. Others must show a token it gave."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._tokens: dict[str, str] = {}
+
+    def handlers(self) -> dict[str, Handler]:
+        return {"iam.projects.serviceAccounts.get": self.get}
+
+    def token(self, machine: Machine) -> str:
+        """What the metadata server gives to a machine with a service account."""
+        made = f"ya29.lab-{secrets.token_hex(12)}"
+        self._tokens[made] = machine.resource["serviceAccounts"][0]["email"]
+        return made
+
+    def known(self, call: Call, authorization: str) -> Call:
+        """The call with who makes it. Raises Refused for a token nobody gave."""
+        permissions = self._settings.permissions
+        if not authorization:
+            return replace(call, may=None if permissions is None else frozenset(permissions))
+        email = self._tokens.get(authorization.removeprefix("Bearer ").strip())
+        if email is None:
+            raise expired()
+        return replace(call, principal=email, may=frozenset(self._settings.accounts.get(email, ())))
+
+    def check(self, call: Call) -> None:
+        """Refuse what is not permitted. A permission may be bound to names: compute.instances.delete@mlrun-*."""
+        if call.may is None:
+            return
+        name = call.path.get("instance") or call.path.get("firewall") or call.path.get("disk") or call.body.get("name", "")
+        for permission in needed(call):
+            if not _granted(permission, str(name), call.may):
+                raise not_permitted(permission, "/".join(f"{key}s/{value}" for key, value in call.path.items()))
+
+    def get(self, call: Call) -> dict[str, Any]:
+        email = call.path["serviceAccountsId"]
+        if email not in self._settings.accounts:
+            raise Refused(404, "notFound", f"Unknown service account: {email}") if "@" in email else not_found(email)
+        name = f"projects/{call.path['projectsId']}/serviceAccounts/{email}"
+        return {"name": name, "email": email, "projectId": call.path["projectsId"], "uniqueId": "1" * 21}
+
+
+def _granted(permission: str, name: str, may: Iterable[str]) -> bool:
+    for one in may:
+        granted, _, bound = one.partition("@")
+        if granted == permission and fnmatchcase(name, bound or "*"):
+            return True
+    return False
+
+
+__all__ = ["NEEDED", "OWNER", "Accounts", "needed"]
