@@ -13,8 +13,12 @@ from dispatcher.domain.job import JobConfig
 from dispatcher.errors import JobFileError, Problem
 from dispatcher.jobfile.assembly import Assembly
 from dispatcher.jobfile.check import listed
+from dispatcher.jobfile.missing import missing
 from dispatcher.jobfile.words import appended
 from dispatcher.jobfile.yaml import DEEPEST, LARGEST, Document, parse
+
+_LETTERS = str.maketrans({"ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "đ": "d", "ł": "l", "þ": "th", "ð": "d", "ı": "i"})
+"""Letters that do not come apart into one of ASCII and an accent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +71,11 @@ def from_mapping(
 
 
 def legal_name(stem: str) -> str:
-    """The text as a job's name: lower-case letters, digits and hyphens, at most 39."""
-    return re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-")[:39].rstrip("-") or "job"
+    """The text as a job's name: lower-case letters, digits and hyphens, at most 39; letters lose their accents."""
+    from unicodedata import normalize
+
+    plain = normalize("NFKD", stem.lower().translate(_LETTERS)).encode("ascii", "ignore").decode()
+    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:39].rstrip("-") or "job"
 
 
 def finished(assembly: Assembly, config: JobConfig, file: Path | None, workdir: Path, text: str) -> LoadedJob:
@@ -84,7 +91,7 @@ def finished(assembly: Assembly, config: JobConfig, file: Path | None, workdir: 
         origins=assembly.origins,
         bound=assembly.bound,
         command=command,
-        notes=tuple(assembly.notes),
+        notes=(*assembly.notes, *(missing(config, workdir, command, assembly.notes) if file else ())),
     )
 
 

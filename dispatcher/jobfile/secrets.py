@@ -8,8 +8,14 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dispatcher.errors import JobFileError, Problem
+
+if TYPE_CHECKING:
+    from dispatcher.domain.job import JobConfig
+    from dispatcher.jobfile.check import Checker
+    from dispatcher.jobfile.load import LoadedJob
 
 SERVICE = "dispatcher"
 LARGEST_ENV = 1_000_000
@@ -67,6 +73,34 @@ def resolve(names: Iterable[str], workdir: Path, environment: Mapping[str, str] 
     if missing:
         raise JobFileError("secrets", [_missing(name, workdir, with_keyring=keyring is not None) for name in missing])
     return found
+
+
+def look_up(loaded: LoadedJob) -> dict[str, Secret]:
+    """The secrets that a job names. Raises JobFileError with the place in the job file of each that is missing."""
+    try:
+        return resolve(loaded.config.secrets, loaded.workdir)
+    except JobFileError as error:
+        if any(problem.line for problem in error.problems) or not loaded.text:
+            raise
+        raise JobFileError(loaded.path.name if loaded.path else loaded.name, _placed(error.problems, loaded)) from None
+
+
+def _placed(problems: list[Problem], loaded: LoadedJob) -> list[Problem]:
+    from dispatcher.domain.job import JobConfig
+    from dispatcher.jobfile.check import Checker
+    from dispatcher.jobfile.refused import REFUSED
+    from dispatcher.jobfile.yaml import parse
+
+    checker = Checker(parse(loaded.text.encode()), JobConfig, REFUSED)
+    written = [str(name) for name in checker.named().data.get("secrets") or ()]
+    return [_at(problem, written, checker) for problem in problems]
+
+
+def _at(problem: Problem, written: list[str], checker: Checker[JobConfig]) -> Problem:
+    name = problem.path.removeprefix("secrets.")
+    if name not in written:
+        return problem
+    return checker.problem(("secrets", written.index(name)), problem.message, problem.fix)
 
 
 def read_env(file: Path) -> dict[str, str]:
