@@ -35,11 +35,12 @@ def _values(row: Mapping[str, Any], name: str, fields: Mapping[str, Field]) -> l
 
 def _at(row: Any, path: str) -> Any:
     for step in path.split("."):
-        if isinstance(row, list):
-            row = [_at(one, step) for one in row]
-        else:
-            row = row.get(step) if isinstance(row, Mapping) else None
+        row = [_step(one, step) for one in row] if isinstance(row, list) else _step(row, step)
     return row
+
+
+def _step(row: Any, step: str) -> Any:
+    return row.get(step) if isinstance(row, Mapping) else None
 
 
 def _meets(found: Any, values: Sequence[str]) -> bool:

@@ -11,10 +11,11 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 from botocore.loaders import Loader
-from botocore.model import OperationModel, ServiceModel, Shape
+from botocore.model import OperationModel, Shape
 from botocore.parsers import create_parser
 from botocore.serialize import create_serializer
 from botocore.validate import ParamValidator
+from moto.core.model import ServiceModel
 from moto.core.parse import PROTOCOL_PARSERS
 from moto.core.serialize import SERIALIZERS, SerializationContext
 

@@ -26,8 +26,8 @@ class Settings:
 
     lag: what was made is not found so long; pending: launch to running; address: running to a public address; ending: the
     shortest shutting-down; console: boot to its console being readable without Latest; remembered: how long terminated
-    instances are listed; notice: of a preemption. capacity: [{"zone": "us-east-1?", "type": "g4dn.*", "market": "*",
-    "left": 0}]; quota: {code or "code@region": vCPUs}; price: {"g4dn.xlarge" or "spot:g4dn.xlarge", with @region or not: USD};
+    instances are listed; notice: of a preemption. stillborn: the StateReason with which launches end instead of running.
+    capacity: [{"zone": "us-east-1?", "type": "g4dn.*", "market": "*", "most": 0}] alive at once; quota: {code or "code@region": vCPUs}; price: {"g4dn.xlarge" or "spot:g4dn.xlarge", with @region or not: USD};
     absent: image parameters not published; host: what HostSpec is given beside, by pattern of the instance type.
     """
 
@@ -38,6 +38,7 @@ class Settings:
     console: float = 0.0
     remembered: float = 3600.0
     notice: float = 120.0
+    stillborn: str = ""
     default_network: bool = True
     page: int = 1000
     capacity: list[dict[str, Any]] = field(default_factory=list)

@@ -1,0 +1,168 @@
+"""From a request to its answer: faults, credentials, permissions, handlers, checks."""
+
+from __future__ import annotations
+
+import json
+import re
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl
+
+from botocore.model import OperationModel
+
+from tests.lab.ec2 import iam, protocol
+from tests.lab.ec2.errors import AwsError
+from tests.lab.ec2.people import People, has_profile
+from tests.lab.ec2.permissions import needs
+from tests.lab.ec2.protocol import Answer
+from tests.lab.ec2.registry import HANDLERS, OWN_DRY_RUN
+from tests.lab.ec2.state import Context, Principal, World
+from tests.lab.faults import Fault, Faults
+
+SCOPE = re.compile(r"Credential=([^/,\s]+)/\d{8}/([^/]+)/([^/]+)/aws4_request")
+DENIED = {"ec2": "UnauthorizedOperation", "sts": "AccessDenied", "s3": "AccessDenied", "iam": "AccessDenied"}
+
+
+class Dropped(Exception):
+    """The connection is to be shut without an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """An HTTP request, headers in lower case."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+
+    def scope(self) -> tuple[str, str, str]:
+        """Access key, region and service that it is signed for."""
+        found = SCOPE.search(self.headers.get("authorization", ""))
+        return (found[1], found[2], found[3]) if found else ("", "us-east-1", "ec2")
+
+    def fields(self) -> dict[str, str]:
+        form = "x-www-form-urlencoded" in self.headers.get("content-type", "")
+        return dict(parse_qsl(self.body.decode(), keep_blank_values=True)) if form else {}
+
+
+@dataclass
+class Call:
+    """One request on its way."""
+
+    service: str
+    operation: OperationModel
+    region: str
+    key: str
+    parameters: dict[str, Any] = field(default_factory=dict)
+    needs: list[iam.Need] = field(default_factory=list)
+    by: str = ""
+
+    @property
+    def name(self) -> str:
+        return str(self.operation.name)
+
+
+class Answering:
+    """Answers what the lab knows itself. Every call is kept, with the permissions that it needed."""
+
+    def __init__(self, world: World, faults: Faults) -> None:
+        self.world, self.faults = world, faults
+        self.people = People(world)
+        world.role_keys, world.has_profile = self.people.role_keys, has_profile
+        self.calls: list[dict[str, Any]] = []
+        self.violations: list[str] = []
+
+    def forget(self) -> None:
+        self.people.forget()
+        self.calls.clear()
+        self.violations.clear()
+
+    def knows(self, request: Request) -> bool:
+        return request.scope()[2] in protocol.SERVICES
+
+    def answer(self, request: Request) -> Answer:
+        """Raises Dropped where a fault shuts the connection."""
+        key, region, service = request.scope()
+        fields = request.fields()
+        model = protocol.model(protocol.SERVICES[service])
+        name = fields.get("Action") or request.headers.get("x-amz-target", "").rpartition(".")[2]
+        if name not in model.operation_names:
+            self.violations.append(f"{service}: there is no action {name!r}")
+            return self._refuse(model.metadata["protocol"], AwsError("InvalidAction", f"The action {name} is not valid"))
+        call = Call(service, model.operation_model(name), region, key)
+        call.parameters, problems = protocol.decode(call.operation, fields, request.body)
+        fault = self.faults.take(name, {"region": region, **call.parameters})
+        try:
+            return self._answer(call, problems, fault)
+        except AwsError as error:
+            self._keep(call, error.code)
+            return self._refuse(model.metadata["protocol"], error)
+        except Exception:
+            self.violations.append(f"the lab failed in {name}: {traceback.format_exc(limit=-4)}")
+            raise
+
+    def _refuse(self, spoken: str, error: AwsError) -> Answer:
+        return protocol.encode_error(spoken, error.status, error.code, str(error))
+
+    def _answer(self, call: Call, problems: list[protocol.Problem], fault: Fault | None) -> Answer:
+        if fault and fault.when == "drop_before":
+            self._keep(call, "lost")
+            raise Dropped
+        if fault and fault.when == "before":
+            raise _planned(fault)
+        self.violations += [f"{call.name}: {one.message}" for one in problems if one.flaw]
+        person = self.people.find(call.key, call.service)
+        call.by = person.name
+        if problems:
+            raise AwsError(problems[0].code, problems[0].message)
+        answer = self._handle(call, person)
+        if fault and fault.when == "drop_after":
+            self._keep(call, "lost")
+            raise Dropped
+        if fault:
+            raise _planned(fault)
+        self._keep(call, "ok")
+        return answer
+
+    def _handle(self, call: Call, person: Principal) -> Answer:
+        handler = HANDLERS.get((call.service, call.name))
+        if handler is None:
+            raise AwsError("NotImplemented", f"The lab does not answer {call.service} {call.name}", status=501)
+        with self.world.lock:
+            context = Context(self.world, self.world.region(call.region), person, call.parameters)
+            call.needs = needs(call.service, call.name, context)
+            self._permit(call, person)
+            if call.parameters.get("DryRun") and call.name not in OWN_DRY_RUN:
+                raise AwsError("DryRunOperation")
+            reply = handler(context)
+            answer = self._checked(call, reply)
+        for act in context.after:
+            act()
+        return answer
+
+    def _checked(self, call: Call, reply: dict[str, Any]) -> Answer:
+        answer = protocol.encode(call.operation, reply)
+        self.violations += [f"reply to {found}" for found in protocol.check_reply(call.operation, reply, answer)]
+        return answer
+
+    def _permit(self, call: Call, person: Principal) -> None:
+        if person.policies is None or (call.service, call.name) == ("sts", "GetCallerIdentity"):
+            return
+        for need in call.needs:
+            if not iam.judge(person.policies, need).allowed:
+                code = DENIED.get(call.service, "AccessDeniedException")
+                raise AwsError(code, arn=person.arn, action=need.action, resource=need.resource)
+
+    def _keep(self, call: Call, outcome: str) -> None:
+        shown = json.loads(json.dumps(call.parameters, default=str))
+        wanted = [{"action": need.action, "resource": need.resource, "keys": dict(need.keys)} for need in call.needs]
+        row = {"time": self.world.now(), "service": call.service, "action": call.name, "region": call.region, "by": call.by}
+        self.calls.append(row | {"parameters": shown, "outcome": outcome, "needs": wanted})
+        self.world.bill.called("aws", call.name, {"region": call.region, **shown}, outcome)
+
+
+def _planned(fault: Fault) -> AwsError:
+    return AwsError(fault.code, fault.message, status=fault.status)

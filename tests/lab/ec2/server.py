@@ -1,0 +1,74 @@
+"""HTTP on loopback: what the lab answers itself, and moto for the rest."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterable
+from io import BytesIO
+from typing import Any
+
+from moto.moto_server.werkzeug_app import MotoRequestHandler
+from werkzeug.serving import make_server
+
+from tests.lab.ec2.answering import Answering, Dropped, Request
+from tests.lab.ec2.protocol import Answer
+
+Start = Callable[[str, list[tuple[str, str]]], object]
+
+
+class _Quiet(MotoRequestHandler):  # type: ignore[misc]
+    protocol_version = "HTTP/1.1"
+
+    def log(self, *args: Any) -> None:
+        """The lab keeps its own record."""
+
+
+class Server:
+    """Serves until closed; one thread per connection."""
+
+    def __init__(self, answering: Answering) -> None:
+        self.answering = answering
+        self._moto: Any = None
+        self._http = make_server("127.0.0.1", 0, self._app, threaded=True, request_handler=_Quiet)
+        self._http.daemon_threads = True
+        self._http.block_on_close = False
+        self.url = f"http://127.0.0.1:{self._http.server_port}"
+        self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._http.shutdown()
+        self._thread.join()
+        self._http.server_close()
+
+    def _app(self, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
+        request = _request(environ)
+        if not self.answering.knows(request):
+            environ["wsgi.input"] = BytesIO(request.body)
+            return self._others()(environ, start)  # type: ignore[no-any-return]
+        try:
+            answer = self.answering.answer(request)
+        except Dropped:
+            environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
+            raise ConnectionResetError("the lab shut the connection") from None
+        return _reply(answer, start)
+
+    def _others(self) -> Any:
+        if self._moto is None:
+            from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+
+            self._moto = DomainDispatcherApplication(create_backend_app)
+        return self._moto
+
+
+def _reply(answer: Answer, start: Start) -> list[bytes]:
+    start(f"{answer.status} lab", [*answer.headers.items(), ("Content-Length", str(len(answer.body)))])
+    return [answer.body]
+
+
+def _request(environ: dict[str, Any]) -> Request:
+    headers = {name[5:].replace("_", "-").lower(): value for name, value in environ.items() if name.startswith("HTTP_")}
+    headers["content-type"] = environ.get("CONTENT_TYPE", "")
+    body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    return Request(environ["REQUEST_METHOD"], environ.get("RAW_URI", environ["PATH_INFO"]), headers, body)
