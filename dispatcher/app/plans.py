@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,6 @@ from dispatcher.jobfile.load import LoadedJob, from_mapping, load
 from dispatcher.jobfile.settings import Settings, load_settings
 from dispatcher.planner import devices
 from dispatcher.planner.candidates import Terms
-from dispatcher.planner.deadline import seconds_until
 from dispatcher.planner.make import plan_all, plan_for
 from dispatcher.planner.phases import Transfers
 
@@ -60,14 +59,21 @@ def plan_loaded(
     explained: bool = False,
     trace: bool = False,
     tell: Tell = nobody,
+    starts: datetime | None = None,
 ) -> Plan:
-    """`plan` for a job that was loaded already. `trace` is the consent to load its code, and runs it on fake tensors first."""
+    """`plan` for a job that was loaded already. `trace` is the consent to load its code, and runs it on fake tensors first.
+
+    `starts` is when it is to begin, where that is not now.
+    """
     if live:
         raise UsageError(
             "Prices cannot be refreshed by this version.", fix="Leave out --live: the plan says how old its prices are."
         )
     try:
-        return _planned(loaded, settings, device, machine, everything=everything, explained=explained, trace=trace, tell=tell)
+        left = _seconds_left(loaded, starts)
+        return _planned(
+            loaded, settings, device, machine, left, everything=everything, explained=explained, trace=trace, tell=tell
+        )
     except UnknownError as why:
         raise UnknownError(" ".join((why.message, *loaded.notes)), fix=why.fix) from None
 
@@ -77,13 +83,13 @@ def _planned(
     settings: Settings | None,
     device: str | None,
     machine: str | None,
+    left: float | None,
     *,
     everything: bool,
     explained: bool,
     trace: bool,
     tell: Tell,
 ) -> Plan:
-    left = _seconds_left(loaded)
     found, said = traced(loaded, tell, consent=trace) if trace or wants_trace(loaded.config) else (None, ())
     if device or machine:
         spec, offer = _asked_for(device, machine)
@@ -208,16 +214,14 @@ def _unpriced(kind: InstanceType, spec: Device) -> Offer:
     )
 
 
-def _seconds_left(loaded: LoadedJob) -> float | None:
+def _seconds_left(loaded: LoadedJob, starts: datetime | None) -> float | None:
     text = loaded.config.budget.finish_by
     if text is None:
         return None
+    from dispatcher.moments import read_moment, seconds_between, zone_named
+
+    start = starts or datetime.now(zone_named(None))
     try:
-        left = seconds_until(text, datetime.now().astimezone())
+        return seconds_between(start, read_moment(text, start, start.tzinfo or UTC))
     except ValueError as why:
         raise JobFileError(loaded.name, [Problem(str(why), path="budget.finish_by")]) from None
-    if left <= 0:
-        raise JobFileError(
-            loaded.name, [Problem(f"{text} is past", "Give a time that is still to come.", path="budget.finish_by")]
-        )
-    return left

@@ -12,7 +12,6 @@ from dispatcher.errors import UsageError
 
 JOB = click.argument("job", metavar="JOB", type=click.Path(path_type=Path))
 NOT_YET = {
-    "at": "Scheduling is not part of this version: run it when it is time, or from cron.",
     "probe": "Measured probes are not part of this version: give model, dataset and training in the job file.",
     "on": "Held machines are not part of this version.",
     "keep": "Holding a machine after a failure is not part of this version.",

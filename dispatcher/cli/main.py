@@ -21,6 +21,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "stop": ("runs:stop", "End a run: its outputs are kept, its machine is given back."),
     "report": ("runs:report", "A run's receipt: planned against actual."),
     "costs": ("runs:costs", "What runs have cost."),
+    "schedule": ("schedule:schedule", "Runs that begin later, on this computer."),
     "doctor": ("setup:doctor", "Check this machine, with a fix beside every finding."),
     "catalog": ("setup:catalog", "Accelerators, machines, models and prices, with their age and source."),
     "schema": ("setup:schema", "The job file's JSON Schema, for editors."),

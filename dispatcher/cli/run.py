@@ -24,6 +24,7 @@ RUN_HELP = """Plan a job, then run it: here if this machine is capable.
   mlrun train.yaml                              plan and run
   mlrun train.yaml --dry-run                    plan only; nothing is started
   mlrun train.yaml -d                           run in the background
+  mlrun train.yaml --at "tonight 23:00"         run later
   mlrun train.yaml --set training.batch_size=32 change a setting that `run` takes
   mlrun train.yaml -- --seed 7                  words after -- go to the job
 
@@ -54,7 +55,7 @@ PLAN_HELP = """What a job needs, where it could run, and what that costs. Starts
 @click.option("--plan", "plan_file", type=click.Path(path_type=Path), help="Run a plan kept by `mlrun plan -o`.")
 @click.option("-q", "--quiet", is_flag=True, help="Only the job's own output, and errors.")
 @click.option("--progress", type=click.Choice(["auto", "tty", "plain", "quiet"]), default="auto", help="How progress is shown.")
-@click.option("--at", hidden=True)
+@click.option("--at", metavar="TIME", help='Run it later, here: 23:00, "tomorrow 01:00"; see mlrun schedule.')
 @click.option("--on", hidden=True)
 @click.option("--keep", hidden=True)
 @shared
@@ -68,6 +69,10 @@ def run(job: Path, words: tuple[str, ...], **flags: Any) -> int:
     loaded = load(job, sets=settings_of(flags), extra_args=words)
     if flags["dry_run"]:
         return _show(_planned(loaded, flags), flags)
+    if flags["at"]:
+        from dispatcher.cli.schedule import later
+
+        return later([job], flags, words)
     from dispatcher.cli.running import start
     from dispatcher.jobfile.secrets import look_up
 

@@ -22,7 +22,7 @@ def systemd_service(argv: Sequence[str], environment: Mapping[str, str], what: s
             "[Service]",
             "Type=exec",
             *lines,
-            f"ExecStart={' '.join(map(_quoted, argv))}",
+            f"ExecStart={' '.join(_quoted(word).replace('$', '$$') for word in argv)}",
             "",
         ]
     )
@@ -71,7 +71,7 @@ def cron_line(argv: Sequence[str], environment: Mapping[str, str]) -> str:
 
 
 def _quoted(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$").replace("\n", "\\n")
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("\n", "\\n")
     return f'"{escaped}"'
 
 

@@ -47,7 +47,8 @@ def waker() -> Waker:
 
 def named(name: str) -> Waker:
     """The one that a schedule was handed to."""
-    return {"launchd": Launchd, "systemd": SystemdUser, "cron": Cron}[name]()
+    every: dict[str, type[Waker]] = {"launchd": Launchd, "systemd": SystemdUser, "cron": Cron}
+    return every[name]()
 
 
 def argv(schedule_id: str | None) -> list[str]:
