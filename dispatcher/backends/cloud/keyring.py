@@ -43,13 +43,16 @@ class Keyring:
         public = fresh_key(self._file("host_key"))
         return self._file("host_key").read_text(), public
 
-    def pin(self) -> str | None:
-        """The host key to expect: the one replaced by, else the one the machine was born with."""
-        for kind in ("pin", "next_pin"):
-            if (file := self._file(kind)).is_file():
-                return file.read_text().strip()
+    @property
+    def born(self) -> str | None:
+        """The host key that the machine was born with; None once it was replaced."""
         file = self._file("host_key")
         return public_of(file) if file.is_file() else None
+
+    @property
+    def replaced(self) -> bool:
+        """Whether the machine has a host key of its own."""
+        return self._file("pin").is_file()
 
     def replace_pin(self, public: str, *, certain: bool) -> None:
         """Expect another host key: `certain` once it is in place, before that only as the next one."""
@@ -61,10 +64,10 @@ class Keyring:
     @property
     def candidates(self) -> tuple[str, ...]:
         """Every host key that the machine may rightly show, the likeliest first."""
-        if (file := self._file("pin")).is_file():
-            return (file.read_text().strip(),)
-        found = [self._file("next_pin").read_text().strip()] if self._file("next_pin").is_file() else []
-        return (*found, *([public_of(self._file("host_key"))] if self._file("host_key").is_file() else []))
+        if self.replaced:
+            return (self._file("pin").read_text().strip(),)
+        found = self._file("next_pin").read_text().strip() if self._file("next_pin").is_file() else None
+        return tuple(one for one in (found, self.born) if one)
 
     def launch(self) -> dict[str, Any] | None:
         """The launch as it was sent; None where none was."""

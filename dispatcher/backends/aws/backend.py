@@ -1,0 +1,182 @@
+"""AWS as a place to run: machines that end themselves, found by tag."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from dispatcher import catalog, paths
+from dispatcher.backends.aws import inventory, network, places
+from dispatcher.backends.aws.client import Account
+from dispatcher.backends.aws.images import image_for
+from dispatcher.backends.aws.launch import QUIET_SECONDS, Launcher, unresolved
+from dispatcher.backends.aws.machines import ENDING, Instance, by_label, by_token, machine_of, reason, state
+from dispatcher.backends.aws.payload import request
+from dispatcher.backends.base import Leftover, ProvisionedMachine, Terms
+from dispatcher.backends.cloud import bootstrap
+from dispatcher.backends.cloud.caller import caller
+from dispatcher.backends.cloud.keyring import Keyring
+from dispatcher.backends.cloud.tags import HOST_KEY, tags_of
+from dispatcher.domain.plan import Offer, Requirements
+from dispatcher.domain.run import Label
+from dispatcher.errors import HostUnreachable
+from dispatcher.hosts.base import Host
+from dispatcher.jobfile.settings import Aws, load_settings
+from dispatcher.retries import Clock, Policy, SystemClock, wait_until
+
+QUIET = Policy(first=2.0, longest=30.0, patience=QUIET_SECONDS)
+
+
+class AwsBackend:
+    """Backend of Amazon Web Services. Every machine is told its own end in the call that makes it."""
+
+    name = "aws"
+
+    def __init__(self, settings: Aws | None = None, *, runs: Path | None = None, clock: Clock | None = None) -> None:
+        self._given = settings
+        self._runs = runs
+        self._clock = clock or SystemClock()
+        self._folders: dict[Label, Path] = {}
+        self._let_in: dict[tuple[str, str], tuple[str, ...]] = {}
+
+    @cached_property
+    def settings(self) -> Aws:
+        """The user's settings for AWS."""
+        return self._given if self._given is not None else load_settings().aws
+
+    @cached_property
+    def account(self) -> Account:
+        """The account that pays."""
+        return Account(self.settings.profile)
+
+    @property
+    def owner(self) -> str:
+        """Who asks, as AWS names them: the same on each of their computers."""
+        return self.account.identity()["UserId"]
+
+    def offers(self, need: Requirements) -> Iterable[Offer]:
+        """What the catalog knows that AWS rents; unusable where nobody is signed in."""
+        place, _, region = need.where.partition("/")
+        if place not in ("auto", "cloud", "aws"):
+            return []
+        why = "" if self.account.signed_in() else "needs an account"
+        regions = {"aws": (region,) if region else self.settings.regions}
+        found = catalog.offers(replace(need, where="aws"), regions=regions)
+        return [replace(one, usable=not why, why_unusable=why) for one in found]
+
+    def placements(self, offer: Offer) -> Iterable[Offer]:
+        """The offer in each zone of its region that sells the type and has a network; spot in the cheapest zone first."""
+        return places.placements(self.account, offer, self.settings.subnet)
+
+    def provision(self, offer: Offer, label: Label, terms: Terms) -> ProvisionedMachine:
+        """Make the machine, or find the one this label has made already."""
+        if terms.keys:
+            self._folders[label] = terms.keys
+        keyring = self._keyring(label)
+        launch = keyring.launch()
+        if launch is None:
+            if found := [one for one in by_label(self.account, str(offer.region), label) if state(one) not in ENDING]:
+                return machine_of(found[0], str(offer.region))
+            launch = self._intended(offer, label, terms, keyring)
+        launcher = Launcher(self.account, self._clock)
+        launcher.made(keyring, launch)
+        self._admit(label, launch["region"], launch["group"])
+        return machine_of(launcher.running(launch), launch["region"])
+
+    def find(self, label: Label) -> ProvisionedMachine | None:
+        """The machine with this label. Raises where a region does not answer, and where AWS may not show it yet."""
+        launch = self._keyring(label).launch()
+        for instance in self._instances(label, launch):
+            if state(instance) != "terminated":
+                return machine_of(instance, instance["region"])
+            launch = None  # it was seen gone
+        if unresolved(launch, self._clock.now()):
+            text = f"AWS does not show what {label} launched, and may do so until 15 minutes have passed"
+            raise HostUnreachable(text, fix="mlrun ps, then")
+        return None
+
+    def connect(self, machine: ProvisionedMachine) -> Host:
+        """Talk to the machine: let in, its key pinned, its identity checked, its first key replaced."""
+        from dispatcher.backends.aws.contact import Contact
+
+        region = str(machine.region)
+        self._admit(machine.label, region, machine.details.get("group", ""))
+        return Contact(self.account, machine, self._keyring(machine.label), self._clock).made()
+
+    def terminate(self, label: Label) -> None:
+        """Destroy everything with this label, and see it gone. Where AWS may not show it yet, wait until it would."""
+        keyring = self._keyring(label)
+        launch = keyring.launch()
+        regions = [launch["region"]] if launch else self._regions()
+        seen = any(inventory.everywhere(regions, lambda region: [inventory.end(self.account, region, label, self._clock)]))
+        if launch and not seen and unresolved(launch, self._clock.now()):
+            self._wait_for(label, launch)
+        if launch and launch.get("over") != "refused":
+            keyring.note(launch | {"over": "gone"})
+        keyring.forget()
+
+    def leftovers(self) -> Iterable[Leftover]:
+        """Everything of ours in every region. Raises at the end where a region did not answer."""
+        now = self._clock.now()
+        return inventory.everywhere(self._regions(), lambda region: inventory.leftovers(self.account, region, now))
+
+    def fate(self, label: Label) -> str:
+        """Why a label's machine is gone, as AWS's code (Server.SpotInstanceTermination …); "" where AWS does not say."""
+        found = self._instances(label, self._keyring(label).launch())
+        return next((code for one in found if state(one) in ENDING and (code := reason(one))), "")
+
+    def _intended(self, offer: Offer, label: Label, terms: Terms, keyring: Keyring) -> dict[str, Any]:
+        """The launch in every detail, written down before it is sent."""
+        self._networks()  # a caller whose address is unknown could not come in: said before anything costs
+        region = str(offer.region)
+        site = network.site_for(self.account, region, offer.zone, self.settings.subnet)
+        image = image_for(self.account, offer)
+        site = network.grouped(self.account, site, self.owner)
+        birth = bootstrap.Birth(label, keyring.public_key(), terms.max_seconds, terms.grace_seconds)
+        private, public = keyring.host_key()
+        tags = tags_of(label, self.owner, terms) | {HOST_KEY: public}
+        user_data = bootstrap.cloud_config(birth, private, public)
+        asked = request(offer, label, terms, site, image, user_data, tags, self.settings.role)
+        launch = {"region": region, "zone": site.zone, "group": site.group, "token": asked["ClientToken"], "request": asked}
+        keyring.note(launch)
+        return launch
+
+    def _admit(self, label: Label, region: str, group: str) -> None:
+        """Have a rule that lets this computer in from where it is now."""
+        networks = self._networks()
+        if self._let_in.get((str(label), group)) != networks:
+            mark = network.mark_of(label, self.owner, self._clock.now())
+            network.let_in(self.account, region, group, mark, networks)
+            self._let_in[str(label), group] = networks
+
+    def _networks(self) -> tuple[str, ...]:
+        self.account.client("ec2", "us-east-1")  # tells whether this is a lab
+        return caller(lab=self.account.lab)
+
+    def _wait_for(self, label: Label, launch: dict[str, Any]) -> None:
+        """A launch whose answer was lost may show late: look until it would have shown, and end it."""
+        region = str(launch["region"])
+
+        def look() -> bool | None:
+            if by_token(self.account, region, launch["token"]):
+                return inventory.end(self.account, region, label, self._clock) or None
+            return None if unresolved(launch, self._clock.now()) else True
+
+        wait_until(look, QUIET, self._clock)
+
+    def _instances(self, label: Label, launch: dict[str, Any] | None) -> list[Instance]:
+        regions = [launch["region"]] if launch else self._regions()
+
+        def look(region: str) -> Iterable[Instance]:
+            return [one | {"region": region} for one in by_label(self.account, region, label)]
+
+        return list(inventory.everywhere(regions, look))
+
+    def _regions(self) -> tuple[str, ...]:
+        return tuple(self.settings.regions) or self.account.regions()
+
+    def _keyring(self, label: Label) -> Keyring:
+        return Keyring(self._folders.get(label) or (self._runs or paths.runs_dir()) / label.run, label)

@@ -1,0 +1,91 @@
+"""The way to a running machine: key, pin, identity."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+
+from dispatcher.backends.aws.client import Account
+from dispatcher.backends.aws.machines import ENDING, by_label, ended_because, state
+from dispatcher.backends.aws.payload import tag_list
+from dispatcher.backends.base import ProvisionedMachine
+from dispatcher.backends.cloud import reach
+from dispatcher.backends.cloud.bootstrap import USER
+from dispatcher.backends.cloud.keyring import Keyring
+from dispatcher.backends.cloud.tags import HOST_KEY
+from dispatcher.errors import CloudRefused, HostUnreachable
+from dispatcher.hosts.ssh import SshHost
+from dispatcher.retries import Clock, Policy
+
+IDENTITY = "/var/lib/cloud/data/instance-id"
+"""What cloud-init read from the machine's own metadata."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """One machine, and what this computer holds to come in."""
+
+    account: Account
+    machine: ProvisionedMachine
+    keyring: Keyring
+    clock: Clock
+
+    def made(self) -> SshHost:
+        """A connection to the machine that AWS says it is, and to no other."""
+        borrowed = not self.keyring.known
+        if borrowed:
+            self._borrow()
+        keys = self.keyring.candidates or tuple(filter(None, [str(self.machine.details.get("host_key", ""))]))
+        host, shown = self._reach(keys, reach.AGAIN if borrowed else reach.BOOT)
+        try:
+            reach.touch_contact(host)
+            reach.check_identity(host, IDENTITY, str(self.machine.details["id"]))
+            if borrowed:
+                self._stay(host, shown)
+                return host
+            return self._own(host, shown)
+        except BaseException:
+            host.close()
+            raise
+
+    def _own(self, host: SshHost, shown: str) -> SshHost:
+        """Replace the key the machine was born with: whoever may read its user-data holds that one."""
+        if self.keyring.replaced:
+            return host
+        public = shown
+        if shown == self.keyring.born:
+            public = reach.replace_host_key(host, self.keyring)
+            host.close()
+            host, _ = self._reach((public,), reach.AGAIN)
+        self.keyring.replace_pin(public, certain=True)
+        with contextlib.suppress(CloudRefused):  # without the tag no other computer comes in; this one does
+            tags = tag_list({HOST_KEY: public})
+            what = [self.machine.details["id"]]
+            self.account.call("ec2", str(self.machine.region), "create_tags", "a tag", Resources=what, Tags=tags)
+        return host
+
+    def _reach(self, keys: tuple[str, ...], policy: Policy) -> tuple[SshHost, str]:
+        login = reach.login(self.machine.details["id"], self.machine.address, self.keyring)
+        return reach.reach(login, keys, self.clock, policy, self._alive)
+
+    def _alive(self) -> None:
+        found = by_label(self.account, str(self.machine.region), self.machine.label)
+        ended = [one for one in found if state(one) in (*ENDING, "stopping", "stopped")]
+        if ended and len(ended) == len(found):
+            raise ended_because(ended[0])
+
+    def _borrow(self) -> None:
+        """From another computer: AWS puts a new key of ours on the machine, for a minute."""
+        if not self.machine.address:
+            raise HostUnreachable(f"{self.machine.label} has no address yet", fix="mlrun ps")
+        self.account.call(
+            "ec2-instance-connect", str(self.machine.region), "send_ssh_public_key", "a key for this computer",
+            InstanceId=self.machine.details["id"], InstanceOSUser=USER, SSHPublicKey=self.keyring.public_key(),
+        )  # fmt: skip
+
+    def _stay(self, host: SshHost, shown: str) -> None:
+        """Keep the key that was let in for a minute."""
+        added = host.run(["tee", "-a", ".ssh/authorized_keys"], stdin=self.keyring.public_key().encode() + b"\n")
+        if added.code:
+            raise HostUnreachable(f"{host.name} does not keep this computer's key", fix="mlrun ps")
+        self.keyring.replace_pin(shown, certain=True)
