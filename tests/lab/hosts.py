@@ -99,6 +99,13 @@ class RealHosts:
     def ids(self) -> list[str]:
         return list(self._hosts)
 
+    def kind(self, host: str) -> str:
+        return self._hosts[host].spec.kind
+
+    def about(self, host: str) -> dict[str, str]:
+        known = self._hosts[host]
+        return {"id": host, "kind": known.spec.kind, "address": known.address, "power": known.wanted}
+
     def address(self, host: str) -> str:
         return self._hosts[host].address
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import fcntl
 import hashlib
 import os
@@ -194,13 +193,8 @@ def _say(words: str) -> None:
 
 def main() -> None:
     """Make this machine ready for labs."""
-    argparse.ArgumentParser(prog="scripts/lab prepare", description=main.__doc__).parse_args(sys.argv[1:])
     if os.geteuid() == 0:
         install_tools()
     if why := lacking():
-        sys.exit(why)
+        raise LabError(why)
     _say(f"The lab's image: {build()}")
-
-
-if __name__ == "__main__":
-    main()

@@ -11,13 +11,12 @@ from tests.lab.net import IMDS
 from tests.lab.seams import Metadata, Reply
 
 TOKEN, TTL = "x-aws-ec2-metadata-token", "x-aws-ec2-metadata-token-ttl-seconds"
-FLAVOR = "metadata-flavor"
 FIRST_VERSION = ("Cloud-Init/", "python-requests/")
-"""Who may ask without a token: cloud-init 22.4, which knows no platform in a container, and names itself at times only."""
+"""How cloud-init 22.4 names itself where it knows no platform, as in a container: it then speaks the first version only."""
 
 
 class MetadataServer(ThreadingHTTPServer):
-    """Asks the cloud for every answer, and refuses what the cloud's real server refuses before it looks."""
+    """Asks the cloud for every answer. Cloud-init, which asks as of old, is given a token as if it had asked for one."""
 
     daemon_threads = True
 
@@ -38,12 +37,8 @@ class MetadataServer(ThreadingHTTPServer):
         """A client that leaves in the middle is its own affair."""
 
     def reply(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Reply:
-        if self.kind == "gce":
-            if headers.get(FLAVOR) != "Google" or "x-forwarded-for" in headers:
-                return Reply(403, b"Missing Metadata-Flavor:Google header.")
-        elif method == "GET" and TOKEN not in headers:
-            if not headers.get("user-agent", "").startswith(FIRST_VERSION):
-                return Reply(401)
+        first_version = self.kind == "ec2" and method == "GET" and TOKEN not in headers
+        if first_version and headers.get("user-agent", "").startswith(FIRST_VERSION):
             headers = {**headers, TOKEN: self.metadata("PUT", "/latest/api/token", {TTL: "60"}, b"").body.decode()}
         return self.metadata(method, path, headers, body)
 
