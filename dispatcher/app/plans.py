@@ -14,6 +14,7 @@ from dispatcher.app.tracing import Tell, nobody, traced, wants_trace
 from dispatcher.app.world import tariff, world_for
 from dispatcher.domain.hardware import Device, InstanceType
 from dispatcher.domain.plan import JobSummary, Offer, Plan
+from dispatcher.domain.values import short
 from dispatcher.errors import JobFileError, NothingFits, Problem, UnknownError, UsageError
 from dispatcher.jobfile.load import LoadedJob, from_mapping, load
 from dispatcher.jobfile.settings import Settings, load_settings
@@ -75,7 +76,9 @@ def plan_loaded(
             loaded, settings, device, machine, left, everything=everything, explained=explained, trace=trace, tell=tell
         )
     except UnknownError as why:
-        raise UnknownError(" ".join((why.message, *loaded.notes)), fix=why.fix) from None
+        path = short(loaded.config.dataset.path) if loaded.config.dataset and loaded.config.dataset.path else ""
+        trouble = (note for note in loaded.notes if path and note.startswith(path))
+        raise UnknownError(" ".join((why.message, *trouble)), fix=why.fix) from None
 
 
 def _planned(

@@ -189,6 +189,7 @@ class Assembly:
         if isinstance(value, Problem):
             return Problem(value.message, value.fix, path=told)
         self.sets[path] = value
+        self.checker.outside[path] = f"{dotted(path)}={short(given)} on the command line"
         self._put(path, value)
         self.checker.tree.stands = {
             ours: theirs for ours, theirs in self.checker.tree.stands.items() if ours[: len(path)] != path

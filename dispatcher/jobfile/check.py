@@ -39,6 +39,8 @@ class Checker(Generic[S]):
         self.kind = kind
         self.tree = Tree(problems=list(document.problems))
         self.wrong: set[Path] = set()
+        self.outside: dict[Path, str] = {}
+        """Settings that the command line gives, each as it is told there."""
         self._meant: set[Path] = set()
 
     def named(self) -> Tree:
@@ -68,7 +70,9 @@ class Checker(Generic[S]):
         return self.document.place(self.tree.stands.get(path, ()), key=key) if path else None
 
     def problem(self, path: Path, message: str, fix: str = "", *, key: bool = False) -> Problem:
-        """A problem with a setting, at its place where it has one."""
+        """A problem with a setting, at its place where it has one: on the command line, or in the file."""
+        if given := next((self.outside[path[:end]] for end in range(len(path), 0, -1) if path[:end] in self.outside), None):
+            return Problem(message, fix, path=given)
         place = self.place(path, key=key)
         if place:
             return self.document.problem(place, message, fix, dotted(path))

@@ -100,7 +100,8 @@ def _stated(job: JobConfig, device: Device) -> Assessment:
     if device.kind != "cpu" and wanted.gpu:
         least = min((g.min_memory_gib for g in wanted.gpu if g.min_memory_gib), default=0.0)
         gpu = Amount(Range(least, least, least), {"stated": least} if least else {}, "stated")
-    return Assessment(device=device, gpu=gpu, ram=memory, disk=_disk(job, {}), basis="stated")
+    lacking = ("The job file asks for a GPU, and there is none.",) if device.kind == "cpu" and wanted.gpu else ()
+    return Assessment(device=device, gpu=gpu, ram=memory, disk=_disk(job, {}), basis="stated", forbidden=lacking)
 
 
 def _disk(job: JobConfig, terms: dict[str, float]) -> Amount:

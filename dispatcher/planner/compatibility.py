@@ -78,7 +78,12 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         lambda t, d: t.precision in ("amp-fp16", "fp16") and d.kind == "cpu",
-        "fp16 is slow on a CPU. Use precision: amp-bf16 or fp32.",
+        "fp16 is emulated on a CPU, many times slower than fp32. Use precision: amp-bf16 or fp32.",
+        fatal=False,
+    ),
+    Rule(
+        lambda t, d: t.method == "qlora" and d.kind == "cpu",
+        "QLoRA on a CPU needs bitsandbytes 0.48 or newer, and is good for a trial, not for training.",
         fatal=False,
     ),
 )

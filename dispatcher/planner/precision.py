@@ -50,6 +50,8 @@ def numbers(precision: str, method: str = "full", sharding: str = "none") -> Num
     that the stream between layers is 16 bit too; autocast alone leaves it in fp32.
     """
     found = NUMBERS[precision]
+    if method == "qlora" and precision == "fp32":
+        return Numbers(4, 4, 4, 4, "fp32_tflops", quantised=NF4)
     if method == "qlora":
         return Numbers(2, 4, 2, 4, "bf16_tflops", quantised=INT8 if precision == "int8" else NF4)
     if found.autocast and sharding in ("zero2", "zero3", "fsdp"):

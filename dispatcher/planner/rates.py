@@ -40,7 +40,7 @@ def product_flops(device: Device, figure: str) -> float:
     peak = peak_flops(device, figure)
     part = device.accelerator
     if part is None:
-        return peak * constant("cpu_share")
+        return peak * constant("cpu_share") * (constant("cpu_fp16_share") if figure == "fp16_tflops" else 1.0)
     if device.kind in ("mps", "rocm"):
         return peak * constant(f"{device.kind}_share")
     return min(peak * constant("products_share") * fed(part), _powered(part, peak))

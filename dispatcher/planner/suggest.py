@@ -13,7 +13,7 @@ from dispatcher.domain.workload import TableWorkload
 from dispatcher.planner.assess import assess
 from dispatcher.planner.assessment import Assessment
 from dispatcher.planner.candidates import Terms, judged
-from dispatcher.planner.compatibility import BITSANDBYTES
+from dispatcher.planner.compatibility import BITSANDBYTES, forbidden
 from dispatcher.planner.fit import Verdict
 from dispatcher.planner.tables import leaner
 from dispatcher.planner.workload import infer_family, workload
@@ -90,6 +90,12 @@ def _ladder(job: JobConfig, device: Device) -> Iterator[tuple[Change, str]]:
 
 
 def _precision(job: JobConfig, device: Device) -> Iterator[tuple[Change, str]]:
+    wide = {"bf16": "amp-fp16", "amp-bf16": "amp-fp16", "fp8": "amp"}.get(job.training.precision or "")
+    if wide and forbidden(job.training, device):
+        yield (
+            {"training.precision": wide},
+            "fp16 needs loss scaling, which frameworks' autocast brings" if wide != "amp" else "",
+        )
     if job.training.precision in (None, "fp32", "tf32") and device.kind in ("cuda", "rocm"):
         spec = device.accelerator
         modern = device.kind == "rocm" or (spec is not None and spec.compute_capability >= 8.0)

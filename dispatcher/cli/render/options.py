@@ -205,8 +205,10 @@ def _note(plan: Plan, index: int, candidate: Candidate, apart: frozenset[str]) -
     if candidate.changes:
         notes.append(f"changes settings: --pick {index + 1}")
     elif not candidate.surely:
-        notes.append("probably fits, not surely" if candidate.fits else "does not fit")
-        if only_asked(plan) and candidate.memory:
+        roomy = candidate.memory is not None and candidate.memory.range.high <= candidate.memory_available_gib
+        lacking = "cannot run as written" if roomy else "does not fit"
+        notes.append("probably fits, not surely" if candidate.fits else lacking)
+        if only_asked(plan) and candidate.memory and not roomy:
             span, room = candidate.memory.range, show_gib(candidate.memory_available_gib)
             notes.append(f"needs {show_gib(span.likely)}, at most {show_gib(span.high)}, of {room} that may be used")
     return "; ".join([*notes, *candidate.notes])

@@ -13,6 +13,8 @@ TIED_SHARE = 0.1
 """Embeddings over this share of the other weights are tied in all published families but Pythia; smaller ones are not."""
 COMPOSED = ("gpt2", "distilgpt2", "gpt-j", "gpt-neo-", "phi-1", "phi-2", "flan-t5", "t5-v1", "mt5", "albert")
 """Families whose GELU is written in Python with five operations, each of which keeps a tensor (`gelu_new`)."""
+RELATIVE = ("deberta",)
+"""Families with a table of positions that bounds no sequence: what counts are distances."""
 REQUIRED = ("layers", "hidden", "heads", "vocab")
 DIMENSIONS = (*REQUIRED, "kv_heads", "ffn", "experts", "active_experts", "kind", "mlp")
 
@@ -22,6 +24,7 @@ class Shape:
     """A transformer's dimensions. `decoder_layers` is 0 unless it has an encoder of `layers` as well.
 
     `published` is the number of parameters its authors state, 0 where nobody does; `shared` layers have one set of weights.
+    `context` is the longest sequence it was made for, `positions` how many it has learned; 0 where that is not known or so.
     """
 
     name: str
@@ -40,6 +43,8 @@ class Shape:
     head_dim: int = 0
     published: int = 0
     shared: bool = False
+    context: int = 0
+    positions: int = 0
 
     @property
     def composed(self) -> bool:
@@ -120,6 +125,8 @@ def _complete(model: Model, known: Any, found: dict[str, Any]) -> Shape:
         head_dim=head_dim,
         published=0 if known is None or any(getattr(model, key) for key in REQUIRED) else known.parameters,
         shared=bool(getattr(known, "shared_layers", False)),
+        context=getattr(known, "max_positions", 0),
+        positions=0 if (model.name or "").lower().rpartition("/")[2].startswith(RELATIVE) else getattr(known, "positions", 0),
     )
 
 

@@ -70,8 +70,20 @@ def build(job: JobConfig, device: Device, *, for_time: bool = False) -> Workload
         sample_bytes=8 * 3 * setting.tokens,
         workspace_bytes=_dequantised(setting),
         workers=train.workers,
-        notes=noted(job),
+        notes=(*noted(job), *_long(shape, setting.tokens)),
     )
+
+
+def _long(shape: Shape, tokens: float) -> tuple[str, ...]:
+    """What is to be said of sequences longer than the model's context. Raises UnknownError where no framework runs them."""
+    if shape.positions and tokens > shape.positions:
+        raise UnknownError(
+            f"{shape.name} has {shape.positions:,} positions: sequences of {tokens:,.0f} tokens end in an index error.",
+            fix=f"Write model.sequence_length: {shape.context or shape.positions}, or name a model with a longer context.",
+        )
+    if shape.context and tokens > shape.context:
+        return (f"{shape.name} was made for {shape.context:,} tokens: at {tokens:,.0f} it runs, with positions it never saw.",)
+    return ()
 
 
 def _setting(job: JobConfig, shape: Shape, device: Device, *, for_time: bool) -> Setting:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from dispatcher import catalog
 from dispatcher.catalog.networks import Network, Part
 from dispatcher.domain.hardware import Device
@@ -15,6 +17,8 @@ from dispatcher.planner.workload.work import amounts, batch_of, noted, task_of
 from dispatcher.units import GIB
 
 CHANNELS = 3
+SHRUNK = 32
+"""How many times smaller the last layers of most networks see an image."""
 RANK = 8
 """PEFT's default rank of adapters."""
 ARRAYS = (".npy", ".npz", ".pt", ".pth", ".csv", ".parquet", ".h5", ".hdf5", ".arrow", ".pkl")
@@ -46,7 +50,21 @@ def network_of(job: JobConfig) -> Network:
 def size_of(job: JobConfig, network: Network) -> int:
     """The side of the job's images in pixels: the network's own where the job does not say."""
     assert job.model is not None
-    return job.model.image_size or network.image_size
+    size = job.model.image_size or network.image_size
+    patch = patch_of(network)
+    if patch and size % patch and not network.image_size % patch:  # a few drop what is left over, and say so by their own size
+        near = max(1, round(size / patch)) * patch
+        raise UnknownError(
+            f"Images of {size} pixels cannot be cut into {network.name}'s patches of {patch}: no framework runs that.",
+            fix=f"Write model.image_size: {near}, or another multiple of {patch}.",
+        )
+    return size
+
+
+def patch_of(network: Network) -> int:
+    """The side of the patches that a transformer cuts images into, as its name tells; 0 where it tells none."""
+    found = re.search(r"patch(\d+)", network.name)
+    return int(found[1]) if found and network.parts[0].kind == "transformer" else 0
 
 
 def setting_of(job: JobConfig, device: Device, size: int) -> Setting:
@@ -107,6 +125,9 @@ def decoding(job: JobConfig) -> float:
 
 
 def _sized(job: JobConfig, network: Network) -> tuple[str, ...]:
-    if job.model and job.model.image_size:
+    size = job.model.image_size if job.model else None
+    if size and size < SHRUNK <= network.image_size and network.family != "diffusion":
+        return (f"Images of {size} pixels are smaller than the {SHRUNK} by which most networks shrink them: it may fail.",)
+    if size:
         return ()
     return (f"The image size is not stated: taken as {network.image_size}, {network.name}'s own.",)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -154,3 +155,13 @@ def test_a_broken_file_is_not_also_incomplete(problems):
 def test_a_flood_of_problems_is_cut(problems):
     found = problems("run: t\n" + "".join(f"k{number}: 1\n" for number in range(500)))
     assert (MOST_PROBLEMS + 1, "and 400 more.") == (len(found), found[-1].message)
+
+
+def test_a_wrong_value_of_the_command_line_is_told_there_and_not_at_a_line_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "job.yaml").write_text("run: python t.py --batch-size ${training.batch_size}\ntraining: {batch_size: 8}\n")
+    with pytest.raises(JobFileError) as caught:
+        load(tmp_path / "job.yaml", sets={"training.batch_size": "abc"})
+    (problem,) = caught.value.problems
+    assert 0 == problem.line
+    assert "training.batch_size='abc' on the command line" == problem.path
+    assert "whole number" in problem.message

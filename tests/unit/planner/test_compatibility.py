@@ -5,8 +5,13 @@ from __future__ import annotations
 import pytest
 
 from dispatcher.domain.job import Training
+from dispatcher.domain.plan import Tariff
+from dispatcher.planner.assess import assess
+from dispatcher.planner.candidates import Terms
 from dispatcher.planner.compatibility import disappointing, forbidden
-from tests.unit.planner.things import device
+from dispatcher.planner.phases import Transfers
+from dispatcher.planner.suggest import ideas
+from tests.unit.planner.things import device, job, offer
 
 TURING, AMPERE, ADA = 7.5, 8.6, 8.9
 
@@ -56,3 +61,33 @@ def test_what_works_but_not_as_written_is_a_warning():
 
 def test_an_architecture_that_newer_wheels_dropped_is_told():
     assert "CUDA 13" in disappointing(Training(), device(compute_capability=7.0))[0]
+
+
+def test_half_precision_on_a_cpu_is_told_and_costs_its_time():
+    assert any("emulated" in one for one in disappointing(Training(precision="amp-fp16"), device("cpu")))
+    model = {"family": "transformer", "layers": 2, "hidden": 256, "heads": 4, "vocab": 1000, "sequence_length": 128}
+    seconds = {}
+    for precision in ("fp32", "amp-fp16"):
+        training = {"batch_size": 4, "steps": 10, "precision": precision}
+        seconds[precision] = assess(job(model=model, training=training), device("cpu")).run.likely
+    assert seconds["amp-fp16"] > 3 * seconds["fp32"]
+
+
+def test_qlora_that_computes_in_fp32_takes_the_memory_and_the_time_of_fp32():
+    model = {"family": "transformer", "layers": 8, "hidden": 1024, "heads": 8, "vocab": 32000, "sequence_length": 512}
+    found = {}
+    for precision in ("fp32", "bf16"):
+        training = {"method": "qlora", "batch_size": 4, "steps": 10, "precision": precision}
+        found[precision] = assess(job(model=model, training=training), device("cuda", compute_capability=AMPERE))
+    assert found["fp32"].gpu.range.likely > found["bf16"].gpu.range.likely
+    assert found["fp32"].run.likely > 1.3 * found["bf16"].run.likely
+    assert any("QLoRA computes in fp32" in one for one in found["fp32"].warnings)
+
+
+def test_a_precision_that_a_gpu_lacks_is_answered_with_one_that_it_has():
+    model = {"family": "transformer", "layers": 2, "hidden": 256, "heads": 4, "vocab": 1000, "sequence_length": 128}
+    wanted = job(model=model, training={"batch_size": 4, "steps": 10, "precision": "bf16"})
+    old = device("cuda", compute_capability=TURING)
+    terms = Terms(lambda _where, _region: Tariff(), Transfers())
+    (first, *_) = ideas(wanted, (old, offer()), terms, frozenset())
+    assert {"training.precision": "amp-fp16"} == first.suggestion.change

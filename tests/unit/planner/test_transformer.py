@@ -200,3 +200,17 @@ def test_epochs_tokens_and_steps_tell_how_much_there_is() -> None:
     assert work(tokens=512_000).samples == 1000
     assert work(steps=10, gradient_accumulation=2, device=on(count=2)).samples == 10 * 4 * 2 * 2
     assert work().samples is None
+
+
+# --- sequences longer than the model's context --------------------------------------------------------------------------
+
+
+def test_more_tokens_than_learned_positions_end_in_an_error_before_money_is_spent() -> None:
+    with pytest.raises(UnknownError, match="512 positions") as caught:
+        work({"name": "bert-base-uncased", "sequence_length": 2048})
+    assert "512" in caught.value.fix
+
+
+def test_more_tokens_than_a_rotary_model_was_made_for_are_told() -> None:
+    assert any("4,096 tokens" in note for note in work({"name": "llama-2-7b", "sequence_length": 8192}).notes)
+    assert not any("was made for" in note for note in work({"name": "llama-2-7b", "sequence_length": 4096}).notes)

@@ -160,3 +160,16 @@ def test_a_faster_device_is_faster() -> None:
         DEVICE, accelerator=replace(GPU, fp16_tflops=300, bf16_tflops=300, bandwidth_gbs=3000, fp32_tflops=60, tdp_w=700)
     )
     assert step_time(work(), faster).samples_per_second.likely > 1.5 * step_time(work(), DEVICE).samples_per_second.likely
+
+
+def test_images_that_patches_do_not_divide_are_refused_with_the_nearest_size() -> None:
+    with pytest.raises(UnknownError, match="patches of 16") as caught:
+        work("vit_base_patch16_224", image_size=230)
+    assert "224" in caught.value.fix
+    assert work("vit_base_patch16_224", image_size=240).blocks
+    assert work("vit_so400m_patch14_siglip_384", image_size=384).blocks
+
+
+def test_images_smaller_than_networks_shrink_them_are_told() -> None:
+    assert any("8 pixels" in note for note in work(image_size=8).notes)
+    assert not any("pixels" in note for note in work(image_size=64).notes)
