@@ -16,7 +16,6 @@ from dispatcher.hosts import job as jobs
 from dispatcher.hosts.base import Host
 from dispatcher.hosts.job import JobSpec
 
-
 BESIDE = ("volume", "disk", "address", "rule", "firewall")
 """What comes with a machine and is listed beside it."""
 
