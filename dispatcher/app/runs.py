@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from dispatcher import paths
 from dispatcher.app import learning
+from dispatcher.app.access import usable
+from dispatcher.app.reminders import reminders
+from dispatcher.app.sightings import look, matching
 from dispatcher.backends import registry
-from dispatcher.domain.plan import Plan
-from dispatcher.domain.run import Run, new_run_id
+from dispatcher.domain.run import Run
 from dispatcher.engine import lifecycle
-from dispatcher.engine.context import Context, JobInstructions
+from dispatcher.engine.context import Context
 from dispatcher.errors import RecordDamaged, RecordUnusable, UsageError
 from dispatcher.events import Listener, Warned, nobody
-from dispatcher.hosts.python_env import PythonEnv, job_python
-from dispatcher.jobfile.load import LoadedJob
-from dispatcher.jobfile.secrets import resolve
 from dispatcher.jobfile.settings import Settings
 from dispatcher.retries import Clock, SystemClock
 from dispatcher.store.store import Store
-
-KEPT_CANDIDATES = 6
-"""Alternatives that a run's record keeps beside the chosen one, for its receipt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +34,13 @@ class Will:
 
 
 @contextmanager
-def opened(emit: Listener = nobody, will: Will | None = None, *, without_record: bool = False) -> Iterator[Context]:
+def opened(
+    emit: Listener = nobody, will: Will | None = None, *, without_record: bool = False, about: str | None = None
+) -> Iterator[Context]:
     """The store and what drives runs; runs that nobody drives are brought up to date first, within a second.
 
-    `without_record`: where the record cannot be opened, what the runs' folders tell will do.
+    `without_record`: where the record cannot be opened, what the runs' folders tell will do. Of rented machines every command
+    says what they cost, but for the run that it is `about`.
     """
     will = will or Will()
     clock = SystemClock()
@@ -61,6 +58,8 @@ def opened(emit: Listener = nobody, will: Will | None = None, *, without_record:
         for warning in store.warnings:
             emit(Warned("", clock.now(), warning))
         _reconcile(ctx)
+        for line in reminders(store.open_runs(), clock.now(), about):
+            emit(line)
         yield ctx
 
 
@@ -73,43 +72,20 @@ def _store(clock: Clock, *, without_record: bool) -> Store:
         return Store.standing_in(paths.database(), clock, error)
 
 
-def submit(ctx: Context, loaded: LoadedJob, plan: Plan, settings: Settings, *, do_setup: bool = False) -> Run:
-    """Run the plan's choice to its end, or to where the user leaves it."""
-    chosen = plan.chosen
-    if chosen is None:
-        raise UsageError("The plan has no choice to run.", fix="mlrun plan JOB")
-    now = ctx.clock.now()
-    run = Run(
-        id=new_run_id(),
-        name=loaded.name,
-        submitted=now,
-        plan=compact(plan),
-        job={"file": plan.job.file, "sha256": plan.job.sha256, "run": loaded.config.run} | _taught(loaded, plan, settings),
-        cost_likely=chosen.cost.range.likely if chosen.cost else 0.0,
-        cost_worst=chosen.cost.worst_case if chosen.cost else 0.0,
-    )
-    _keep_job(run, loaded)
-    return lifecycle.execute(
-        run, [chosen.offer], ctx, instructions(loaded, settings, chosen.hard_stop_seconds, do_setup=do_setup)
-    )
-
-
-def instructions(loaded: LoadedJob, settings: Settings, deadline: float | None, *, do_setup: bool) -> JobInstructions:
-    """The job as the agent is told it. Raises JobFileError where a secret cannot be found."""
-    config = loaded.config
-    python = job_python(loaded.workdir, os.environ)
-    secrets = resolve(config.secrets, loaded.workdir)
-    return JobInstructions(
-        command=loaded.command,
-        workdir=loaded.workdir,
-        env={**_environment(python), **config.env},
-        secrets={name: secret.reveal() for name, secret in secrets.items()},
-        setup=_setup(loaded, python) if do_setup else None,
-        outputs=config.outputs,
-        deadline_seconds=deadline,
-        keep_awake=settings.local.keep_awake,
-        path_prefix=str(python.bin_dir) if python else "",
-    )
+def find(ctx: Context, text: str, settings: Settings) -> Run:
+    """The run that `text` means: of this computer's record, else of the clouds' tags; those are then recorded too."""
+    try:
+        return ctx.store.find(text)
+    except UsageError:
+        clouds = usable(settings)
+        if not clouds or ctx.store.stand_in or text == "last":
+            raise
+        seen = look(clouds, ctx.backend)
+        for name, why in seen.silent.items():
+            ctx.tell(Warned("", ctx.clock.now(), f"{name} was not looked at: {why}"))
+        run = matching(seen.runs(ctx.clock.now(), lambda run: ctx.store.get(run) is not None), text)
+        ctx.store.add(run)
+        return run
 
 
 def follow(ctx: Context, text: str, *, offset: int = 0) -> Run:
@@ -118,12 +94,12 @@ def follow(ctx: Context, text: str, *, offset: int = 0) -> Run:
     return lifecycle.resume(run.id, ctx, offset=offset) if run.open else run
 
 
-def stop(ctx: Context, text: str, grace: float) -> Run:
+def stop(ctx: Context, text: str, grace: float, *, keep: float | None = None) -> Run:
     """End a run's job and see it to its end. Raises RecordUnusable when the job has ended, but nothing of it could be noted."""
     run = ctx.store.find(text)
     if not ctx.store.stand_in:
         with suppress(RecordUnusable):
-            return lifecycle.stop(run.id, ctx, grace)
+            return lifecycle.stop(run.id, replace(ctx, keep=keep), grace)
     lifecycle.end_job(run, ctx, grace)
     try:
         if not ctx.store.stand_in:
@@ -132,7 +108,9 @@ def stop(ctx: Context, text: str, grace: float) -> Run:
         fix = f"{error.fix} mlrun ps then notes how it ended."
     else:
         fix = "Free space there, or correct the rights: mlrun ps then notes how it ended."
-    raise RecordUnusable(f"The job of {run.name} runs no more. The record of runs, {ctx.store.path}, cannot be written", fix=fix)
+    raise RecordUnusable(
+        f"The job of {run.name} runs no more. The record of runs, {ctx.store.path}, cannot be written", fix=fix
+    )
 
 
 def going_on(ctx: Context, run_id: str) -> bool:
@@ -151,44 +129,9 @@ def log_path(run: Run, name: str = "log") -> Path | None:
     return next((path for path in (own, folder / name) if path.is_file()), None)
 
 
-def _taught(loaded: LoadedJob, plan: Plan, settings: Settings) -> dict[str, Any]:
-    about = learning.subject(loaded.config, plan) if settings.local.learn else {}
-    return {"learning": about} if about else {}
-
-
-def compact(plan: Plan) -> dict[str, Any]:
-    """The plan's document as a run keeps it: the choice, and the best alternatives."""
-    assert plan.choice is not None
-    others = [c for i, c in enumerate(plan.candidates) if i != plan.choice][:KEPT_CANDIDATES]
-    assert plan.chosen is not None
-    return replace(plan, candidates=(plan.chosen, *others), choice=0, rejected=(), explain=(), sends={}).as_dict()
-
-
 def _reconcile(ctx: Context) -> None:
     """Bring runs that nobody drives up to date, and learn from those that ended meanwhile."""
     if ctx.store.stand_in:
         return
     for run in lifecycle.reconcile(ctx):
         learning.keep(ctx.store, run)
-
-
-def _environment(python: PythonEnv | None) -> dict[str, str]:
-    """What activating the job's environment would set."""
-    if python is None or python.kind != "venv":
-        return {}
-    return {"VIRTUAL_ENV": str(python.bin_dir.parent)}
-
-
-def _setup(loaded: LoadedJob, python: PythonEnv | None) -> str | None:
-    """`setup`, in an environment of the job's own: made first where there is only the system's Python."""
-    text = loaded.config.setup
-    if text is None or python is None or python.kind != "path":
-        return text
-    return f"{python.path} -m venv .venv && . .venv/bin/activate && {{ {text}\n}}"
-
-
-def _keep_job(run: Run, loaded: LoadedJob) -> None:
-    """The job file as it was, beside the log; a run goes on without it."""
-    folder = paths.runs_dir() / run.id
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    (folder / "job.yaml").write_text(loaded.text, encoding="utf-8")

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from dispatcher import catalog, paths
+from dispatcher.app.access import CLOUDS, closed
 from dispatcher.doctor.installed import torch_build, unsuited
 from dispatcher.domain.hardware import Device, Machine
 from dispatcher.domain.plan import Offer, Requirements, Tariff
@@ -21,7 +22,6 @@ from dispatcher.planner.make import World
 from dispatcher.planner.market import uses_cpu
 from dispatcher.planner.phases import Transfers
 
-CLOUDS = ("aws", "gcp")
 OUTPUT_BYTES = 1e8
 """Bytes of outputs assumed where nothing says more."""
 
@@ -41,7 +41,7 @@ def world_for(loaded: LoadedJob, settings: Settings, seconds_left: float | None,
         terms=terms,
         sends=sends,
         notes=unsuited(torch_build(python.bin_dir.parent), machine) if python and machine.gpus else (),
-        closed=dict.fromkeys(CLOUDS, "needs an account"),
+        closed=closed(settings),
     )
 
 
@@ -85,4 +85,14 @@ def _device_of(offer: Offer) -> Device | None:
 def _sends(loaded: LoadedJob) -> dict[str, Any]:
     from dispatcher.hosts.sync import manifest
 
-    return manifest(loaded.workdir).as_dict()
+    return manifest(loaded.workdir, data=data_paths(loaded)).as_dict()
+
+
+def data_paths(loaded: LoadedJob) -> tuple[str, ...]:
+    """`dataset.path`, where it stands below the work folder: it travels even if git ignores it."""
+    path = loaded.config.dataset.path if loaded.config.dataset else None
+    if not path or "://" in path:
+        return ()
+    there = (loaded.workdir / path).resolve()
+    root = loaded.workdir.resolve()
+    return (there.relative_to(root).as_posix(),) if there.is_relative_to(root) and there != root and there.exists() else ()

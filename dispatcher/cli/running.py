@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from typing import Any
 
 import click
 
-from dispatcher.app import runs
+from dispatcher.app import runs, submit
 from dispatcher.cli.render.console import dim, document, say, width
 from dispatcher.cli.render.errors import warn
 from dispatcher.cli.render.live import JsonLines, Screen
@@ -18,10 +19,13 @@ from dispatcher.cli.render.plan import plan_lines
 from dispatcher.cli.render.receipt import here_lines, last_words
 from dispatcher.domain.plan import Candidate, Plan
 from dispatcher.domain.run import Run
+from dispatcher.engine.context import STOP_GRACE
 from dispatcher.engine.outcome import exit_code
 from dispatcher.errors import Cancelled, LoginNeeded, NothingFits, UsageError
+from dispatcher.hosts.job import longest_end
 from dispatcher.jobfile.load import LoadedJob
 from dispatcher.jobfile.settings import load_settings
+from dispatcher.units import show_seconds
 
 Changed = Callable[[dict[str, Any]], LoadedJob]
 """Loads the job again with changed settings, so that its command changes too."""
@@ -41,8 +45,8 @@ def start(loaded: LoadedJob, plan: Plan, flags: dict[str, Any], again: Changed) 
     will = runs.Will()
     if flags["detach"]:
         will.detach.set()
-    with runs.opened(listener, will) as ctx, obeying(will):
-        run = runs.submit(ctx, loaded, plan, load_settings(), do_setup=flags["do_setup"])
+    with runs.opened(listener, will) as ctx, obeying(will, here=plan.chosen is not None and plan.chosen.offer.where == "local"):
+        run = submit.submit(ctx, loaded, plan, load_settings(), do_setup=flags["do_setup"])
     listener.close()
     return told(run, quiet=quiet)
 
@@ -55,7 +59,7 @@ def refuse_unbuilt(loaded: LoadedJob) -> None:
             "results: keeping outputs in a bucket is not part of this version.", fix="Leave it out: outputs stay here."
         )
     if config.schedule:
-        say(dim("· schedule: is not read here, the job runs now"))
+        say(dim("· schedule: is for `mlrun schedule add`; the job runs now"))
     if config.notify:
         say(dim("· notify: is not part of this version, nothing will be sent"))
 
@@ -75,7 +79,7 @@ def decided(plan: Plan, loaded: LoadedJob, flags: dict[str, Any]) -> Plan:
     if chosen.offer.where != "local":
         raise LoginNeeded(
             f"{chosen.offer.where} {chosen.offer.machine} was priced only: this version starts jobs on this machine.",
-            fix="mlrun JOB --where local, or rent that machine yourself and run mlrun there.",
+            fix=f"{_again(plan)} --where local, or rent that machine yourself and run mlrun there.",
         )
     if chosen.changes:
         _ask(f"This changes settings of the job ({_changes(chosen)}). Run it?", flags)
@@ -96,8 +100,14 @@ def _insisting(plan: Plan, loaded: LoadedJob, flags: dict[str, Any]) -> Plan:
         say("\n".join(plan_lines(plan, width=width())))
     reasons = " ".join(plan.here.reasons) or "no machine was found."
     raise NothingFits(
-        f"Nothing was started: {reasons}", fix="mlrun JOB --where local insists; mlrun plan JOB --all shows everything."
+        f"Nothing was started: {reasons}",
+        fix=f"{_again(plan)} --where local insists; {_again(plan, 'plan ')} --all shows everything.",
     )
+
+
+def _again(plan: Plan, verb: str = "") -> str:
+    """The command for this very file."""
+    return f"mlrun {verb}{shlex.quote(plan.job.file or 'JOB')}"
 
 
 def _changes(chosen: Candidate) -> str:
@@ -116,25 +126,31 @@ def _ask(question: str, flags: dict[str, Any]) -> None:
 
 
 def _say_setup(loaded: LoadedJob, flags: dict[str, Any]) -> None:
-    if loaded.config.setup and not flags["do_setup"] and not flags["quiet"]:
+    if not loaded.config.setup or flags["quiet"] or flags["as_json"]:
+        return
+    if flags["do_setup"]:
+        say(dim("· setting up first: mlrun logs last --setup shows it"))
+    else:
         say(dim("· setup is not run here, as it could change your environment: --setup runs it"))
 
 
 @contextmanager
-def obeying(will: runs.Will) -> Iterator[None]:
-    """Ctrl-C ends the job, twice at once; SIGTERM and a closed terminal leave it running."""
+def obeying(will: runs.Will, *, here: bool) -> Iterator[None]:
+    """Ctrl-C ends the job, twice at once; so does SIGTERM a job that runs here. A closed terminal leaves it running."""
 
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
+    def interrupt(number: int, _frame: FrameType | None) -> None:
         if will.cancel.is_set():
             will.hurry.set()
         else:
-            say(dim("\n· Ctrl-C: ending the job; again ends it at once"))
+            most = show_seconds(longest_end(STOP_GRACE))
+            said = "Ctrl-C" if number == signal.SIGINT else "SIGTERM"
+            say(dim(f"\n· {said}: ending the job, which has up to {most}; again ends it at once"))
         will.cancel.set()
 
     def leave(_number: int, _frame: FrameType | None) -> None:
         will.detach.set()
 
-    with _handling({signal.SIGINT: interrupt, signal.SIGTERM: leave, signal.SIGHUP: leave}):
+    with _handling({signal.SIGINT: interrupt, signal.SIGTERM: interrupt if here else leave, signal.SIGHUP: leave}):
         yield
 
 

@@ -16,6 +16,9 @@ from dispatcher.hosts.job import JobStatus
 from dispatcher.retries import Clock, SystemClock
 from dispatcher.store.store import Store
 
+STOP_GRACE = 30.0
+"""Seconds between asking a job to end and telling it to."""
+
 
 @dataclass(frozen=True, slots=True)
 class JobInstructions:
@@ -34,7 +37,7 @@ class JobInstructions:
     deadline_seconds: float | None = None
     keep_awake: bool = True
     path_prefix: str = ""
-    stop_grace: float = 30.0
+    stop_grace: float = STOP_GRACE
     data: tuple[str, ...] = ()
     keep_seconds: float | None = None
 

@@ -25,11 +25,7 @@ def follow_elsewhere(ctx: Context, work: Work) -> None:
         while True:
             try:
                 _pour(ctx, work, log)
-                if (
-                    work.status is None
-                    or work.status.phase in ("absent", "lost")
-                    or same_there(work, log, work.status.log_size)
-                ):
+                if work.status is None or work.status.phase in ("absent", "lost") or same_there(work, log, work.status):
                     return
             except HostUnreachable as error:
                 redial(ctx, work, error)

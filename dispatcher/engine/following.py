@@ -12,6 +12,7 @@ from dispatcher.events import LogBytes, Warned
 from dispatcher.hosts.collect import Collected, collect
 from dispatcher.hosts.follow import follow
 from dispatcher.hosts.job import JobStatus
+from dispatcher.units import show_gib
 
 MOST_REFUSALS = 5
 """So many are told one by one."""
@@ -36,6 +37,11 @@ def record_end(work: Work, status: JobStatus) -> None:
     run = work.run
     run.started = status.started or run.started
     run.ended = status.ended or run.ended
+    if status.memory_limit_gib:
+        work.attempt.reason = (
+            f"out of memory: the job may have {show_gib(status.memory_limit_gib)} of address space (ulimit -v), and came to that;"
+            " this computer's RAM was not full"
+        )
     run.peak = Peak(status.ram_peak_gib, status.gpu_peak_gib)
     if status.started and status.ended:
         run.phases_seconds["run"] = round(status.ended - status.started, 3)

@@ -85,7 +85,7 @@ class Sync:
             return
         from dispatcher.hosts.sync import manifest
 
-        sent = manifest(work.job.workdir)
+        sent = manifest(work.job.workdir, data=work.job.data)
         words = f"{len(sent.entries):,} files, {show_bytes(sent.total)}"
         ctx.tell(Progress(work.run.id, ctx.clock.now(), "sync", words))
         cancellable(ctx, work, lambda: _send(work, sent.tree))

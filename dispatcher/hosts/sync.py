@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,10 @@ MOST_FILES = 200_000
 
 @dataclass(slots=True)
 class Manifest:
-    """What would be sent from a folder. `left_out` pairs a path with the rule; `complete` is False where counting stopped."""
+    """What would be sent from a folder. `left_out` pairs a path with the rule; `complete` is False where counting stopped.
+
+    `data` are paths that travel whatever git's ignore files say.
+    """
 
     root: Path
     entries: list[Entry] = field(default_factory=list)
@@ -38,6 +41,11 @@ class Manifest:
     secrets: list[str] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
     complete: bool = True
+    data: tuple[str, ...] = ()
+
+    def wanted(self, path: str) -> bool:
+        """Whether a path is of the data, or leads there."""
+        return any(path == one or path.startswith(f"{one}/") or one.startswith(f"{path}/") for one in self.data)
 
     @property
     def total(self) -> int:
@@ -63,9 +71,9 @@ class Manifest:
         }
 
 
-def manifest(root: Path, *, most: int = MOST_FILES) -> Manifest:
-    """Walk `root`, honouring ignore files in every folder. Links that lead out of it, sockets and devices stay."""
-    found = Manifest(root)
+def manifest(root: Path, *, most: int = MOST_FILES, data: Sequence[str] = ()) -> Manifest:
+    """Walk `root`, honouring ignore files in every folder, but for `data`. Links that lead out of it and devices stay."""
+    found = Manifest(root, data=tuple(data))
     real = root.resolve()
     rules = [("always left out", "", _always), *_rules_above(real)]
     for entry, path in _walk(real, "", rules, found):
@@ -118,7 +126,7 @@ def _walk(real: Path, below: str, rules: Rules, found: Manifest) -> Iterator[tup
     for child in children:
         path = f"{below}/{child.name}" if below else child.name
         rule = _ignored(path, child, rules)
-        if rule:
+        if rule and not (found.wanted(path) and not _always(path)):
             found.left_out.append((path + ("/" if child.is_dir(follow_symlinks=False) else ""), rule))
         elif child.is_symlink() and not _inside(child, real):
             found.left_out.append((path, "a link out of the folder"))

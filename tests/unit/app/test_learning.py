@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from dispatcher import paths
-from dispatcher.app import learning, plans, runs
+from dispatcher.app import learning, plans, runs, submit
 from dispatcher.domain.observation import GPU_MEMORY, RAM, SECONDS, Key, Observation
 from dispatcher.domain.run import Attempt, Label, Outcome, Peak, Run, RunState
 from dispatcher.errors import UsageError
@@ -65,7 +65,7 @@ def ran(file: Path) -> Run:
     loaded, settings = load(file), load_settings()
     made = plans.plan_loaded(loaded, settings=settings)
     with runs.opened() as ctx:
-        return runs.submit(ctx, loaded, made, settings)
+        return submit.submit(ctx, loaded, made, settings)
 
 
 def test_a_run_that_succeeded_shows_time_ram_and_gpu_memory():
@@ -147,7 +147,7 @@ def test_a_run_that_was_left_alone_teaches_when_mlrun_next_looks(tmp_path):
     will = runs.Will()
     will.detach.set()
     with runs.opened(will=will) as ctx:
-        run = runs.submit(ctx, loaded, plans.plan_loaded(loaded), settings)
+        run = submit.submit(ctx, loaded, plans.plan_loaded(loaded), settings)
         assert run.open
     until = time.monotonic() + 30
     while time.monotonic() < until and not observations(paths.database()):

@@ -112,3 +112,13 @@ def test_an_unreadable_folder_is_told(folder):
     (folder / "data").chmod(0)
     assert ["data: Permission denied"] == manifest(folder).unreadable
     (folder / "data").chmod(0o755)
+
+
+def test_data_travel_even_if_git_ignores_them_and_nothing_beside_them(tmp_path):
+    for name in ("data/pets/1.jpg", "data/pets/.gitignore", "data/pets/.env", "data/other/2.jpg", "train.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("*\n" if name.endswith(".gitignore") else "x")
+    (tmp_path / ".gitignore").write_text("data/\n")
+    assert ["train.py"] == [one.path for one in manifest(tmp_path).entries if one.path != ".gitignore"]
+    sent = {one.path for one in manifest(tmp_path, data=["data/pets"]).entries}
+    assert {".gitignore", "train.py", "data/pets/.gitignore", "data/pets/1.jpg"} == sent

@@ -1,0 +1,47 @@
+"""Spending limits of the settings, checked before anything is launched."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from dispatcher.domain.plan import Candidate
+from dispatcher.errors import NothingFits
+from dispatcher.jobfile.settings import Limits
+from dispatcher.units import show_usd
+
+if TYPE_CHECKING:
+    from dispatcher.store.store import Store
+
+
+def check_limits(chosen: Candidate, limits: Limits, store: Store, now: float) -> None:
+    """Raise NothingFits where this run could, at worst, spend more than the settings allow."""
+    worst = chosen.cost.worst_case if chosen.cost else None
+    if chosen.offer.market == "owned" or (limits.per_run is None and limits.per_month is None):
+        return
+    if worst is None:
+        raise NothingFits("What this run would cost is not known, and the settings limit it.", fix="mlrun config show")
+    if limits.per_run is not None and worst > limits.per_run:
+        raise NothingFits(
+            f"At worst this run costs {show_usd(worst)}, over limits.per_run {show_usd(limits.per_run)}.",
+            fix="Lower budget.max_time or budget.max_cost, or raise the limit in config.yaml.",
+        )
+    if limits.per_month is not None and (spent := month_so_far(store, now)) + worst > limits.per_month:
+        raise NothingFits(
+            f"This month {show_usd(spent)} are spent or promised; at worst this run adds {show_usd(worst)}, "
+            f"over limits.per_month {show_usd(limits.per_month)}.",
+            fix="Wait for runs to end, or raise the limit in config.yaml.",
+        )
+
+
+def month_so_far(store: Store, now: float) -> float:
+    """USD of this month's runs: what finished ones cost, and what open ones may at worst."""
+    open_runs = [run for run in store.open_runs() if run.submitted >= month_start(now)]
+    finished = sum(one.usd for one in store.totals(month_start(now))) - sum(run.cost_so_far for run in open_runs)
+    return finished + sum(max(run.cost_so_far, run.cost_worst or 0.0) for run in open_runs)
+
+
+def month_start(now: float) -> float:
+    """Unix seconds at which this month began, in UTC."""
+    today = time.gmtime(now)
+    return now - ((today.tm_mday - 1) * 86400 + today.tm_hour * 3600 + today.tm_min * 60 + today.tm_sec)

@@ -1,0 +1,166 @@
+"""From a plan to a run: what is tried, with which instructions."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+from dispatcher import paths
+from dispatcher.app import learning
+from dispatcher.app.limits import check_limits
+from dispatcher.app.rungs import rungs
+from dispatcher.app.world import data_paths, tariff
+from dispatcher.domain.plan import Candidate, Offer, Plan
+from dispatcher.domain.run import Label, Run, RunState, new_run_id
+from dispatcher.engine import lifecycle
+from dispatcher.engine.borrowed import HELD_MARKET
+from dispatcher.engine.context import Context, JobInstructions
+from dispatcher.errors import UsageError
+from dispatcher.hosts.python_env import PythonEnv, job_python
+from dispatcher.jobfile.load import LoadedJob
+from dispatcher.jobfile.secrets import look_up
+from dispatcher.jobfile.settings import Settings
+
+GRACE_FOR_FETCHING = 60.0
+"""Before a held machine ends, a job on it is ended so much earlier."""
+KEPT_CANDIDATES = 6
+"""Alternatives that a run's record keeps beside the chosen one, for its receipt."""
+
+
+def submit(
+    ctx: Context,
+    loaded: LoadedJob,
+    plan: Plan,
+    settings: Settings,
+    *,
+    do_setup: bool = False,
+    keep: float | None = None,
+    named: bool = False,
+) -> Run:
+    """Run the plan's choice to its end, or to where the user leaves it. `named`: no other machine type may stand in for it."""
+    chosen = plan.chosen
+    if chosen is None:
+        raise UsageError("The plan has no choice to run.", fix="mlrun plan JOB")
+    check_limits(chosen, settings.limits, ctx.store, ctx.clock.now())
+    run = begun(ctx, loaded, plan, settings)
+    run.cost_likely = chosen.cost.range.likely if chosen.cost else 0.0
+    run.cost_worst = chosen.cost.worst_case if chosen.cost else 0.0
+    if beside := beside_per_hour(chosen):
+        run.job["beside_per_hour"] = beside
+    _keep_job(run, loaded)
+    job = instructions(loaded, settings, chosen.hard_stop_seconds, do_setup=do_setup, here=chosen.offer.where == "local")
+    return lifecycle.execute(run, rungs(plan, alike(settings), tariff, named=named), ctx, replace(job, keep_seconds=keep))
+
+
+def submit_on(ctx: Context, loaded: LoadedJob, plan: Plan, settings: Settings, lender: Run) -> Run:
+    """Run the job on the machine that another run holds; it stays held afterwards."""
+    label = lendable(lender)
+    run = begun(ctx, loaded, plan, settings)
+    run.job["on"] = str(label)
+    attempt = lender.attempt
+    assert attempt is not None
+    run.ends_itself = lender.ends_itself
+    _keep_job(run, loaded)
+    offer = replace(Offer(**attempt.offer), market=HELD_MARKET, price_per_hour=0.0)
+    left = (lender.ends_itself - ctx.clock.now()) if lender.ends_itself else None
+    job = instructions(loaded, settings, left and max(1.0, left - GRACE_FOR_FETCHING), do_setup=False, here=False)
+    return lifecycle.execute(run, [offer], ctx, job)
+
+
+def begun(ctx: Context, loaded: LoadedJob, plan: Plan, settings: Settings) -> Run:
+    """A new run of this job."""
+    about = {"file": plan.job.file, "sha256": plan.job.sha256, "run": loaded.config.run}
+    job = about | (_taught(loaded, plan, settings) if plan.chosen else {})
+    kept = compact(plan) if plan.chosen else {}
+    return Run(id=new_run_id(), name=loaded.name, submitted=ctx.clock.now(), plan=kept, job=job)
+
+
+def lendable(lender: Run) -> Label:
+    """The label of a held machine. Raises UsageError where the run holds none."""
+    attempt = lender.attempt
+    if lender.state is not RunState.HELD or attempt is None:
+        raise UsageError(
+            f"{lender.name} ({lender.id}) holds no machine: it is {lender.state}.",
+            fix="mlrun JOB --keep 1h, or mlrun stop RUN --keep",
+        )
+    return attempt.label
+
+
+def beside_per_hour(chosen: Candidate) -> float:
+    """What disk and address cost, USD per hour."""
+    hours = chosen.hours.likely if chosen.hours else 0.0
+    parts = chosen.cost.parts if chosen.cost else {}
+    return (parts.get("disk", 0.0) + parts.get("address", 0.0)) / hours if hours else 0.0
+
+
+def alike(settings: Settings) -> Callable[[Offer], Iterator[Offer]]:
+    """The same machine type's other offers, in the user's regions."""
+    regions = {"aws": settings.aws.regions, "gcp": settings.gcp.regions}
+
+    def offers(one: Offer) -> Iterator[Offer]:
+        from dispatcher import catalog
+
+        kind = catalog.find_instance(one.where, one.machine or "")
+        wanted = regions.get(one.where, ())
+        yield from (other for other in (catalog.offers_of(kind) if kind else ()) if not wanted or other.region in wanted)
+
+    return offers
+
+
+def instructions(
+    loaded: LoadedJob, settings: Settings, deadline: float | None, *, do_setup: bool, here: bool = True
+) -> JobInstructions:
+    """The job as the agent is told it; elsewhere it finds another Python. Raises JobFileError where a secret is missing."""
+    config = loaded.config
+    python = job_python(loaded.workdir, os.environ) if here else None
+    secrets = look_up(loaded)
+    setup = _setup(loaded, python) if do_setup or not here else None
+    return JobInstructions(
+        command=loaded.command,
+        workdir=loaded.workdir,
+        env={**_environment(python), **config.env},
+        secrets={name: secret.reveal() for name, secret in secrets.items()},
+        setup=setup,
+        outputs=config.outputs,
+        deadline_seconds=deadline,
+        keep_awake=settings.local.keep_awake and here,
+        path_prefix=str(python.bin_dir) if python else "",
+        data=data_paths(loaded),
+    )
+
+
+def _taught(loaded: LoadedJob, plan: Plan, settings: Settings) -> dict[str, Any]:
+    about = learning.subject(loaded.config, plan) if settings.local.learn else {}
+    return {"learning": about} if about else {}
+
+
+def compact(plan: Plan) -> dict[str, Any]:
+    """The plan's document as a run keeps it: the choice, and the best alternatives."""
+    assert plan.choice is not None
+    others = [c for i, c in enumerate(plan.candidates) if i != plan.choice][:KEPT_CANDIDATES]
+    assert plan.chosen is not None
+    return replace(plan, candidates=(plan.chosen, *others), choice=0, rejected=(), explain=(), sends={}).as_dict()
+
+
+def _environment(python: PythonEnv | None) -> dict[str, str]:
+    """What activating the job's environment would set."""
+    if python is None or python.kind != "venv":
+        return {}
+    return {"VIRTUAL_ENV": str(python.bin_dir.parent)}
+
+
+def _setup(loaded: LoadedJob, python: PythonEnv | None) -> str | None:
+    """`setup`, in an environment of the job's own: made first where there is only the system's Python."""
+    text = loaded.config.setup
+    if text is None or python is None or python.kind != "path":
+        return text
+    return f"{python.path} -m venv .venv && . .venv/bin/activate && {{ {text}\n}}"
+
+
+def _keep_job(run: Run, loaded: LoadedJob) -> None:
+    """The job file as it was, beside the log; a run goes on without it."""
+    folder = paths.runs_dir() / run.id
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (folder / "job.yaml").write_text(loaded.text, encoding="utf-8")
