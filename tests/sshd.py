@@ -57,7 +57,8 @@ class Sshd:
         self.port = self.port or free_port()
         (self.folder / "config").write_text(self._config())
         argv = [SSHD, "-D", "-e", "-f", str(self.folder / "config")]
-        self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stderr=(self.folder / "log").open("ab"))
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stderr=log)
         wait_for_port(self.port)
         return self
 
@@ -97,7 +98,7 @@ def sshd(folder: Path, **config: str) -> Iterator[Sshd]:
 
 
 class Wire:
-    """A link to a port on loopback: delayed by `delay` seconds each way, at most `rate` bytes a second, cut or stalled at will."""
+    """A link to a port on loopback: `delay` seconds each way, at most `rate` bytes a second, cut or stalled at will."""
 
     def __init__(self, port: int, delay: float = 0.0, rate: float = 0.0) -> None:
         self.target, self.delay, self.rate = port, delay, rate
@@ -105,7 +106,8 @@ class Wire:
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
 
     def cut(self) -> None:
         """Break every connection, as a router that restarts does."""
@@ -117,7 +119,10 @@ class Wire:
 
     def close(self) -> None:
         """Accept no more, and cut."""
+        self._listener.shutdown(socket.SHUT_RDWR)  # wakes who waits in it
+        self._accepting.join()
         self._listener.close()
+        self.stalled.clear()
         self.cut()
 
     def _accept(self) -> None:
@@ -133,8 +138,15 @@ class Wire:
             for end in (near, far):
                 end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._pairs.append((near, far))
-            for source, sink in ((near, far), (far, near)):
-                threading.Thread(target=self._carry, args=(source, sink), daemon=True).start()
+            threading.Thread(target=self._carry_both, args=(near, far), daemon=True).start()
+
+    def _carry_both(self, near: socket.socket, far: socket.socket) -> None:
+        back = threading.Thread(target=self._carry, args=(far, near), daemon=True)
+        back.start()
+        self._carry(near, far)
+        back.join()
+        near.close()
+        far.close()
 
     def _carry(self, source: socket.socket, sink: socket.socket) -> None:
         """One direction. What was taken in waits for its time; a full pipe of a second's traffic holds the sender back."""
@@ -186,7 +198,8 @@ def wait_for_port(port: int, seconds: float = 10.0) -> None:
     while True:
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            return
         except OSError:
             assert time.monotonic() < give_up, f"nobody listens on {port}"
             time.sleep(0.01)
+        else:
+            return

@@ -1,13 +1,12 @@
 """Sends a growing file in frames, and how the job that writes it ended.
 
-python3 tail.py FILE OFFSET [FOLDER]. A frame is one letter, four bytes of length, and so many bytes: `d` data, `p` nothing but
-a sign of life, `e` the end: FOLDER's outcome.json beside the file's size and SHA-256. Without FOLDER there is no end. It ends
-when its own input does.
+python3 tail.py FILE OFFSET [FOLDER]. A frame is one letter, four bytes of length, and so many bytes: `d` data; `p` all of it
+was sent for now; `e` the end: FOLDER's outcome.json and the file's size. Without FOLDER there is no end. It ends when its own
+input does.
 """
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import os
@@ -24,20 +23,19 @@ FIRST_PAUSE, LONGEST_PAUSE, PING_SECONDS = 0.002, 0.02, 5.0
 def main(argv: List[str]) -> int:
     """Send what is there, wait for more, until the job or the reader has ended."""
     path, offset, folder = argv[1], int(argv[2]), argv[3] if len(argv) > 3 else ""
-    reader, pause, spoken = select.poll(), FIRST_PAUSE, time.monotonic()
+    reader, pause, spoken = select.poll(), FIRST_PAUSE, float("-inf")
     reader.register(0, select.POLLIN)
-    digest: Any = hashlib.sha256()
     file: Optional[io.FileIO] = None
     while True:
         ended = _outcome(folder)  # looked for first: what stands in the file afterwards is all of it
-        file = file or _opened(path, offset, digest)
-        size = _send_rest(file, digest) if file else 0
+        file = file or _opened(path, offset)
+        size = _send_rest(file) if file else 0
         if ended is not None:
-            known = {"outcome": ended, "size": file.tell() if file else 0, "sha256": digest.hexdigest()}
+            known = {"outcome": ended, "size": file.tell() if file else 0}
             _send(b"e", json.dumps(known).encode())
             return 0
         pause = FIRST_PAUSE if size else min(2 * pause, LONGEST_PAUSE)
-        spoken = time.monotonic() if size else spoken
+        spoken = time.monotonic() if size and spoken > 0 else spoken
         if time.monotonic() - spoken > PING_SECONDS:
             spoken = time.monotonic()
             _send(b"p", b"")
@@ -45,29 +43,25 @@ def main(argv: List[str]) -> int:
             return 0
 
 
-def _opened(path: str, offset: int, digest: Any) -> Optional[io.FileIO]:
+def _opened(path: str, offset: int) -> Optional[io.FileIO]:
     """The file behind the bytes that the reader has already; None while there is none."""
     try:
         file = io.FileIO(path)
     except FileNotFoundError:
         return None
-    while offset > 0:
-        known = file.read(min(CHUNK, offset))
-        if not known:
-            raise SystemExit("%s is shorter than what was read of it before" % path)
-        digest.update(known)
-        offset -= len(known)
+    if os.fstat(file.fileno()).st_size < offset:
+        raise SystemExit("%s is shorter than what was read of it before" % path)
+    file.seek(offset)
     return file
 
 
-def _send_rest(file: io.FileIO, digest: Any) -> int:
+def _send_rest(file: io.FileIO) -> int:
     size = 0
     while True:
         chunk = file.read(CHUNK)
         if not chunk:
             return size
         _send(b"d", chunk)
-        digest.update(chunk)
         size += len(chunk)
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,14 @@ class Entry:
     size: int
     mode: int = 0o644
     sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a job ended, as its agent recorded it, and the size of its whole log."""
+
+    outcome: Mapping[str, Any]
+    size: int
 
 
 @dataclass(frozen=True, slots=True)

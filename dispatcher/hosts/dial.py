@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import logging
 import re
 import socket
+import subprocess
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,6 +23,7 @@ from dispatcher.hosts.ssh_config import Place, look_up
 from dispatcher.retries import Clock
 
 CONNECT_SECONDS, LOGIN_SECONDS, CHANNEL_SECONDS = 10.0, 20.0, 20.0
+COMMAND_ENDS_SECONDS = 2.0
 WINDOW_BYTES = 16 << 20
 """With paramiko's own 2 MiB a long link stands idle half of the time."""
 KEEPALIVE_SECONDS = 15
@@ -60,6 +63,18 @@ class Heard:
         self.last = self._clock.monotonic()
         return found
 
+    def close(self) -> None:
+        """Close it; a command that stands in for a socket may have ended by itself."""
+        with contextlib.suppress(ProcessLookupError):
+            self._inner.close()
+
+    def see_off(self) -> None:
+        """Wait for a command that stands in for a socket."""
+        process = getattr(self._inner, "process", None)
+        if process is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.communicate(timeout=COMMAND_ENDS_SECONDS)
+
 
 @dataclass(slots=True)
 class Link:
@@ -75,6 +90,7 @@ class Link:
         while connection is not None and not isinstance(connection, (str, bool)):
             connection.close()
             connection = connection.gateway
+        self.heard.see_off()
 
 
 def dial(target: Target, clock: Clock) -> Link:
@@ -143,7 +159,10 @@ def _pin(client: Any, place: Place, port: int, target: Target) -> None:
     known = client.get_host_keys()
     for line in target.host_keys:
         kind, _, rest = line.strip().partition(" ")
-        entry = HostKeyEntry.from_line(f"{shown} {kind} {rest.split()[0] if rest else ''}")
+        try:
+            entry = HostKeyEntry.from_line(f"{shown} {kind} {rest.split()[0] if rest else ''}")
+        except (paramiko.SSHException, ValueError):
+            entry = None
         if entry is None or entry.key is None:
             raise HostKeyMismatch(f"The key pinned for {target.name} is not readable: {line[:60]}")
         known.add(shown, entry.key.get_name(), entry.key)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from typing import Protocol, runtime_checkable
 
-from dispatcher.hosts.base import Host
+from dispatcher.errors import HostUnreachable
+from dispatcher.hosts.base import End, Host
 from dispatcher.hosts.job import JobStatus, status, status_of
 from dispatcher.retries import Clock
 
@@ -14,24 +16,69 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.005, 0.04
 """Seconds between looks: what is printed is seen well within 50 ms, and an idle job costs nothing to follow."""
 ASK_AFTER = 5.0
 """Seconds of silence after which the agent is asked whether the job still lives."""
+ENDS = ("absent", "ended", "lost")
+
+
+@runtime_checkable
+class Elsewhere(Protocol):
+    """A host for which looking again costs a journey: it sends by itself what is new."""
+
+    name: str
+
+    def follow(self, label: str, offset: int) -> Iterator[bytes | End | None]:
+        """The log from `offset`, None where nothing new is there, at last the end."""
 
 
 def follow(
     host: Host, label: str, offset: int, *, clock: Clock, cancel: threading.Event | None = None
 ) -> Iterator[bytes | JobStatus]:
-    """Yield the log from `offset`, and at the end the final status. Ends without one when `cancel` is set."""
+    """Yield the log from `offset`, and at the end the final status. Ends without one when `cancel` is set.
+
+    HostUnreachable when the link breaks: whoever kept what came goes on from there over another.
+    """
+    if isinstance(host, Elsewhere):
+        return _sent(host, label, offset, clock, cancel or threading.Event())
+    return _looked_at(host, label, offset, clock, cancel)
+
+
+def _sent(host: Elsewhere, label: str, offset: int, clock: Clock, cancel: threading.Event) -> Iterator[bytes | JobStatus]:
+    asked = clock.monotonic()
+    for piece in host.follow(label, offset):
+        if cancel.is_set():
+            return
+        if isinstance(piece, End):
+            if piece.size != offset:
+                message = f"{host.name} has {piece.size} bytes of log, of which {offset} came"
+                raise HostUnreachable(message, fix="mlrun attach")
+            yield status_of({**piece.outcome, "log_size": piece.size})
+            return
+        if piece:
+            offset, asked = offset + len(piece), clock.monotonic()
+            yield piece
+        elif clock.monotonic() - asked >= ASK_AFTER:
+            asked = clock.monotonic()
+            found = status(host, label)  # type: ignore[arg-type]  # it is a Host, and can follow
+            if found.phase in ("absent", "lost") and found.log_size <= offset:  # nobody is left to record the end
+                yield found
+                return
+
+
+def _looked_at(
+    host: Host, label: str, offset: int, clock: Clock, cancel: threading.Event | None
+) -> Iterator[bytes | JobStatus]:
+    """Look again and again: where looking costs nothing."""
     chunks, pause, asked = host.read(f"{label}/log", offset), FIRST_PAUSE, clock.monotonic()
     while cancel is None or not cancel.is_set():
         if chunk := next(chunks):
             yield chunk
             pause, offset, asked = FIRST_PAUSE, offset + len(chunk), clock.monotonic()
             continue
-        silent = clock.monotonic() - asked >= ASK_AFTER
+        overdue = clock.monotonic() - asked >= ASK_AFTER
         found = _recorded(host, label)
-        if silent or found:
+        if overdue or found:
             asked = clock.monotonic()
             found = found or status(host, label)
-            if found.phase in ("absent", "ended", "lost"):
+            if found.phase in ENDS:
                 yield from _rest(chunks, found.log_size - offset, clock)
                 yield found
                 return

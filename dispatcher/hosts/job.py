@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -17,6 +19,8 @@ PROGRAMS = tuple(sorted(file.name for file in AGENT.glob("*.py") if file.name !=
 PYTHON_FLAGS = "-ES"
 """Neither the user's PYTHON* variables nor site packages: quick, and nobody else's code."""
 STARTED_BEFORE = 3
+KILL_GRACE_SECONDS = 10.0
+"""What a job has between SIGTERM and SIGKILL, at most; the agent counts it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,7 @@ class JobStatus:
     started: float | None = None
     ended: float | None = None
     ram_peak_gib: float | None = None
+    memory_limit_gib: float | None = None
     gpu_peak_gib: float | None = None
     cpu_seconds: float | None = None
     log_size: int = 0
@@ -60,6 +65,11 @@ class JobStatus:
     def over(self) -> bool:
         """Whether nothing more will happen."""
         return self.phase in ("ended", "lost")
+
+
+def longest_end(grace: float) -> float:
+    """Seconds after which a job that was asked to end is killed at the latest."""
+    return grace + min(grace, KILL_GRACE_SECONDS)
 
 
 def launch(host: Host, spec: JobSpec) -> None:
@@ -110,7 +120,14 @@ def push_agent(host: Host) -> None:
     if getattr(host, "agent", None):
         return
     entries = tuple(Entry(name, (AGENT / name).stat().st_size) for name in PROGRAMS)
-    host.push(Tree(AGENT, entries), "agent")
+    host.push(Tree(AGENT, entries), agent_folder())
+
+
+@cache
+def agent_folder() -> str:
+    """Where the agent stands on hosts that lack this package: each version has a folder of its own, and old ones go on."""
+    digest = hashlib.sha256(b"".join((AGENT / name).read_bytes() for name in PROGRAMS))
+    return f"agent-{digest.hexdigest()[:12]}"
 
 
 def run_program(host: Host, program: str, arguments: Sequence[str], stdin: bytes = b"") -> Exit:
@@ -128,7 +145,7 @@ def _agent(host: Host, verb: str, label: str, *options: str, stdin: bytes = b"")
 
 def _program(host: Host, name: str) -> list[str]:
     """The command that runs a program of the agent. A host may bring (python, folder) of its own."""
-    python, folder = getattr(host, "agent", None) or ("python3", f"{host.root}/agent")
+    python, folder = getattr(host, "agent", None) or ("python3", f"{host.root}/{agent_folder()}")
     return [python, PYTHON_FLAGS, f"{folder}/{name}"]
 
 

@@ -9,17 +9,20 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from dispatcher.errors import HostError
+from dispatcher.errors import HostError, HostUnreachable
 from dispatcher.hosts import download, upload
-from dispatcher.hosts.base import Entry, Exit, Tree
+from dispatcher.hosts.base import End, Entry, Exit, Tree
 from dispatcher.hosts.dial import CHANNEL_SECONDS, Link, Target, dial
+from dispatcher.hosts.job import agent_folder
 from dispatcher.hosts.session import Pulse, Session
-from dispatcher.hosts.tail import End, Tail
+from dispatcher.hosts.tail import Tail
 from dispatcher.retries import Clock, SystemClock
 
 __all__ = ["SshHost", "Target"]
 OLDEST_PYTHON = (3, 8)
 FACTS = "import json,os,sys;print(json.dumps([os.path.expanduser('~'),list(sys.version_info[:2])]))"
+PAUSES = (0.5, 1.0, 2.0, 4.0)
+"""Seconds between tries of what an interruption does not harm: a host that is tried too often locks us out."""
 
 
 class SshHost:
@@ -27,9 +30,10 @@ class SshHost:
 
     def __init__(self, target: Target, root: str, link: Link, clock: Clock) -> None:
         self.name, self.root = target.name, root
-        self.agent: tuple[str, str] | None = None
         self._target, self._clock, self._lock = target, clock, threading.Lock()
         self._spare: Any = None
+        self._closed = False
+        self._pushed: list[tuple[str, Tree]] = []
         self._take(link)
 
     @classmethod
@@ -75,14 +79,19 @@ class SshHost:
         What an earlier push left there and the tree lacks is removed; files that a job made stay. `origin` names what the tree
         is a copy of: folders beside `remote` that hold an earlier copy of it lend what did not change.
         """
-        upload.push(self.start, tree, self._path(remote), origin or str(tree.root), self.name)
+        if (remote, tree) in self._pushed:
+            return
+        self._again(lambda: upload.push(self.start, tree, self._path(remote), origin or str(tree.root), self.name))
+        if remote == agent_folder():
+            self._pushed.append((remote, tree))
 
     def read(self, remote: str, offset: int) -> Iterator[bytes]:
         """Yield a file's bytes from `offset` as they come; b"" whenever there is nothing new, or no file yet."""
         with Tail(self.start, self._path(remote), offset) as tail:
             while True:
                 frame = tail.next()
-                yield frame if isinstance(frame, bytes) else b""
+                if isinstance(frame, bytes) and (frame or tail.caught_up):
+                    yield frame
 
     def follow(self, label: str, offset: int) -> Iterator[bytes | End | None]:
         """Yield an attempt's log from `offset`, None whenever nothing new is there, and at last how its job ended."""
@@ -94,22 +103,35 @@ class SshHost:
 
     def pull(self, entries: Sequence[Entry], remote: str, local: Path) -> None:
         """Bring files home below `local`, each verified by size and SHA-256 before it takes its name."""
-        download.pull(self.start, entries, self._path(remote), local, self.name)
+        self._again(lambda: download.pull(self.start, entries, self._path(remote), local, self.name))
 
     def reconnect(self) -> None:
         """Drop the connection and open another."""
         self.close()
         self._take(dial(self._target, self._clock))
+        self._closed = False
 
     def close(self) -> None:
         """Let go of the connection; nothing that runs there ends by it."""
+        self._closed = True
         self._pulse.stop()
         self._link.close()
+
+    def _again(self, action: Callable[[], None]) -> None:
+        """Do what goes on where it stopped, also over a link that breaks now and then."""
+        for pause in PAUSES:
+            try:
+                return action()
+            except HostUnreachable:
+                self._clock.sleep(pause)
+        return action()
 
     def _take(self, link: Link) -> None:
         self._link, self._pulse, self._spare = link, Pulse(link, self._clock), None
 
     def _living(self) -> Link:
+        if self._closed:
+            raise HostUnreachable(f"The connection to {self.name} was closed", fix="mlrun ps")
         if not self._link.transport.is_active():
             self.reconnect()
         return self._link

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any
 
 from dispatcher.errors import HostError
+from dispatcher.hosts.base import End
 from dispatcher.hosts.programs import command
 from dispatcher.hosts.session import CHUNK, Session
 
@@ -18,21 +17,14 @@ HEAD = 5
 LONGEST_FRAME = 1 << 24
 
 
-@dataclass(frozen=True, slots=True)
-class End:
-    """How a job ended, as its agent recorded it; size and SHA-256 of its whole log."""
-
-    outcome: Mapping[str, Any]
-    size: int
-    sha256: str
-
-
 class Tail:
     """Frames of the program tail.py (see there)."""
 
     def __init__(self, start: Callable[[Sequence[str]], Session], path: str, offset: int, *folder: str) -> None:
         self._session = start(command("tail.py", path, str(offset), *folder))
         self._path, self._kind, self._missing, self._rest = path, b"", 0, b""
+        self.caught_up = False
+        """Whether all that stood there at the start has come."""
 
     def __enter__(self) -> Tail:
         return self
@@ -62,6 +54,7 @@ class Tail:
                 self._kind, self._missing = bytes(view[:1]), int.from_bytes(view[1:HEAD], "big")
                 view = view[HEAD:]
                 self._refuse_garbage()
+                self.caught_up = self.caught_up or self._kind == b"p"
                 if self._kind == b"e":
                     if found:
                         self._rest, self._missing = self._head() + bytes(view), 0
@@ -82,7 +75,7 @@ class Tail:
         told = begun + self._session.exactly(self._missing - len(begun))
         try:
             known = json.loads(told)
-            return End(dict(known["outcome"]), int(known["size"]), str(known["sha256"]))
+            return End(dict(known["outcome"]), int(known["size"]))
         except (ValueError, KeyError, TypeError) as error:
             raise HostError(f"{self._path}: its host tells its end in a way that cannot be read", fix="mlrun doctor") from error
 
