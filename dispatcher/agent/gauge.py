@@ -24,11 +24,11 @@ SMI = (
 class Gauge:
     """Samples a job's use of the machine and keeps the peaks."""
 
-    def __init__(self, folder: str, place: str) -> None:
+    def __init__(self, folder: str, place: str, command: str = "") -> None:
         self.folder, self.place, self.tools = folder, place, []  # type: Tuple[str, str, List[Any]]
         self.ram_peak, self.gpu_peak = 0.0, None  # type: Tuple[float, Optional[float]]
         self.samples = 0
-        self.scarcity = Scarcity(os.path.basename(folder))
+        self.scarcity = Scarcity(os.path.basename(folder), command=command)
         self._base = None  # type: Optional[float]
         self._now = (None, None)  # type: Tuple[Optional[float], Optional[float]]
         self._gpu_due = 0.0

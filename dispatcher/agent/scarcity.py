@@ -24,22 +24,25 @@ ERROR_LINE = re.compile(rb"^(?:[\w.]*\.)?\w*(?:Error|Exception|Interrupt)\b.*", 
 RELAYS = (b"CalledProcessError", b"ChildFailedError")
 """Errors that only say that another program failed: what it said stands before them."""
 LAST_LINES = 5
+ULIMIT = re.compile(r"\bulimit\s+(?:-[SH]\s+)?-[SH]?v\s+([0-9]{1,15})\b")
 
 
 class Scarcity:
     """Watches how much memory the job could have had, and whether the kernel killed for want of it."""
 
-    def __init__(self, label: str, cgroups: str = CGROUPS, proc: str = "/proc") -> None:
+    def __init__(self, label: str, cgroups: str = CGROUPS, proc: str = "/proc", command: str = "") -> None:
         self.cgroups, self.proc = cgroups, proc
         self._own = self._cgroup_of("self")
         self.scope = self._own if self._own.rpartition("/")[2] == label + ".scope" else ""
         self.room, self.cache = self._free([self._own]), 0
+        self.limit = min(_own_limit(), _written_limit(command))
         self._before = self._kills()
 
     def look(self, family: Set[int], ram: float) -> None:
         """Notice the room there is for the job, and in its own cgroup how much of that is file cache."""
         places = {self._cgroup_of(str(pid)) for pid in list(family)[:16]} | {self._own}
         self.room = min(self.room, ram + self._free(sorted(places)))
+        self.limit = min([self.limit, *(self._limit_of(pid) for pid in list(family)[:16])])
         if self.scope:
             self.cache = max(self.cache, self._cache())
 
@@ -77,6 +80,14 @@ class Scarcity:
                 return max(0, int(most) - int(now))
         return UNLIMITED
 
+    def _limit_of(self, pid: int) -> float:
+        """Bytes of address space that a process may have."""
+        for line in self._read("%s/%d/limits" % (self.proc, pid)).splitlines():
+            words = line.split()
+            if line.startswith("Max address space") and words[3].isdigit():
+                return float(words[3])
+        return UNLIMITED
+
     def _cache(self) -> int:
         said = self._read(self.cgroups + self.scope + "/memory.stat")
         return _counted(said, "file") - _counted(said, "shmem") + _counted(said, "slab_reclaimable")
@@ -94,6 +105,19 @@ class Scarcity:
         with contextlib.suppress(OSError, ValueError), open(path) as file:
             return file.read()
         return ""
+
+
+def _own_limit() -> float:
+    """Bytes of address space that we may have, and what we start."""
+    import resource
+
+    soft = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return UNLIMITED if soft == resource.RLIM_INFINITY else float(soft)
+
+
+def _written_limit(command: str) -> float:
+    """The least that a command allows itself: `ulimit -v` counts in KiB."""
+    return min([1024.0 * int(found) for found in ULIMIT.findall(command)], default=UNLIMITED)
 
 
 def said_full(tail: bytes) -> str:

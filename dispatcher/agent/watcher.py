@@ -11,7 +11,7 @@ import time
 from typing import Any, Dict, List, Optional, Set, Tuple
 
 from files import append, boot_id, disk_free_gb, lines, read, size_of, tail_of, touch, write  # type: ignore[import-not-found]
-from gauge import Gauge, spawn  # type: ignore[import-not-found]
+from gauge import GIB, Gauge, spawn  # type: ignore[import-not-found]
 from processes import (  # type: ignore[import-not-found]
     LINUX,
     alive,
@@ -24,7 +24,7 @@ from processes import (  # type: ignore[import-not-found]
     send,
     signal_job,
 )
-from scarcity import said_full  # type: ignore[import-not-found]
+from scarcity import UNLIMITED, said_full  # type: ignore[import-not-found]
 
 CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 """Both count the time a computer sleeps."""
@@ -58,7 +58,7 @@ class Watcher:
         self.ending, self.since, self.grace, self.sent, self.noticed = "", 0.0, 0.0, 0, False
         self.asked = False
         self.statuses = {}  # type: Dict[int, int]
-        self.gauge = Gauge(folder, spec["cwd"])
+        self.gauge = Gauge(folder, spec["cwd"], str(spec.get("command", "")))
         self.beat_due, self.sample_due = 0.0, 0.0
         self._make_wake()
 
@@ -246,6 +246,8 @@ class Watcher:
             return
         if moment >= self.begun + limit:
             self._begin_end("deadline", float(self.spec.get("stop_grace", 30.0)))
+            most = ladder(self.grace)[-1][0]
+            self.notice("The time limit of %.0f s is reached: the job was asked to stop, and has up to %.0f s" % (limit, most))
         elif not self.noticed and moment >= self.begun + limit * NOTICE_AT:
             self.noticed = True
             self.notice("%.0f s are left until the time limit of %.0f s" % (self.begun + limit - moment, limit))
@@ -314,7 +316,7 @@ class Watcher:
             self.ready = None
 
     def _reserve(self) -> None:
-        """Disk that is ours already, so that a disk the job filled still takes the outcome; little of one that is nearly full."""
+        """Disk that is ours already, so that a disk the job filled still takes the outcome; less of one that is nearly full."""
         room = disk_free_gb(self.folder)
         large = RESERVE_BYTES if room is None or room >= LEAST_ROOM_GB else 0
         for name, size in (("reserve", large), ("outcome.part", 1 << 14)):
@@ -330,6 +332,8 @@ class Watcher:
             send(tool.pid, signal.SIGKILL)
         with contextlib.suppress(OSError):
             os.unlink(os.path.join(self.folder, "reserve"))
+        if reason == "oom-host" and not scarce and self.gauge.scarcity.limit < UNLIMITED:
+            outcome["memory_limit_gib"] = round(self.gauge.scarcity.limit / GIB, 3)
         outcome.update(self.gauge.peaks(), started=self.started, ended=time.time())
         outcome.update(log_size=size_of(self.folder, "log"), notices=lines(self.folder, "notices.jsonl"))
         write(self.folder, "outcome.json", outcome, "outcome.part")

@@ -314,7 +314,10 @@ class JobConfig(Strict):
         None, description="the data; a path, or a section"
     )
     training: Training = Field(default_factory=Training, description="how it is trained")
-    resources: Resources = Field(default_factory=Resources, description="limits on rented and owned machines, not on this one")
+    resources: Resources = Field(
+        default_factory=Resources,
+        description="limits on rented and owned machines, not on this one; without a model, what the job needs anywhere",
+    )
     budget: Budget = Field(default_factory=Budget, description="what it may cost and take")
     where: Place = Field("auto", description="where it may run")
     spot: Literal["auto"] | bool = Field("auto", description="auto: only where a restart loses little")

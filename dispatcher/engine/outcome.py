@@ -34,7 +34,7 @@ OURS: dict[str, tuple[Outcome, int]] = {
 WORDS: dict[str, str] = {
     "exited": "the job ended by itself",
     "signal": "the job was ended by a signal",
-    "oom-host": "out of memory: this computer's RAM was full, or more was asked for at once than there is",
+    "oom-host": "out of memory: this computer's RAM was full",
     "oom-device": "out of memory: the GPU's memory was full",
     "deadline": "stopped at its time limit",
     "stopped": "stopped on request",

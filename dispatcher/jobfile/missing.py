@@ -13,7 +13,7 @@ from dispatcher.domain.values import short
 from dispatcher.jobfile.filling import script_in
 
 ELSEWHERE = "://"
-ALIKE = 0.6
+ALIKE = 0.78
 
 
 def missing(config: JobConfig, workdir: Path, command: str, said: Sequence[str]) -> Iterator[str]:

@@ -163,7 +163,7 @@ def _text(raw: bytes | str, document: Document) -> str | None:
     size = len(raw)
     if size > LARGEST:
         document.problems.append(
-            Problem(f"{size:,} bytes; a job file has at most {LARGEST:,}.", "Keep data and code in files of their own.")
+            Problem(f"a job file has at most {LARGEST:,} bytes, this one more.", "Keep data and code in files of their own.")
         )
         return None
     if isinstance(raw, str):

@@ -18,7 +18,6 @@ from dispatcher.domain.run import RunState
 from dispatcher.events import AttemptStarted, Event, Finished, LogBytes, Progress, Sampled, StateChanged, Warned
 
 SPOKEN = {
-    RunState.PREPARING: "setting up",
     RunState.COLLECTING: "collecting outputs",
     RunState.HELD: "held: its outputs are not home yet",
 }

@@ -30,8 +30,10 @@ def here_lines(plan: Plan, width: int) -> list[str]:
     """Before a run on this machine: what it needs, and why here."""
     needs = plan.estimate
     parts = [f"GPU memory {show_gib(needs.gpu_memory.range.likely)}"] if needs.gpu_memory else []
-    parts.append(f"RAM {show_gib(needs.ram.range.likely)}" if needs.ram.range.high > 0 else "RAM unknown")
-    lines = wrapped(f"{plan.job.name} needs {', '.join(parts)}: {' '.join(plan.here.reasons) or 'fits.'}", width, "  ")
+    parts += [f"RAM {show_gib(needs.ram.range.likely)}"] if needs.ram.range.high > 0 else []
+    known = f"{plan.job.name} needs {', '.join(parts)}: {' '.join(plan.here.reasons) or 'fits.'}"
+    unknown = f"{plan.job.name}: what it needs is not known (describe `model`, or state `resources`); it is started as it is."
+    lines = wrapped(known if parts else " ".join([unknown, *plan.here.reasons]), width, "  ")
     if plan.here.machine:
         lines += [dim(line) for line in wrapped(f"  here: {machine_words(plan.here.machine)}", width, "  ")]
     for warning in plan.warnings:

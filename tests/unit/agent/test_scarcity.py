@@ -128,6 +128,19 @@ def test_a_scopes_peak_is_told_without_its_file_cache(scarcity, tmp_path):
     assert 3 * GIB == watched.peak()
 
 
+def test_the_least_limit_of_address_space_is_known(scarcity, tmp_path):
+    found = scarcity.Scarcity("x", proc=str(tmp_path), command="cd a; ulimit -v 900000 && ulimit -Sv 800000; python t.py")
+    assert 800000 * 1024 == found.limit
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7" / "limits").write_text(
+        "Limit                     Soft Limit           Hard Limit           Units     \n"
+        "Max address space         4096000              unlimited            bytes     \n"
+    )
+    found.look({7}, 0.0)
+    assert 4096000 == found.limit
+    assert scarcity.Scarcity("x", proc=str(tmp_path), command="echo ulimit -v of old").limit >= 1 << 60
+
+
 def test_without_any_file_of_the_kernels_nothing_is_claimed(scarcity, tmp_path):
     watched = scarcity.Scarcity(LABEL, str(tmp_path / "none"), str(tmp_path / "none"))
     watched.look({1}, 5.0)

@@ -40,7 +40,6 @@ def test_our_words_never_reach_stdout(capfdbinary):
     )
     assert b"epoch 1, epoch 2\n" == out
     assert [
-        "· setting up",
         "  ! Half of the time is used. mlrun stop r",
         "· 3 of 4 files",
         "· collecting outputs",

@@ -225,7 +225,7 @@ def test_an_empty_section_is_as_if_it_were_not_there(job):
     [
         (lambda folder: folder / "none.yaml", "does not exist"),
         (lambda folder: folder, "is not a file"),
-        (lambda folder: Path("/dev/zero"), "262,145 bytes"),
+        (lambda folder: Path("/dev/zero"), "at most 262,144 bytes"),
         (lambda folder: folder / "a\0b", "cannot be read"),
         (lambda folder: folder / ("x" * 300), "cannot be read"),
     ],
