@@ -17,15 +17,17 @@ MARKS = {"ok": good("✓"), "note": dim("·"), "warning": caution("!"), "error":
 
 @click.command()
 @click.argument("script", required=False, type=click.Path(exists=True, path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), default=Path("train.yaml"), show_default=True)
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Default: the script's name, or train.yaml."
+)
 @click.option("--template", help="Start from a template instead of what stands here; `--template list` names them.")
 @click.option("--stdout", is_flag=True, help="Print it instead of writing a file.")
-def init(script: Path | None, output: Path, template: str | None, *, stdout: bool) -> int:
+def init(script: Path | None, output: Path | None, template: str | None, *, stdout: bool) -> int:
     """Write a job file, pre-filled from what stands in this folder.
 
     \b
       mlrun init                        look around, write train.yaml
-      mlrun init train.py               read that script (it is not executed)
+      mlrun init fit.py                 read that script (it is not executed), write fit.yaml
       mlrun init --template tabular     start from a template
     """
     from dispatcher.jobfile import starter
@@ -37,6 +39,7 @@ def init(script: Path | None, output: Path, template: str | None, *, stdout: boo
     if stdout:
         say(text, to_stdout=True, nl=False)
         return 0
+    output = output or Path(f"{script.stem}.yaml" if script else "train.yaml")
     _write_new(output, text)
     say(f"{good('✓')} {output} written. Look through it, then: {bold(f'mlrun {output} --dry-run')}")
     return 0

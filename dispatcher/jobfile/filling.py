@@ -25,6 +25,8 @@ ADAPTERS = ("training.lora_rank", "training.lora_targets", "training.train_embed
 TREES = ("model.trees", "model.depth", "model.leaves", "model.bins", "model.search")
 SIZES = ("model.sequence_length", "model.image_size")
 WANTED = ("training.batch_size", "training.precision")
+NAMED = 8
+"""Names of an imported file that are told as not read."""
 STARTERS = frozenset({"python", "python3", "torchrun", "accelerate", "deepspeed", "uv", "poetry", "pdm", "time", "nice"})
 
 Stated = Callable[[str], Any]
@@ -62,7 +64,17 @@ def from_import(section: dict[str, Any], folder: Path) -> Filling:
     refused = [Problem(f"{file} asks for {key}.", why, path="import") for key, _, why in asked]
     refused += _mapped(source, found.values)
     known = {key: value for key, value in values.items() if key}
-    return Filling(known, tuple(refused), overrides={_own(ours): theirs for ours, theirs in source.map.items() if _own(ours)})
+    notes = (_read(file, known, found.unread), *found.notes)
+    return Filling(
+        known, tuple(refused), notes, overrides={_own(ours): theirs for ours, theirs in source.map.items() if _own(ours)}
+    )
+
+
+def _read(file: str, known: Mapping[str, Value], unread: tuple[str, ...]) -> str:
+    """What an import read, and which of the file's names it passed over."""
+    values = ", ".join(f"{key} {short(value.value)}" for key, value in known.items()) or "nothing"
+    more = f", and {len(unread) - NAMED} more" if len(unread) > NAMED else ""
+    return f"Read from {file}: {values}." + (f" Not read: {', '.join(unread[:NAMED])}{more}." if unread else "")
 
 
 def _mapped(source: Import, found: Mapping[str, Any]) -> Iterator[Problem]:

@@ -54,7 +54,10 @@ def load(path: str | Path, *, sets: Mapping[str, Any] | None = None, extra_args:
         assembly.note(("workdir",), *_no_folder(workdir))
     config = assembly.settings()
     if config is None or assembly.problems:
-        raise JobFileError(file.name, listed(assembly.problems))
+        from dispatcher.jobfile.foreign import told
+
+        foreign = None if "import" in assembly.data else told(file.name, document.data)
+        raise foreign or JobFileError(file.name, listed(assembly.problems))
     return finished(assembly, config, file, workdir, "\n".join(document.lines))
 
 

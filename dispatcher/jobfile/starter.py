@@ -45,10 +45,11 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Starter:
-    """Which template fits a folder, and what fills it."""
+    """Which template fits a folder, and what fills it. `name` is the job's, after the script that was asked for."""
 
     kind: str
     survey: Survey
+    name: str = ""
 
     @property
     def template(self) -> Path:
@@ -61,7 +62,7 @@ def choose(folder: Path, *, script: Path | None = None) -> Starter:
     if script and script.suffix == ".ipynb":
         facts_of(script)  # says what to do with a notebook
     found = survey(folder, _below(folder, script) if script else None)
-    return Starter(_kind(found), found)
+    return Starter(_kind(found), found, script.stem if script else "")
 
 
 def from_template(kind: str, folder: Path) -> Starter:
@@ -80,7 +81,7 @@ def render(starter: Starter) -> str:
     """The job file: what was found is filled in, what was not is asked for in a comment."""
     template = starter.template.read_text(encoding="utf-8")
     asked = _asked(template)
-    known = dict(_known(starter.survey, asked))
+    known = dict(_known(starter.survey, asked, starter.name))
     known["run"] = _command(starter.survey, known)
     known |= _sectioned(known)
     lines = [line for block in _blocks(template) for line in _filled(block, known, asked)]
@@ -109,9 +110,9 @@ def _kind(found: Survey) -> str:
     return "tabular" if not found.script and found.data and found.data.kind == "table" else "script"
 
 
-def _known(found: Survey, asked: set[str]) -> Iterator[tuple[str, Entry]]:
+def _known(found: Survey, asked: set[str], named: str) -> Iterator[tuple[str, Entry]]:
     """Settings by dotted name, as YAML text, each with where it was found."""
-    if name := _legal(found.folder.resolve().name):
+    if name := _legal(named or found.folder.resolve().name):
         yield "name", Entry(name, "")
     if found.setup:
         yield "setup", Entry(_scalar(found.setup), "done on rented machines; here only with --setup")
@@ -132,7 +133,7 @@ def _data(data: Data) -> Iterator[tuple[str, Entry]]:
     if data.samples:
         yield "dataset.rows" if data.kind == "table" else "dataset.samples", Entry(f"{data.samples}", counted)
     if data.columns and data.kind == "table":
-        yield "dataset.columns", Entry(f"{data.columns}", counted)
+        yield "dataset.columns", Entry(f"{data.columns}", f"{counted}, the target among them")
 
 
 def _sectioned(known: dict[str, Entry]) -> dict[str, Entry]:

@@ -102,6 +102,22 @@ LLAMA_FACTORY = (
 """LLaMA-Factory's training arguments, which extend Hugging Face's."""
 
 
+SETTLED = ("load_in_4bit", "stage", "disable_gradient_checkpointing")
+"""Names that `settle` reads."""
+PACKING = ("sample_packing", "packing", "neat_packing")
+
+
+def cautions(form: str, data: Any) -> tuple[str, ...]:
+    """What a file asks for that changes what its figures mean."""
+    packed = next(
+        (name for name in PACKING if form in ("axolotl", "llama-factory", "hf-trainer") and get(data, name) is True), ""
+    )
+    if not packed:
+        return ()
+    words = "puts several samples into each sequence: an epoch has fewer sequences than samples."
+    return (f"{packed} {words} For its time, state training.tokens or training.steps.",)
+
+
 def settle(form: str, found: Found, data: Any) -> Found:
     """What follows from several of a file's values together, or from the format's own defaults."""
     if found.get("training.steps"):

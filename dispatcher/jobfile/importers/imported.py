@@ -14,7 +14,7 @@ from dispatcher.domain.job import Import
 from dispatcher.errors import JobFileError, Problem
 from dispatcher.jobfile.importers.clusters import DSTACK, REFUSED, SKYPILOT
 from dispatcher.jobfile.importers.fields import Field, Found, get, translate
-from dispatcher.jobfile.importers.finetuning import AXOLOTL, LLAMA_FACTORY, TRAINER, settle
+from dispatcher.jobfile.importers.finetuning import AXOLOTL, LLAMA_FACTORY, SETTLED, TRAINER, cautions, settle
 
 FORMATS: dict[str, tuple[Field, ...]] = {
     "hf-trainer": TRAINER,
@@ -29,12 +29,16 @@ LARGEST = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """Our dotted settings, the name each had in the file, what cannot be done, and how many of its values were not read."""
+    """Our dotted settings, the name each had in the file, what cannot be done, which of its values were not read.
+
+    `notes` is what a reader of the plan should know of values that change what the figures mean.
+    """
 
     values: Found
     origins: dict[str, str]
     refused: tuple[str, ...] = ()
     unread: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
 
 
 def imported(form: str, data: Any, names: Mapping[str, str] | None = None) -> Imported:
@@ -44,13 +48,12 @@ def imported(form: str, data: Any, names: Mapping[str, str] | None = None) -> Im
     fields = FORMATS.get(form) or tuple(Field(theirs, ours) for ours, theirs in (names or {}).items())
     values, origins = translate(data, fields)
     values = settle(form, values, data)
-    known = {one.theirs.partition(".")[0] for one in fields}
+    known = {one.theirs.partition(".")[0] for one in fields} | {*SETTLED}
     refused = tuple(
         f"{key}: {why}" for key, why in REFUSED.items() if form in ("skypilot", "dstack") and _asked(get(data, key))
     )
-    return Imported(
-        values, {k: origins.get(k, "its format") for k in values}, refused, tuple(k for k in data if k not in known)
-    )
+    unread = tuple(str(key) for key in data if key not in known)
+    return Imported(values, {k: origins.get(k, "its format") for k in values}, refused, unread, cautions(form, data))
 
 
 def read_import(source: Import, folder: Path) -> Imported:
