@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+import socket
 import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -126,3 +129,8 @@ class Work:
         """The host, once connected."""
         assert self.host is not None
         return self.host
+
+
+def client_name(runs: Path) -> str:
+    """The name of this user's mlrun home on this computer, as tags carry it."""
+    return hashlib.sha256(f"{os.getuid()}:{socket.gethostname()}:{runs.resolve()}".encode()).hexdigest()[:16]

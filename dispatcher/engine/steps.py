@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import socket
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from dispatcher.backends.base import Terms
 from dispatcher.backends.processes import CLIENT_VARIABLE
 from dispatcher.domain.plan import Offer
 from dispatcher.domain.run import RunState
 from dispatcher.engine import holding
-from dispatcher.engine.context import Context, Work
+from dispatcher.engine.context import Context, Work, client_name
 from dispatcher.engine.elsewhere import gone
 from dispatcher.engine.following import collected, follow_to_the_end, record_end, tell_of_outputs
 from dispatcher.engine.patience import cancellable, ending_nothing
@@ -238,11 +236,6 @@ def _terms(ctx: Context, work: Work) -> Terms:
         run_name=work.run.name,
         client=client_name(ctx.runs) if ctx.runs else "",
     )
-
-
-def client_name(runs: Path) -> str:
-    """The name of this user's mlrun home on this computer, as tags carry it."""
-    return hashlib.sha256(f"{os.getuid()}:{socket.gethostname()}:{runs.resolve()}".encode()).hexdigest()[:16]
 
 
 def _send(work: Work, tree: Tree) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from dispatcher.backends.base import Backend, Leftover
 from dispatcher.domain.run import Label
-from dispatcher.engine.context import Context
+from dispatcher.engine.context import Context, client_name
 from dispatcher.engine.teardown import confirm_gone
 from dispatcher.errors import MlrunError
 
@@ -17,7 +17,10 @@ YOUNG_SECONDS = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A leftover and what is done about it: keep (its run is open), stranger, young, remove; then removed or failed."""
+    """A leftover and what is done about it: keep (its run is open), stranger, young, remove; then removed or failed.
+
+    `elsewhere` is a run of another computer of the same owner, before its end; `shared` belongs to no run and costs nothing.
+    """
 
     leftover: Leftover
     action: str
@@ -45,10 +48,26 @@ def sweep(backends: Iterable[Backend], ctx: Context, found: Iterable[Found]) -> 
 def _action(one: Leftover, backend: Backend, ctx: Context, *, any_owner: bool) -> str:
     if one.owner != backend.owner and not any_owner:
         return "stranger"
-    run = ctx.store.get(one.label.run) if one.label else None
+    if one.label is None:
+        return "shared"
+    run = ctx.store.get(one.label.run)
     if run is not None:
         return "keep" if run.open and not run.doubt else "remove"
-    return "young" if one.age_seconds < YOUNG_SECONDS else "remove"
+    if one.age_seconds < YOUNG_SECONDS:
+        return "young"
+    return "elsewhere" if _of_another(one, ctx) and not _past(one) and not any_owner else "remove"
+
+
+def _of_another(one: Leftover, ctx: Context) -> bool:
+    """Whether another computer of the same owner made it: its record is there."""
+    client = one.tags.get("mlrun-client", "")
+    return bool(client) and (ctx.runs is None or client != client_name(ctx.runs))
+
+
+def _past(one: Leftover) -> bool:
+    """Whether it lives beyond the end that it was made with."""
+    life = one.tags.get("mlrun-max-seconds", "")
+    return life.isdigit() and one.age_seconds > float(life)
 
 
 def _removed(one: Found, backend: Backend, ctx: Context, done: dict[Label, str]) -> Found:

@@ -36,6 +36,11 @@ class SshHost:
         self._pushed: list[tuple[str, Tree]] = []
         self._take(link)
 
+    @property
+    def target(self) -> Target:
+        """Where it is, and the keys it may show."""
+        return self._target
+
     @classmethod
     def open(cls, target: Target, root: str, *, clock: Clock | None = None) -> SshHost:
         """Connect. Raises HostKeyMismatch before anything is sent to a stranger, HostUnreachable where nobody answers."""

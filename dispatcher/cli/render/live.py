@@ -11,10 +11,11 @@ from typing import Any
 
 from dispatcher.cli.render.console import caution, dim, document, say
 from dispatcher.cli.render.errors import warn
+from dispatcher.cli.render.journey import Journey
 from dispatcher.cli.render.records import attempt_record, moment, run_record
 from dispatcher.cli.render.sanitise import Sanitiser
 from dispatcher.domain.plan import SCHEMA
-from dispatcher.domain.run import RunState
+from dispatcher.domain.run import Run, RunState
 from dispatcher.events import AttemptStarted, Event, Finished, LogBytes, Progress, Sampled, StateChanged, Warned
 
 SPOKEN = {
@@ -39,7 +40,12 @@ class Screen:
         self._sanitiser = Sanitiser() if sys.stdout.isatty() else None
         self._listening = True
         self._whole = threading.Lock()
+        self._journey = Journey()
         widen_pipe()
+
+    def take_up(self, run: Run) -> None:
+        """A run that an earlier mlrun began."""
+        self._journey.take_up(run.attempt)
 
     def __call__(self, event: Event) -> None:
         """Show one event, whole: the job's follower and what watches beside it speak from two threads."""
@@ -47,16 +53,17 @@ class Screen:
             self._show(event)
 
     def _show(self, event: Event) -> None:
+        journey = self._journey.words(event)
         match event:
             case LogBytes():
                 self._write(event.data)
             case Warned():
                 self._break_line()
                 warn(event.message, event.fix)
-            case StateChanged() if event.state in SPOKEN and not self._quiet:
+            case StateChanged() | AttemptStarted() | Sampled() if journey and not self._quiet:
+                self._tell(journey)
+            case StateChanged() if event.state in SPOKEN and not self._journey.away and not self._quiet:
                 self._tell(SPOKEN[event.state])
-            case AttemptStarted() if event.attempt.label.attempt > 1 and not self._quiet:
-                self._tell(f"attempt {event.attempt.label.attempt} on {event.attempt.machine or 'this machine'}")
             case Progress() if not self._quiet:
                 self._tell(event.message)
             case _:
@@ -100,6 +107,9 @@ class JsonLines:
     def __init__(self) -> None:
         self._whole = threading.Lock()
         self._listening = True
+
+    def take_up(self, run: Run) -> None:
+        """Programs know what they asked for."""
 
     def __call__(self, event: Event) -> None:
         """Write one event; once nobody reads any more, the job goes on unwatched."""

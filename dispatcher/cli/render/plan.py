@@ -30,7 +30,7 @@ def plan_lines(
         option_lines(plan, width, everything=everything),
         _suggested(plan, width) if only_asked(plan) else [],
         [] if starting else chosen_lines(plan, width),
-        [] if starting else _sends(plan, width),
+        [] if starting else sends_lines(plan, width),
         _warnings(plan, width),
         _explained(plan, width) if explain else [],
         [] if starting else _next(plan, width, everything=everything),
@@ -144,7 +144,8 @@ def machine_words(machine: Machine) -> str:
     return " · ".join(parts)
 
 
-def _sends(plan: Plan, width: int) -> list[str]:
+def sends_lines(plan: Plan, width: int) -> list[str]:
+    """What would travel: files, the largest, what stays, and what looks like a secret."""
     sends: dict[str, Any] = plan.sends
     chosen = plan.chosen
     if not sends or (chosen is not None and chosen.offer.where == "local"):

@@ -65,10 +65,30 @@ def test_states_that_pass_in_milliseconds_and_samples_are_not_told(capfdbinary):
     assert (b"", "") == told(capfdbinary, *(StateChanged("r", NOW, state) for state in quick), Sampled("r", NOW, 1.0, 2.0))
 
 
-@pytest.mark.parametrize(("number", "said"), [(1, ""), (2, "· attempt 2 on g4dn.xlarge\n")])
-def test_only_another_attempt_is_told(number, said, capfdbinary):
-    attempt = Attempt(Label("7f3a2b9c1d", number), "aws", "g4dn.xlarge")
-    assert (b"", said) == told(capfdbinary, AttemptStarted("r", NOW, attempt))
+def test_a_rented_machine_is_told_state_by_state_with_time_and_money(capfdbinary):
+    attempt = Attempt(
+        Label("7f3a2b9c1d", 2), "aws", "g4dn.xlarge", "us-east-1", "spot", 0.36, launched=NOW, offer={"zone": "us-east-1b"}
+    )
+    out, err = told(
+        capfdbinary,
+        AttemptStarted("r", NOW, attempt),
+        StateChanged("r", NOW, RunState.PROVISIONING),
+        StateChanged("r", NOW + 100, RunState.RUNNING),
+        Sampled("r", NOW + 200, 1.0, 2.0),
+        Sampled("r", NOW + 3600, 1.0, 2.0),
+    )
+    assert b"" == out
+    assert [
+        "· attempt 2: aws g4dn.xlarge us-east-1 us-east-1b, spot, $0.36 per hour",
+        "·  0:00  $0.00  creating the machine",
+        "·  1:40  $0.01  starting the job",
+        "· 1:00:00  $0.36  running",
+    ] == err.splitlines()
+
+
+def test_an_attempt_here_is_not_told(capfdbinary):
+    here = Attempt(Label("7f3a2b9c1d"), "local", None)
+    assert (b"", "") == told(capfdbinary, AttemptStarted("r", NOW, here), StateChanged("r", NOW, RunState.CONNECTING))
 
 
 def test_words_of_a_warning_cannot_move_the_cursor(capfdbinary):

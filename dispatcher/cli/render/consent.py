@@ -1,0 +1,52 @@
+"""What is said before money is spent: what, for how much, until when, and what is sent."""
+
+from __future__ import annotations
+
+from dispatcher.cli.render.console import bold, caution
+from dispatcher.cli.render.options import chosen_lines
+from dispatcher.cli.render.plan import plan_lines, sends_lines
+from dispatcher.cli.render.tables import wrapped
+from dispatcher.domain.plan import Candidate, Plan
+from dispatcher.planner.cost import GRACE_SECONDS
+from dispatcher.units import show_seconds, show_usd
+
+HANGS = {
+    "aws": "If this AWS host itself hangs, nothing ends it before you do: mlrun sweep.",
+    "gcp": "Compute Engine itself deletes it at its end, even if the host hangs.",
+}
+
+
+def consent_lines(plan: Plan, width: int, *, detached: bool, outputs: bool) -> list[str]:
+    """The plan, the choice phase by phase, what is sent, and how it ends."""
+    chosen = plan.chosen
+    assert chosen is not None
+    lines = [*plan_lines(plan, width=width, starting=True), *chosen_lines(plan, width), *sends_lines(plan, width)]
+    said = [*_ends(chosen), *(_left_alone() if detached and outputs else [])]
+    return [*lines, *(part for words in said for part in wrapped(f"  {caution('!')} {words}", width, "    "))]
+
+
+def question(plan: Plan) -> str:
+    """The one thing that is asked."""
+    chosen = plan.chosen
+    assert chosen is not None
+    offer = chosen.offer
+    if offer.market == "owned":
+        return f"Run it on {offer.where}?"
+    market = " spot" if offer.market == "spot" else ""
+    where = f"{bold(f'{offer.where} {offer.machine}{market}')} in {offer.region}"
+    price = "" if offer.price_per_hour is None else f", {show_usd(offer.price_per_hour)} per hour"
+    worst = f", at worst {show_usd(chosen.cost.worst_case)}" if chosen.cost else ""
+    return f"Rent {where}{price}{worst}?"
+
+
+def _ends(chosen: Candidate) -> list[str]:
+    if chosen.offer.market == "owned" or not chosen.hard_stop_seconds:
+        return []
+    life = chosen.hard_stop_seconds + GRACE_SECONDS
+    first = f"It ends by itself {show_seconds(life)} after launch at the latest, whatever happens to this computer."
+    return [first, *filter(None, [HANGS.get(chosen.offer.where)])]
+
+
+def _left_alone() -> list[str]:
+    kept = show_seconds(GRACE_SECONDS)
+    return [f"Outputs wait on the machine for {kept} after the job's end: come back in time (mlrun attach), or they are lost."]

@@ -1,0 +1,71 @@
+"""A rented machine's way, state by state: since when, for how much so far."""
+
+from __future__ import annotations
+
+from dispatcher.app.reminders import place, price
+from dispatcher.domain.run import Attempt, RunState
+from dispatcher.events import AttemptStarted, Event, Sampled, StateChanged
+from dispatcher.units import show_clock, show_usd
+
+WORDS = {
+    RunState.PROVISIONING: "creating the machine",
+    RunState.CONNECTING: "booting; waiting until it lets us in",
+    RunState.SYNCING: "sending files",
+    RunState.PREPARING: "preparing its environment",
+    RunState.RUNNING: "starting the job",
+    RunState.COLLECTING: "bringing outputs home",
+    RunState.HELD: "held",
+    RunState.TERMINATING: "giving the machine back",
+    RunState.FINISHED: "it is gone, and that is confirmed",
+}
+EVERY_SECONDS = 600.0
+"""Between two words about a job that goes on."""
+
+
+class Journey:
+    """Words for the events of a run whose attempt is on another machine; none for runs here."""
+
+    def __init__(self) -> None:
+        self._attempt: Attempt | None = None
+        self._state: RunState | None = None
+        self._told = 0.0
+
+    @property
+    def away(self) -> bool:
+        """Whether the attempt is on another machine."""
+        return self._attempt is not None and self._attempt.where != "local"
+
+    def take_up(self, attempt: Attempt | None) -> None:
+        """An attempt that an earlier mlrun began."""
+        self._attempt = attempt
+
+    def words(self, event: Event) -> str:
+        """What to say of an event, or ""."""
+        if isinstance(event, AttemptStarted):
+            self._attempt = event.attempt
+            return self._offered() if self.away else ""
+        if not self.away:
+            return ""
+        if isinstance(event, StateChanged):
+            self._state, self._told = event.state, event.time
+            return self._line(event.time, WORDS.get(event.state, str(event.state)))
+        if isinstance(event, Sampled) and self._state is RunState.RUNNING and event.time - self._told > EVERY_SECONDS:
+            self._told = event.time
+            return self._line(event.time, "running")
+        return ""
+
+    def _offered(self) -> str:
+        attempt = self._attempt
+        assert attempt is not None
+        zone = attempt.offer.get("zone")
+        market = f", {attempt.market}" if attempt.rented else ""
+        cost = f", {price(attempt)}" if attempt.rented else ""
+        return f"attempt {attempt.label.attempt}: {place(attempt)}{f' {zone}' if zone else ''}{market}{cost}"
+
+    def _line(self, now: float, words: str) -> str:
+        attempt = self._attempt
+        assert attempt is not None
+        seconds = max(0.0, now - (attempt.launched or now))
+        cost = seconds / 3600 * ((attempt.price_per_hour or 0.0) + attempt.beside_per_hour)
+        spent = f"  {show_usd(cost)}" if attempt.rented else ""
+        return f"{show_clock(seconds):>5}{spent}  {words}"

@@ -1,0 +1,71 @@
+"""Talking to an open run's machine without driving the run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from dispatcher.domain.run import Run, RunState
+from dispatcher.engine import holding
+from dispatcher.engine.borrowed import place
+from dispatcher.engine.context import Context, JobInstructions, Work
+from dispatcher.engine.following import collected, tell_of_outputs
+from dispatcher.engine.keptlog import kept_log
+from dispatcher.engine.lifecycle import resume
+from dispatcher.engine.steps import workplace
+from dispatcher.errors import UsageError
+from dispatcher.hosts import job as jobs
+
+
+@contextmanager
+def visit(run: Run, ctx: Context) -> Iterator[Work]:
+    """The run's machine, connected. Raises UsageError where it has none any more."""
+    attempt = run.attempt
+    if not run.open or attempt is None:
+        raise UsageError(
+            f"{run.name} ({run.id}) has no machine any more: it is {run.outcome or run.state}.", fix="mlrun report"
+        )
+    backend = place(ctx, run, attempt.where)
+    machine = backend.find(attempt.label)
+    if machine is None:
+        raise UsageError(f"The machine of {run.name} ({run.id}) is gone.", fix=f"mlrun attach {run.id}")
+    job = JobInstructions.from_record(run.job["instructions"])
+    host = backend.connect(machine)
+    try:
+        yield Work(run, attempt, backend, job, adopting=True, machine=machine, host=host)
+    finally:
+        host.close()
+
+
+def fetch(run_id: str, ctx: Context) -> Run:
+    """Bring home what stands there. A machine that was kept only for that is given back; others go on as they are."""
+    run = ctx.store.find(run_id)
+    if run.state is RunState.HELD and run.held_for == holding.OUTPUTS:
+        return resume(run.id, ctx)
+    with ctx.store.lease(run.id), visit(run, ctx) as work:
+        work.cwd = workplace(work)
+        work.status = jobs.status(work.reached(), str(work.label))
+        found = collected(ctx, work)
+        run.outputs = found.outputs
+        ctx.store.save(run)
+        tell_of_outputs(ctx, work, found)
+    return run
+
+
+def hold(run_id: str, ctx: Context, seconds: float) -> Run:
+    """Have the machine wait for so long from now, at most to its own end."""
+    run = ctx.store.find(run_id)
+    with ctx.store.lease(run.id), visit(run, ctx) as work:
+        run.held_until = holding.hold(work.reached(), run, seconds, ctx.clock.now())
+        ctx.store.save(run)
+    return run
+
+
+def catch_up(run_id: str, ctx: Context) -> None:
+    """Have here what the job has written so far; nothing is said of it."""
+    run = ctx.store.find(run_id)
+    with ctx.store.lease(run.id), visit(run, ctx) as work, kept_log(ctx, work) as log:
+        size = jobs.status(work.reached(), str(work.label)).log_size
+        chunks = work.reached().read(f"{work.label}/log", log.size)
+        while log.size < size and (chunk := next(chunks)):
+            log.add(chunk)
