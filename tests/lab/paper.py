@@ -14,8 +14,8 @@ from tests.lab.seams import HostSpec, Rule
 LIMITS = re.compile(rb"mlrun-limits:\s*(.+)")
 LIMIT = re.compile(rb"(\w+)=(\d+)")
 USER_DATA = {
-    "ec2": ("/latest/user-data", {"x-aws-ec2-metadata-token": ""}),
-    "gce": ("/computeMetadata/v1/instance/attributes/startup-script", {"metadata-flavor": "Google"}),
+    "ec2": "/latest/user-data",
+    "gce": "/computeMetadata/v1/instance/attributes/startup-script",
 }
 
 
@@ -36,6 +36,7 @@ class PaperHost:
     printed: bytes = b""
     limits: dict[str, int] = field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
+    boot: Timer | None = None
     timer: Timer | None = None
 
 
@@ -112,7 +113,7 @@ class PaperHosts:
     def _start(self, host: PaperHost) -> None:
         host.booted = self.clock.now()
         if host.spec.fault != "never-boots":
-            host.timer = self.clock.later(self.boot_seconds + host.spec.boot_delay, lambda: self._ready(host))
+            host.boot = self.clock.later(self.boot_seconds + host.spec.boot_delay, lambda: self._ready(host))
 
     def _ready(self, host: PaperHost) -> None:
         if not host.on:
@@ -151,8 +152,9 @@ class PaperHosts:
         return host.uptime + (self.clock.now() - host.booted if host.on else 0.0)
 
     def _down(self, host: PaperHost) -> None:
-        if host.timer:
-            host.timer.cancel()
+        for timer in (host.boot, host.timer):
+            if timer:
+                timer.cancel()
         if host.on:
             host.uptime = self._uptime(host)
         host.on = host.ready = False
@@ -160,11 +162,11 @@ class PaperHosts:
 
 def user_data(spec: HostSpec) -> bytes:
     """What its cloud tells it to do at boot, unpacked."""
-    path, headers = USER_DATA[spec.kind]
+    headers = {"metadata-flavor": "Google"}
     if spec.kind == "ec2":
         ttl = {"x-aws-ec2-metadata-token-ttl-seconds": "60"}
         headers = {"x-aws-ec2-metadata-token": spec.metadata("PUT", "/latest/api/token", ttl, b"").body.decode()}
-    reply = spec.metadata("GET", path, headers, b"")
+    reply = spec.metadata("GET", USER_DATA[spec.kind], headers, b"")
     if reply.status != 200:
         return b""
     return gzip.decompress(reply.body) if reply.body.startswith(b"\x1f\x8b") else reply.body

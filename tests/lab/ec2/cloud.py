@@ -52,6 +52,7 @@ class Ec2:
             "preempt": self._preempt,
             "end": self._end,
             "user": self._user,
+            "expire": self._expire,
             "calls": lambda: list(self.calls),
             "violations": lambda: list(self.violations),
             "instances": self._instances,
@@ -121,6 +122,12 @@ class Ec2:
         policies = policy if isinstance(policy, list) else [policy]
         expires = None if seconds is None else self.world.now() + seconds
         return self.answering.people.add(name, policies, expires)
+
+    def _expire(self, name: str, seconds: float = 0.0) -> None:
+        """This user's credentials are good for so long and no longer."""
+        for person in self.answering.people.known.values():
+            if person.name == name:
+                person.expires = self.world.now() + seconds
 
     def _instances(self, *, all: bool = False) -> list[dict[str, Any]]:  # noqa: A002
         names = ("id", "region", "zone", "kind", "market", "state", "address", "tags")

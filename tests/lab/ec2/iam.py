@@ -150,3 +150,24 @@ def check(policy: Mapping[str, Any]) -> list[str]:
             if name not in COMPARE and name not in NEGATED and name != "Null":
                 wrong.append(f"operator {operator} is not known")
     return wrong
+
+
+def missing(policies: Sequence[Mapping[str, Any]], wanted: Sequence[Need]) -> list[Need]:
+    """What the policies do not allow."""
+    return [need for need in wanted if not judge(policies, need).allowed]
+
+
+def idle(policy: Mapping[str, Any], wanted: Sequence[Need]) -> list[str]:
+    """Actions of a policy without which everything wanted would be allowed just the same."""
+    return [
+        f"{statement.get('Sid', place)}: {action}"
+        for place, statement in enumerate(_several(policy["Statement"]))
+        for action in _several(statement.get("Action"))
+        if statement["Effect"] == "Allow" and not missing([_without(policy, place, action)], wanted)
+    ]
+
+
+def _without(policy: Mapping[str, Any], place: int, action: str) -> dict[str, Any]:
+    statements = [dict(one) for one in _several(policy["Statement"])]
+    statements[place]["Action"] = [one for one in _several(statements[place]["Action"]) if one != action]
+    return {**policy, "Statement": statements}

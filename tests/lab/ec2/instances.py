@@ -184,12 +184,12 @@ def terminate_instances(context: Context) -> dict[str, Any]:
     chosen = find(context, context.parameters["InstanceIds"])
     for one in chosen:
         if one.protected:
-            said = f"The instance '{one.id}' may not be terminated. Modify its 'disableApiTermination' instance attribute and try again."
-            raise AwsError("OperationNotPermitted", said)
+            said = f"The instance '{one.id}' may not be terminated. Modify its 'disableApiTermination' instance attribute"
+            raise AwsError("OperationNotPermitted", f"{said} and try again.")
     rows = []
+    reason = f"User initiated ({when(context.now()):%Y-%m-%d %H:%M:%S} GMT)"
     for one in chosen:
         rows.append(_change(one, "shutting-down" if one.state in LIVE else one.state))
-        reason = f"User initiated ({when(context.now()):%Y-%m-%d %H:%M:%S} GMT)"
         context.after.append(lambda one=one: life.end(context.world, one, life.BY_USER, reason))
     return {"TerminatingInstances": rows}
 

@@ -235,8 +235,8 @@ def _could_be_had(context: Context, kind: str, zone: str, market: str, count: in
     highest = context.parameters.get("InstanceMarketOptions", {}).get("SpotOptions", {}).get("MaxPrice")
     price = world.price(kind, region, market)
     if market == "spot" and highest is not None and float(highest) < price:
-        said = f"Your Spot request price of {highest} is lower than the minimum required Spot request fulfillment price of {price}."
-        raise AwsError("SpotMaxPriceTooLow", said)
+        said = f"Your Spot request price of {highest} is lower than the minimum required Spot request fulfillment price of"
+        raise AwsError("SpotMaxPriceTooLow", f"{said} {price}.")
 
 
 def _make(context: Context, kind: str, subnet: dict[str, Any], market: str) -> Instance:

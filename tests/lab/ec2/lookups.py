@@ -115,7 +115,7 @@ def describe_spot_price_history(context: Context) -> dict[str, Any]:
         ]
     if start is not None and asked.get("EndTime") and start > asked["EndTime"]:
         raise AwsError("InvalidParameterValue", "The start time is after the end time.")
-    fields: dict[str, Field] = {name: key for name, key in zip(SPOT_NAMES, SPOT_KEYS, strict=True)}
+    fields: dict[str, Field] = dict(zip(SPOT_NAMES, SPOT_KEYS, strict=True))
     shown, rest = page(matching(rows, asked.get("Filters", []), fields), asked)
     return {"SpotPriceHistory": shown, **(rest or {"NextToken": ""})}
 

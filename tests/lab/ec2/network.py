@@ -168,8 +168,8 @@ def authorize(context: Context) -> dict[str, Any]:
     asked = [_known(context, rule) for rule in _rules(context)]
     for rule in asked:
         if any(rule.same(other) for other in group.rules):
-            said = f'the specified rule "peer: {rule.cidr}, {rule.protocol}, from port: {rule.first}, to port: {rule.last}, ALLOW" already'
-            raise AwsError("InvalidPermission.Duplicate", f"{said} exists")
+            said = f"peer: {rule.cidr}, {rule.protocol}, from port: {rule.first}, to port: {rule.last}, ALLOW"
+            raise AwsError("InvalidPermission.Duplicate", f'the specified rule "{said}" already exists')
         rule.tags = dict(tags)
     if len(group.rules) + len(asked) > 60:
         raise AwsError("RulesPerSecurityGroupLimitExceeded", "The maximum number of rules per security group has been reached.")

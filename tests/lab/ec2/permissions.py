@@ -12,7 +12,7 @@ KINDS = {"i": "instance", "vol": "volume", "sg": "security-group", "eni": "netwo
 KINDS |= {"ami": "image", "key": "key-pair", "sgr": "security-group-rule", "sir": "spot-instances-request"}
 PREFIX = {"servicequotas": "servicequotas", "ec2-instance-connect": "ec2-instance-connect"}
 ALONE = ("Describe", "Get", "List")
-"""Calls that only read are allowed on every resource or on none (GetConsoleOutput is the exception)."""
+"""Calls that only read are allowed on every resource or on none; GetConsoleOutput is the exception."""
 
 
 def needs(service: str, operation: str, context: Context) -> list[Need]:
@@ -24,7 +24,7 @@ def needs(service: str, operation: str, context: Context) -> list[Need]:
     if operation in {"CreateTags", "DeleteTags"}:
         keys = whole | _request_tags(asked.get("Tags", []))
         return [Need(f"ec2:{operation}", arn(context, name), keys | _own(context, name)) for name in asked.get("Resources", [])]
-    named = _named(asked) if operation in {"GetConsoleOutput"} or not operation.startswith(ALONE) else []
+    named = _named(asked) if operation == "GetConsoleOutput" or not operation.startswith(ALONE) else []
     if operation == "CreateSecurityGroup":
         tags = whole | _request_tags(_born_tags(asked, "security-group"))
         place = [Need("ec2:CreateSecurityGroup", arn(context, asked["VpcId"]), whole)] if asked.get("VpcId") else []

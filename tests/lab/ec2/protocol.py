@@ -61,26 +61,21 @@ def model(service: str) -> ServiceModel:
 def decode(operation: OperationModel, fields: Mapping[str, str], body: bytes) -> tuple[dict[str, Any], list[Problem]]:
     """The parameters of a request, and what is wrong with them. Fields are those of a form; a body is JSON."""
     protocol = operation.service_model.metadata["protocol"]
-    parser = PROTOCOL_PARSERS[protocol](operation)
     request = {"body": body, "headers": {}, "method": "POST", "url_params": {}, "url_path": "/", "values": fields}
     try:
-        parameters = parser.parse(request)
+        parameters = PROTOCOL_PARSERS[protocol](operation).parse(request)
+        sent = json.loads(body or b"{}") if protocol == "json" else parameters
     except (ValueError, TypeError) as error:
         return {}, [Problem("MalformedQueryString", f"{operation.name} cannot be read: {error}")]
-    return parameters, [*_unknown(operation, parameters, fields, body), *_invalid(operation, parameters)]
+    unknown = [] if protocol == "json" else _unknown(operation, parameters, fields)
+    return parameters, [*unknown, *_invalid(operation, sent)]
 
 
-def _unknown(
-    operation: OperationModel, parameters: dict[str, Any], fields: Mapping[str, str], body: bytes
-) -> Iterator[Problem]:
-    if operation.service_model.metadata["protocol"] == "json":
-        sent, shape = json.loads(body or b"{}"), operation.input_shape
-        names = list(_strangers(shape, sent)) if shape else list(sent)
-    else:
-        serializer = create_serializer(operation.service_model.metadata["protocol"], include_validation=False)
-        known = serializer.serialize_to_request(parameters, operation)["body"] if operation.input_shape else {}
-        names = sorted(set(fields) - set(known) - {"Action", "Version"})
-    for name in names:
+def _unknown(operation: OperationModel, parameters: Any, fields: Mapping[str, str]) -> Iterator[Problem]:
+    """Fields that botocore would not have sent for these parameters."""
+    serializer = create_serializer(operation.service_model.metadata["protocol"], include_validation=False)
+    known = serializer.serialize_to_request(parameters, operation)["body"] if operation.input_shape else {}
+    for name in sorted(set(fields) - set(known) - {"Action", "Version"}):
         yield Problem("UnknownParameter", f"The parameter {name} is not recognized")
 
 
@@ -96,26 +91,27 @@ def _invalid(operation: OperationModel, parameters: Any) -> Iterator[Problem]:
             yield Problem("InvalidParameterValue", f"Invalid value '{value}' for {path}.", flaw=shape.name not in USERS_OWN)
 
 
-def check_reply(operation: OperationModel, reply: Mapping[str, Any], answer: Answer) -> list[str]:
-    """What is wrong with a reply: names the model lacks, wrong types, and what botocore does not read back alike."""
+def misshapen(operation: OperationModel, reply: Mapping[str, Any]) -> list[str]:
+    """What is wrong with a reply: names that the model lacks, wrong types, values that cannot be."""
     shape = operation.output_shape
     if shape is None:
         return [f"{operation.name} has no reply"] if reply else []
-    found = [f"{operation.name}: {path} is not in the model" for path in _strangers(shape, reply)]
     report = ParamValidator().validate(reply, shape)
-    found += [f"{operation.name}: {report.generate_report()}"] if report.has_errors() else []
+    found = [f"{operation.name}: {report.generate_report()}"] if report.has_errors() else []
     for path, leaf, value in _leaves(shape, reply):
         if leaf.enum and value not in leaf.enum and leaf.name not in USERS_OWN:
             found.append(f"{operation.name}: {path} cannot be {value!r}")
-    if not found:
-        protocol = operation.service_model.metadata["protocol"]
-        read = create_parser(protocol).parse(
-            {"status_code": answer.status, "headers": answer.headers, "body": answer.body}, shape
-        )
-        read.pop("ResponseMetadata", None)
-        if _plain(read) != _plain(reply):
-            found.append(f"{operation.name}: botocore reads {_plain(read)!r} where {_plain(reply)!r} was meant")
     return found
+
+
+def misread(operation: OperationModel, reply: Mapping[str, Any], answer: Answer) -> list[str]:
+    """What botocore reads otherwise than it was meant."""
+    sent = {"status_code": answer.status, "headers": answer.headers, "body": answer.body}
+    read = create_parser(operation.service_model.metadata["protocol"]).parse(sent, operation.output_shape)
+    read.pop("ResponseMetadata", None)
+    if _plain(read) == _plain(reply):
+        return []
+    return [f"{operation.name}: botocore reads {_plain(read)!r} where {_plain(reply)!r} was meant"]
 
 
 def encode(operation: OperationModel, reply: Mapping[str, Any]) -> Answer:
@@ -138,23 +134,6 @@ def encode_error(protocol: str, status: int, code: str, message: str) -> Answer:
     else:
         body = f"<ErrorResponse><Error><Type>Sender</Type>{said}</Error><RequestId>{REQUEST_ID}</RequestId></ErrorResponse>"
     return Answer(status, {"Content-Type": "text/xml"}, b'<?xml version="1.0" encoding="UTF-8"?>\n' + body.encode())
-
-
-def _strangers(shape: Shape, value: Any, path: str = "") -> Iterator[str]:
-    """Paths of members that the model lacks."""
-    if shape.type_name == "structure" and isinstance(value, Mapping):
-        for name, member in value.items():
-            inside = f"{path}.{name}".lstrip(".")
-            if name in shape.members:
-                yield from _strangers(shape.members[name], member, inside)
-            else:
-                yield inside
-    elif shape.type_name == "list" and isinstance(value, list):
-        for number, member in enumerate(value):
-            yield from _strangers(shape.member, member, f"{path}.{number}")
-    elif shape.type_name == "map" and isinstance(value, Mapping):
-        for name, member in value.items():
-            yield from _strangers(shape.value, member, f"{path}.{name}")
 
 
 def _leaves(shape: Shape, value: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:

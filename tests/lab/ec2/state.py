@@ -27,8 +27,9 @@ class Settings:
     lag: what was made is not found so long; pending: launch to running; address: running to a public address; ending: the
     shortest shutting-down; console: boot to its console being readable without Latest; remembered: how long terminated
     instances are listed; notice: of a preemption. stillborn: the StateReason with which launches end instead of running.
-    capacity: [{"zone": "us-east-1?", "type": "g4dn.*", "market": "*", "most": 0}] alive at once; quota: {code or "code@region": vCPUs}; price: {"g4dn.xlarge" or "spot:g4dn.xlarge", with @region or not: USD};
-    absent: image parameters not published; host: what HostSpec is given beside, by pattern of the instance type.
+    capacity: [{"zone": "us-east-1?", "type": "g4dn.*", "market": "*", "most": 0}] alive at once. quota: {code or
+    "code@region": vCPUs}. price: {"g4dn.xlarge" or "spot:g4dn.xlarge", with @region or not: USD}. absent: image parameters
+    not published. host: what HostSpec is given beside, by pattern of the instance type.
     """
 
     lag: float = 0.0
@@ -176,13 +177,16 @@ class World:
     def __init__(self, hosts: Hosts, bill: Bill, clock: Clock) -> None:
         self.hosts, self.bill, self.clock = hosts, bill, clock
         self.lock = threading.RLock()
+        self.role_keys: Callable[[str, str], dict[str, str]] = lambda profile, instance: {}
+        self.has_profile: Callable[[str], bool] = lambda name: False
         self.forget()
+
+        self.ids = itertools.count(1)
 
     def forget(self) -> None:
         """A new account. Ids go on counting, so that nothing old is met again."""
         self.settings = Settings()
         self.regions: dict[str, Region] = {}
-        self.ids = getattr(self, "ids", itertools.count(1))
 
     def now(self) -> float:
         return self.clock.now()
