@@ -19,7 +19,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "logs": ("runs:logs", "A run's output."),
     "attach": ("runs:attach", "Follow a run that is going on, from its first byte or from where you were."),
     "stop": ("runs:stop", "End a run: its outputs are kept, its machine is given back."),
-    "report": ("runs:report", "A run's receipt: planned against actual."),
+    "report": ("report:report", "A run's receipt: planned against actual; a page with its curves."),
     "costs": ("runs:costs", "What runs have cost."),
     "schedule": ("schedule:schedule", "Runs that begin later, on this computer."),
     "doctor": ("setup:doctor", "Check this machine, with a fix beside every finding."),
@@ -33,6 +33,8 @@ HIDDEN = {"run": ("run:run", "Run a job file.")}
 
 REPEATABLE = ("ps", "logs", "attach", "stop", "report", "costs")
 """Verbs that begin nothing: one that met a damaged record is simply done again."""
+NOT_YET = ("sweep", "fetch", "hold", "ssh", "schedule", "setup")
+"""Verbs of the interface: refused in one sentence as long as they are not among VERBS."""
 COMPLETE_VAR = "_DISPATCHER_COMPLETE"
 GARBAGE_AFTER = 50_000
 """Objects made before garbage is looked for: tables and modules stay in use, and a tenth of a plan's time went on looking."""
@@ -77,6 +79,8 @@ class Verbs(click.Group):
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         """`mlrun FILE …` is `mlrun run FILE …`."""
+        if args and args[0] in NOT_YET and args[0] not in VERBS:
+            raise click.UsageError(f"'mlrun {args[0]}' is not part of this version. See 'mlrun --help'.", ctx)
         if args and args[0] not in VERBS and args[0] not in HIDDEN and _is_job(args[0]):
             args = ["run", *args]
         elif args and args[0] not in VERBS and args[0] not in HIDDEN:

@@ -1,4 +1,4 @@
-"""`ps`, `logs`, `attach`, `stop`, `report` and `costs`."""
+"""`ps`, `logs`, `attach`, `stop` and `costs`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from dispatcher.cli.render.sanitise import Sanitiser
 from dispatcher.domain.run import Run
 from dispatcher.engine.context import Context
 from dispatcher.errors import RunBusy, UsageError
-from dispatcher.events import Event, Warned
+from dispatcher.events import Event, Listener, LogBytes, Warned
 
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Write JSON to stdout.")
 RUN = click.argument("run", metavar="RUN")
@@ -30,7 +30,8 @@ LOOK = 0.5
 """Seconds between looks at whether the run has ended."""
 
 
-def _warnings(event: Event) -> None:
+def tell_warnings(event: Event) -> None:
+    """Of what happens, only what should not."""
     if isinstance(event, Warned):
         warn(event.message, event.fix)
 
@@ -43,7 +44,7 @@ def ps(number: int, *, everything: bool, as_json: bool) -> int:
     """Runs, newest first; those that are open always."""
     from dispatcher.cli.render.listing import ps_lines
 
-    with runs.opened(_warnings, without_record=True) as ctx:
+    with runs.opened(tell_warnings, without_record=True) as ctx:
         found = ctx.store.recent(-1 if everything else number)
         known = {run.id for run in found}
         found += [run for run in ctx.store.open_runs() if run.id not in known]
@@ -60,18 +61,46 @@ def ps(number: int, *, everything: bool, as_json: bool) -> int:
 @click.option("-f", "--follow", is_flag=True, help="Go on until the run ends.")
 @click.option("-n", "--lines", type=click.IntRange(0), help="Only the last so many lines.")
 @click.option("--setup", "setup_log", is_flag=True, help="The output of `setup` instead.")
-def logs(run: str, *, follow: bool, lines: int | None, setup_log: bool) -> int:
+@AS_JSON
+def logs(run: str, *, follow: bool, lines: int | None, setup_log: bool, as_json: bool) -> int:
     """A run's output, byte for byte. RUN is an id, the start of one, a name, or `last`."""
     name = "setup.log" if setup_log else "log"
-    with runs.opened(_warnings, without_record=True) as ctx:
+    with runs.opened(tell_warnings, without_record=True) as ctx:
         found = ctx.store.find(run)
         if not follow and runs.log_path(found, name) is None:
             say(dim("no output was written"))
-        pour(ctx, found, name=name, follow=follow, lines=lines)
+        write = _as_events(JsonLines(), found) if as_json else _as_it_is()
+        pour(ctx, found, name=name, follow=follow, lines=lines, write=write)
     return 0
 
 
-def pour(ctx: Context, run: Run, *, name: str = "log", follow: bool, lines: int | None = None) -> None:
+def _as_it_is() -> Callable[[int, bytes], None]:
+    """To stdout byte for byte; a terminal gets no sequences that could harm it."""
+    sanitiser = Sanitiser() if sys.stdout.isatty() else None
+
+    def write(_offset: int, chunk: bytes) -> None:
+        sys.stdout.buffer.write(sanitiser.feed(chunk) if sanitiser else chunk)
+        sys.stdout.buffer.flush()
+
+    return write
+
+
+def _as_events(listener: Listener, run: Run) -> Callable[[int, bytes], None]:
+    def write(offset: int, chunk: bytes) -> None:
+        listener(LogBytes(run.id, time.time(), offset, chunk))
+
+    return write
+
+
+def pour(
+    ctx: Context,
+    run: Run,
+    *,
+    name: str = "log",
+    follow: bool,
+    lines: int | None = None,
+    write: Callable[[int, bytes], None] | None = None,
+) -> None:
     """Write a run's log to stdout; with `follow`, until the run has ended."""
     path = runs.log_path(run, name)
     while path is None and follow and runs.going_on(ctx, run.id):
@@ -79,12 +108,12 @@ def pour(ctx: Context, run: Run, *, name: str = "log", follow: bool, lines: int 
         path = runs.log_path(ctx.store.find(run.id), name)
     if path is None:
         return
-    sanitiser = Sanitiser() if sys.stdout.isatty() else None
+    write = write or _as_it_is()
     with path.open("rb") as file:
-        file.seek(_last_lines(file, lines) if lines is not None else 0)
+        offset = file.seek(_last_lines(file, lines) if lines is not None else 0)
         for chunk in _chunks(file, lambda: follow and runs.going_on(ctx, run.id)):
-            sys.stdout.buffer.write(sanitiser.feed(chunk) if sanitiser else chunk)
-            sys.stdout.buffer.flush()
+            write(offset, chunk)
+            offset += len(chunk)
 
 
 def _chunks(file: BinaryIO, going_on: Callable[[], bool]) -> Iterator[bytes]:
@@ -160,7 +189,8 @@ def _followed(ctx: Context, run: Run, *, as_json: bool) -> Run:
 def stop(run: str, grace: str, *, as_json: bool) -> int:
     """End a run: the job is asked first; outputs are kept."""
     from dispatcher.cli.running import told
-    from dispatcher.units import parse_seconds
+    from dispatcher.hosts.job import longest_end
+    from dispatcher.units import parse_seconds, show_seconds
 
     try:
         seconds = parse_seconds(grace)
@@ -172,27 +202,12 @@ def stop(run: str, grace: str, *, as_json: bool) -> int:
         if not before.open:
             say(dim(f"{before.name} had ended already: {before.outcome}"))
             return 0
+        if before.started and not as_json:
+            say(dim(f"· asked to stop; the job has up to {show_seconds(longest_end(seconds))}"))
         found = runs.stop(ctx, run, seconds)
     listener.close()
     told(found, quiet=as_json)
     return 107 if found.open else 0
-
-
-@click.command()
-@click.argument("run", metavar="RUN", default="last")
-@AS_JSON
-def report(run: str, *, as_json: bool) -> int:
-    """A run's receipt: planned against actual, phases, outputs with their hashes, what it would have cost elsewhere."""
-    from dispatcher.cli.render.receipt import report_lines
-    from dispatcher.engine.receipt import receipt
-
-    with runs.opened(_warnings, without_record=True) as ctx:
-        found = ctx.store.find(run)
-    if as_json:
-        document({"schema": "1.0", **run_record(found, _log(found)), "receipt": receipt(found, found.plan)})
-    else:
-        say("\n".join(report_lines(found, runs.log_path(found), width())), to_stdout=True)
-    return 0
 
 
 @click.command()
@@ -202,7 +217,7 @@ def costs(*, month: bool, as_json: bool) -> int:
     """What runs have cost, by month. Knows the runs of this computer."""
     from dispatcher.cli.render.listing import cost_lines
 
-    with runs.opened(_warnings, without_record=True) as ctx:
+    with runs.opened(tell_warnings, without_record=True) as ctx:
         totals = ctx.store.totals(_month_start(ctx.clock.now()) if month else 0.0)
     if as_json:
         rows = [{"month": t.month, "runs": t.runs, "hours": round(t.hours, 4), "usd": round(t.usd, 4)} for t in totals]

@@ -29,3 +29,12 @@ class Sanitiser:
             self._held = held if len(held) <= LONGEST else b""
             whole = whole[: cut.start()]
         return OTHERS.sub(b"", whole)
+
+
+ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def plain(line: str) -> str:
+    """A line without colour or any control character; of what was rewritten with carriage returns, the last."""
+    cleaned = Sanitiser().feed(line.encode()).decode("utf-8", "replace")
+    return ANSI.sub("", cleaned.rstrip("\r").rsplit("\r", 1)[-1])

@@ -1,0 +1,71 @@
+"""`mlrun report`: a run's receipt, in the terminal and as a page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from dispatcher.cli.render.console import dim, document, say, width
+from dispatcher.cli.render.records import run_record
+from dispatcher.cli.runs import AS_JSON, tell_warnings
+from dispatcher.domain.run import Run
+from dispatcher.errors import HostError
+
+
+@click.command()
+@click.argument("run", metavar="RUN", default="last")
+@click.option("--html", "html", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write the page there.")
+@click.option("--open", "show", is_flag=True, help="Open the page in the browser.")
+@AS_JSON
+def report(run: str, *, html: Path | None, show: bool, as_json: bool) -> int:
+    """A run's receipt: planned against actual, phases, outputs with their hashes, what it would have cost elsewhere.
+
+    \b
+      mlrun report last                    in the terminal; the page is written beside the run's log
+      mlrun report last --open             the page, with the job's curves, in the browser
+      mlrun report last --html run.html    one file to send: it asks nobody for anything
+    """
+    from dispatcher.app import runs
+    from dispatcher.engine.receipt import receipt
+
+    with runs.opened(tell_warnings, without_record=True) as ctx:
+        found = ctx.store.find(run)
+    file = _written(found, html)
+    log = runs.log_path(found)
+    if as_json:
+        said = run_record(found, str(log) if log else None)
+        document({"schema": "1.0", **said, "receipt": receipt(found, found.plan), "page": str(file) if file else None})
+    else:
+        from dispatcher.cli.render.receipt import report_lines
+
+        say("\n".join(report_lines(found, log, width())), to_stdout=True)
+        if file:
+            say(dim(f"page: {file}"))
+    if show and file:
+        click.launch(str(file))
+    return 0
+
+
+def _written(run: Run, wished: Path | None) -> Path | None:
+    """The page's file; None where it cannot be written and nobody asked for it."""
+    from dispatcher.app import reports
+    from dispatcher.cli.render.page.page import LOG_LINES, Material, page
+    from dispatcher.cli.render.sanitise import plain
+
+    material = Material(
+        job=reports.job_of(run),
+        tail=tuple(plain(line) for line in reports.tail_of(run, LOG_LINES)),
+        samples=tuple(reports.samples_of(run)),
+        notices=tuple(reports.notices_of(run)),
+        series=tuple(reports.curves_of(run)),
+        origin=reports.origin_of(run),
+    )
+    file = wished or reports.page_file(run)
+    try:
+        file.write_text(page(run, material), encoding="utf-8")
+    except OSError as why:
+        if wished:
+            raise HostError(f"The page cannot be written to {file}: {why.strerror}", fix="--html FILE") from why
+        return None
+    return file.resolve()
