@@ -56,6 +56,7 @@ class Ec2:
             "calls": lambda: list(self.calls),
             "violations": lambda: list(self.violations),
             "instances": self._instances,
+            "host": self._host,
             "console": self._console,
         }
         if verb not in verbs:
@@ -133,6 +134,10 @@ class Ec2:
         names = ("id", "region", "zone", "kind", "market", "state", "address", "tags")
         shown = [one for one in self.world.instances() if all or one.state != "terminated"]
         return [{name: getattr(one, name) for name in names} for one in shown]
+
+    def _host(self, id: str, instance: str = "") -> str:  # noqa: A002
+        """An instance's host has its name."""
+        return self.world.instance(id).id
 
     def _console(self, id: str) -> str:  # noqa: A002
         return life.console(self.world, self.world.instance(id), latest=True).decode(errors="replace")

@@ -30,6 +30,9 @@ def boot(world: World, one: Instance) -> None:
     spec = HostSpec(one.id, "ec2", InstanceMetadata(world, one), hostname=hostname(one), gpus=gpus, **given)
     one.address = world.hosts.boot(spec, lambda host, why: went_down(world, one, why))
     guard(world, one)
+    if one.state not in LIVE:  # it was ended while it was being built
+        world.hosts.destroy(one.id)
+        return
     world.clock.later(world.settings.pending, lambda: run(world, one))
 
 
@@ -87,7 +90,7 @@ def _finish(world: World, one: Instance) -> None:
                 delete_volume(world, region.volumes, volume)
             else:
                 volume.instance = None
-        if one.spot_request:
+        if one.spot_request in region.spot_requests:
             region.spot_requests[one.spot_request].update(
                 State="closed", Status=_status("instance-terminated-by-user", one.reason[0])
             )

@@ -46,8 +46,7 @@ class InstanceMetadata:
         token = headers.get("x-aws-ec2-metadata-token")
         if token is not None:
             return self.one.sessions.get(token, 0.0) > self.world.now()
-        # cloud-init does not recognise the platform in a container and then speaks version 1
-        return self.one.metadata.get("HttpTokens") != "required" or headers.get("user-agent", "").startswith("Cloud-Init")
+        return self.one.metadata.get("HttpTokens") != "required"
 
     def _find(self, path: str) -> Reply:
         parts = [part for part in path.split("/") if part]
