@@ -19,7 +19,7 @@ from dispatcher.jobfile.yaml import LARGEST, Document, leaves, parse, scalar
 
 PREFIX = "DISPATCHER_"
 SHELL_WORDS = {"yes": "true", "on": "true", "1": "true", "no": "false", "off": "false", "0": "false"}
-NOT_SETTINGS = frozenset({"DISPATCHER_GCP_ENDPOINT"})
+NOT_SETTINGS = frozenset({"DISPATCHER_GCP_ENDPOINT", "DISPATCHER_GCP_HOST_ENDPOINT"})
 """Variables that begin like a section's, and mean something else."""
 
 

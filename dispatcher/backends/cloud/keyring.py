@@ -100,11 +100,10 @@ class Keyring:
 
     def forget(self) -> None:
         """Remove the keys and pins; the note of the launch stays. The run's key goes with its last attempt."""
-        for kind in ("host_key", "next_pin", "pin"):
+        for kind in ("host_key", "next_pin", "pin", "waits"):
             self._file(kind).unlink(missing_ok=True)
-        if not any(self.folder.glob(f"mlrun-{self.label.run}-*.host_key")) and not any(
-            self.folder.glob(f"mlrun-{self.label.run}-*.pin")
-        ):
+        kept = (f"mlrun-{self.label.run}-*.{kind}" for kind in ("host_key", "pin", "waits"))
+        if not any(any(self.folder.glob(pattern)) for pattern in kept):
             self.key.unlink(missing_ok=True)
 
     def _file(self, kind: str) -> Path:

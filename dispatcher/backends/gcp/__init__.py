@@ -1,0 +1,1 @@
+"""Google Cloud's Compute Engine as a place to run."""

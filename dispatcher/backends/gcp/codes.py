@@ -1,0 +1,123 @@
+"""What Google's error codes mean for us."""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+
+from dispatcher.errors import CloudRefused, HostUnreachable, LoginNeeded, MlrunError, NoCapacity, Quota
+
+
+class Kind(Enum):
+    """What to do about a refusal."""
+
+    AGAIN = "the same request again, with the same id"
+    NEXT_ZONE = "another zone"
+    NEXT_REGION = "another region or market"
+    NOWHERE = "no region of this cloud: the account may have none of these"
+    TAKEN = "the name is in use: ours or somebody else's"
+    ABSENT = "there is no such thing"
+    USER = "stop, and tell the user what to change"
+    CREDENTIALS = "stop: nobody is logged in"
+
+
+_CODES: dict[Kind, tuple[str, ...]] = {
+    Kind.AGAIN: (
+        "rateLimitExceeded", "userRateLimitExceeded", "tooManyRequests", "RATE_LIMIT_EXCEEDED", "backendError",
+        "internalError", "internalServerError", "badGateway", "serviceUnavailable", "resourceNotReady",
+        "RESOURCE_OPERATION_RATE_EXCEEDED", "RESOURCE_NOT_READY", "INTERNAL_ERROR", "NotConnected", "ConnectionFailed",
+    ),
+    Kind.NEXT_ZONE: (
+        "ZONE_RESOURCE_POOL_EXHAUSTED*", "RESOURCE_POOL_EXHAUSTED*", "STOCKOUT", "UNSUPPORTED_OPERATION",
+        "RESERVATION_CAPACITY*",
+    ),
+    Kind.NEXT_REGION: ("QUOTA_EXCEEDED", "quotaExceeded", "REGION_QUOTA_EXCEEDED"),
+    Kind.TAKEN: ("alreadyExists", "RESOURCE_ALREADY_EXISTS"),
+    Kind.ABSENT: ("notFound", "RESOURCE_NOT_FOUND"),
+    Kind.CREDENTIALS: ("authError", "UNAUTHENTICATED", "NoCredentials", "ExpiredLogin", "ClockOff", "ACCESS_TOKEN_EXPIRED"),
+}  # fmt: skip
+_EXACT = {code: kind for kind, codes in _CODES.items() for code in codes if not code.endswith("*")}
+_PREFIXES = {code[:-1]: kind for kind, codes in _CODES.items() for code in codes if code.endswith("*")}
+_GLOBAL = re.compile(r"'?GPUS_ALL_REGIONS'?")
+_LIMIT = re.compile(r"Quota '(?P<metric>\w+)' exceeded\.\s+Limit: (?P<limit>[\d.]+)")
+
+QUOTA_PAGE = "https://console.cloud.google.com/iam-admin/quotas"
+_FIXES: dict[str, str] = {
+    "ClockOff": "Set this computer's clock: timedatectl set-ntp true",
+    "SERVICE_DISABLED": "gcloud services enable compute.googleapis.com",
+    "accessNotConfigured": "gcloud services enable compute.googleapis.com",
+    "BILLING_DISABLED": "https://console.cloud.google.com/billing/linkedaccount   # link a billing account to the project",
+    "forbidden": "mlrun doctor   # lists what this account may not do; the role it needs: mlrun setup gcp",
+    "IAM_PERMISSION_DENIED": "mlrun doctor   # lists what this account may not do; the role it needs: mlrun setup gcp",
+    "conditionNotMet": "A policy of the organisation forbids it: ask its administrator, or name another project",
+    "notFound": "mlrun doctor   # is gcp.project right?",
+}
+_BY_KIND = {
+    Kind.CREDENTIALS: "gcloud auth application-default login",
+    Kind.AGAIN: "Try again in some minutes: https://status.cloud.google.com",
+    Kind.NOWHERE: f"Ask for GPUS_ALL_REGIONS of at least 1: {QUOTA_PAGE}",
+    Kind.NEXT_REGION: f"mlrun doctor; to ask for more: {QUOTA_PAGE}",
+    Kind.TAKEN: "mlrun sweep --check",
+}
+
+
+def classify(code: str, said: str = "", status: int = 0) -> Kind:
+    """What to do about this code; one that nobody knows is the server's trouble from 500 on, else the user's."""
+    kind = _EXACT.get(code)
+    if kind is None:
+        kind = next((known for prefix, known in _PREFIXES.items() if code.startswith(prefix)), None)
+    if kind is Kind.NEXT_REGION and _GLOBAL.search(said):
+        return Kind.NOWHERE
+    if kind is None and status == 401:
+        return Kind.CREDENTIALS
+    return kind or (Kind.AGAIN if status == 429 or status >= 500 else Kind.USER)
+
+
+def quota_of(said: str) -> tuple[str, float] | None:
+    """The quota that a refusal names, and its limit."""
+    found = _LIMIT.search(said)
+    return (found["metric"], float(found["limit"])) if found else None
+
+
+class GcpFailure(Exception):
+    """An answer of Google's that is no success, or no answer. `sent` is False where the request certainly had no effect."""
+
+    def __init__(
+        self,
+        code: str,
+        said: str,
+        doing: str,
+        *,
+        status: int = 0,
+        place: str = "",
+        sent: bool = True,
+        others: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(f"{code}: {said}")
+        self.code, self.said, self.doing, self.status, self.place, self.sent = code, said, doing, status, place, sent
+        self.others = others
+        self.kind = classify(code, said, status)
+
+    @property
+    def ambiguous(self) -> bool:
+        """Whether the request may have taken effect all the same."""
+        throttled = self.status == 429 or self.code.lower().endswith("ratelimitexceeded")
+        return self.sent and self.kind is Kind.AGAIN and not throttled
+
+    def told(self) -> MlrunError:
+        """The error for people, in our tree."""
+        where = f" in {self.place}" if self.place else ""
+        said = self.said.rstrip(".")
+        text = f"Google Cloud{where} refused {self.doing}: {said} ({self.code})"
+        fix = _FIXES.get(self.code) or _BY_KIND.get(self.kind, "")
+        match self.kind:
+            case Kind.NEXT_ZONE:
+                return NoCapacity(text, fix=fix)
+            case Kind.NEXT_REGION | Kind.NOWHERE:
+                return Quota(text, fix=fix)
+            case Kind.CREDENTIALS:
+                return LoginNeeded(f"Google Cloud does not know who asks for {self.doing}: {said} ({self.code})", fix=fix)
+            case Kind.AGAIN if self.code in ("ConnectionFailed", "NotConnected"):
+                return HostUnreachable(f"Google Cloud{where} does not answer {self.doing}: {said}", fix=fix)
+            case _:
+                return CloudRefused(text, fix=fix)
