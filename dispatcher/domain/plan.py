@@ -171,6 +171,9 @@ class Candidate:
     `fits` says that the likely need does, `surely` that the high end does too. `hours` spans create to confirmed deletion;
     `headroom` is the share of the memory left free at the likely peak. `changes` are settings that must differ from the job
     as written for it to run here, `learned` the factors that past runs put on its seconds and memory.
+
+    Whatever happens, the machine ends `hard_stop_seconds` after launch, which the limit `stopped_by` set ("" for none), and
+    `grace_seconds` later at most.
     """
 
     offer: Offer
@@ -184,6 +187,8 @@ class Candidate:
     samples_per_second: Range | None = None
     cost: Cost | None = None
     hard_stop_seconds: float | None = None
+    grace_seconds: float = 3600.0
+    stopped_by: str = ""
     phases_seconds: dict[str, float] = field(default_factory=dict)
     changes: dict[str, Any] = field(default_factory=dict)
     surely: bool = True

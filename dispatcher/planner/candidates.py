@@ -11,7 +11,7 @@ from dispatcher.domain.plan import Candidate, Offer, Range, Tariff
 from dispatcher.domain.traced import Traced
 from dispatcher.planner.assessment import Assessment
 from dispatcher.planner.calibrate import NOTHING, Learned
-from dispatcher.planner.cost import Use, cost, hard_stop, spot_delay
+from dispatcher.planner.cost import Use, cost, hard_stop, spending, spot_delay
 from dispatcher.planner.fit import KEPT_BACK, Verdict, budget, verdict
 from dispatcher.planner.phases import Transfers, phases, whole
 from dispatcher.units import show_seconds, show_usd
@@ -46,9 +46,10 @@ def candidate(
     parts = phases(offer.where, replace(need, run=run), terms.moved, has_setup=job.setup is not None)
     span = whole(parts, run)
     around = sum(parts.values()) - parts["run"]
-    stop = hard_stop(run, around, job.budget, offer.price_per_hour or 0.0, terms.seconds_left)
     hours = span.scaled(1 / SECONDS) if span else None
     use = Use(BOOT_DISK_GB + need.disk.range.likely, terms.moved.down_bytes / 1e9)
+    tariff = terms.tariff(offer.where, offer.region)
+    stop = hard_stop(run, around, job.budget, spending(offer, tariff, use), terms.seconds_left)
     amount = need.gpu or need.ram
     room = budget(offer, unified=_unified(need), kept_back=terms.kept_back)
     return Candidate(
@@ -62,15 +63,17 @@ def candidate(
         hours_basis=need.basis,
         step_seconds=need.step,
         samples_per_second=need.rate,
-        cost=cost(offer, hours, stop, terms.tariff(offer.where, offer.region), use) if hours else None,
-        hard_stop_seconds=stop if _limited(job, offer, terms) else None,
+        cost=cost(offer, hours, stop, tariff, use) if hours else None,
+        hard_stop_seconds=stop.seconds if _limited(job, offer, terms) else None,
+        grace_seconds=stop.grace,
+        stopped_by=stop.by,
         phases_seconds=parts,
         changes=changes or {},
         learned=need.learned,
     )
 
 
-def over_budget(job: JobConfig, one: Candidate, terms: Terms) -> str | None:
+def over_budget(job: JobConfig, one: Candidate) -> str | None:
     """Why the job's own limits exclude this candidate, or None. Free candidates can only be too slow."""
     limits, offer = job.budget, one.offer
     if limits.max_hourly and (offer.price_per_hour or 0.0) > limits.max_hourly:
@@ -84,7 +87,7 @@ def over_budget(job: JobConfig, one: Candidate, terms: Terms) -> str | None:
     useful = one.hard_stop_seconds - around
     if needed <= useful:
         return None
-    limit = _limit(job, one, terms)
+    limit = _limit(job, one)
     if not around:
         return f"needs {show_seconds(needed)}, more than {limit}"
     return f"needs {show_seconds(needed)}, but {limit} leaves {show_seconds(max(0.0, useful))}"
@@ -95,15 +98,15 @@ def _limited(job: JobConfig, offer: Offer, terms: Terms) -> bool:
     return offer.market != "owned" or job.budget.max_time is not None or terms.seconds_left is not None
 
 
-def _limit(job: JobConfig, one: Candidate, terms: Terms) -> str:
-    """The limit that set the hard stop, by its name."""
-    stop = one.hard_stop_seconds or 0.0
-    if terms.seconds_left is not None and stop >= terms.seconds_left - 1:
-        return f"finish_by {job.budget.finish_by}"
-    price = one.offer.price_per_hour or 0.0
-    if job.budget.max_cost and price and abs(stop - job.budget.max_cost / price * SECONDS) < 1:
-        return f"max_cost {job.budget.max_cost:.2f}"
-    return f"max_time {show_seconds(job.budget.max_time or 0.0)}"
+def _limit(job: JobConfig, one: Candidate) -> str:
+    """The limit that set the hard stop, by its name and value."""
+    limits = job.budget
+    shown = {
+        "finish_by": limits.finish_by,
+        "max_cost": f"{limits.max_cost or 0:.2f}",
+        "max_time": show_seconds(limits.max_time or 0.0),
+    }
+    return f"{one.stopped_by} {shown[one.stopped_by]}" if one.stopped_by else "the hard stop"
 
 
 def _on_market(job: JobConfig, run: Range | None, offer: Offer) -> Range | None:

@@ -9,6 +9,10 @@ from dispatcher.domain.plan import Cost, Offer, Range, Tariff
 
 GRACE_SECONDS = 3600.0
 """How long a finished job's machine waits for its outputs to be fetched before it ends itself."""
+LEAST_GRACE = 300.0
+"""Seconds of grace that even a small budget leaves: enough to fetch what is there."""
+GRACE_SHARE = 0.25
+"""Of the time that a small budget buys, the share that is kept for fetching outputs."""
 HOURS_PER_MONTH = 730.0
 MIN_HARD_STOP = 3600.0
 SPOT_INTERRUPTIONS_PER_HOUR = 0.03
@@ -24,20 +28,54 @@ class Use:
     down_gb: float = 0.0
 
 
-def hard_stop(run: Range | None, around: float, limits: Budget, price: float, seconds_left: float | None) -> float:
-    """Seconds after launch at which the machine ends, whatever happens.
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """What a rented machine costs at its dearest: USD per hour while it exists, and once."""
+
+    hourly: float
+    once: float = 0.0
+
+    def seconds(self, usd: float) -> float:
+        """How long the machine may exist for this much."""
+        return max(0.0, usd - self.once) / self.hourly * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """The hard stop in seconds after launch, the grace after it (both paid at worst), and the limit that set it, if any."""
+
+    seconds: float
+    grace: float = GRACE_SECONDS
+    by: str = ""
+
+
+def spending(offer: Offer, tariff: Tariff, use: Use) -> Spending | None:
+    """What this offer costs at its dearest; None where it costs nothing, or nobody knows what."""
+    if not offer.price_per_hour or offer.market == "owned":
+        return None
+    beside = use.disk_gb * tariff.disk_gb_month / HOURS_PER_MONTH + tariff.address_hour
+    return Spending(offer.price_per_hour * (1 + offer.price_spread) + beside, 2 * use.down_gb * tariff.egress_gb)
+
+
+def hard_stop(run: Range | None, around: float, limits: Budget, spend: Spending | None, seconds_left: float | None) -> Stop:
+    """When the machine ends, whatever happens.
 
     The least of `max_time`, what `max_cost` buys and `finish_by`; where no `max_time` is given, twice the high estimate, at
-    least one hour.
+    least one hour. What `max_cost` buys is the machine until it is gone: where that is short, so is the grace.
     """
-    ends = [limits.max_time + around] if limits.max_time else []
-    if not limits.max_time:
-        ends.append(max(MIN_HARD_STOP, 2 * (run.high + around)) if run else 24 * 3600.0)
-    if limits.max_cost and price > 0:
-        ends.append(limits.max_cost / price * 3600)
-    if seconds_left is not None:
-        ends.append(seconds_left)
-    return min(ends)
+    ends = Stop(max(MIN_HARD_STOP, 2 * (run.high + around)) if run else 24 * 3600.0)
+    if limits.max_time:
+        ends = Stop(limits.max_time + around, by="max_time")
+    if seconds_left is not None and seconds_left < ends.seconds:
+        ends = Stop(seconds_left, by="finish_by")
+    if not limits.max_cost or spend is None:
+        return ends
+    bought = spend.seconds(limits.max_cost)
+    if ends.seconds + GRACE_SECONDS <= bought:
+        return ends
+    grace = min(GRACE_SECONDS, max(LEAST_GRACE, bought * GRACE_SHARE, bought - ends.seconds))
+    left = max(0.0, bought - grace)
+    return Stop(left, grace, "max_cost") if left < ends.seconds else Stop(ends.seconds, grace, ends.by)
 
 
 def spot_delay(run: Range, checkpoint_seconds: float | None) -> float:
@@ -47,15 +85,15 @@ def spot_delay(run: Range, checkpoint_seconds: float | None) -> float:
     return expected * (lost + 240.0)
 
 
-def cost(offer: Offer, hours: Range, stop_seconds: float, tariff: Tariff, use: Use) -> Cost | None:
+def cost(offer: Offer, hours: Range, stop: Stop, tariff: Tariff, use: Use) -> Cost | None:
     """USD for the job on this offer; None where its price is unknown. Owned machines are free."""
     if offer.price_per_hour is None:
         return None
-    if offer.market == "owned":
+    spend = spending(offer, tariff, use)
+    if spend is None:
         return Cost(Range(0.0, 0.0, 0.0), 0.0, {})
     hourly = offer.price_per_hour
     disk = use.disk_gb * tariff.disk_gb_month / HOURS_PER_MONTH
-    beside = disk + tariff.address_hour
     egress = use.down_gb * tariff.egress_gb
     parts = {
         "machine": hours.likely * hourly,
@@ -63,8 +101,10 @@ def cost(offer: Offer, hours: Range, stop_seconds: float, tariff: Tariff, use: U
         "address": hours.likely * tariff.address_hour,
         "download": egress,
     }
-    dearest = hourly * (1 + offer.price_spread)
-    low = hours.low * (hourly * (1 - offer.price_spread) + beside) + egress * 0.5
-    high = hours.high * (dearest + beside) + egress * 2
-    worst = (stop_seconds + GRACE_SECONDS) / 3600 * (dearest + beside) + egress * 2
-    return Cost(Range(low, sum(parts.values()), high), max(worst, high), parts)
+    likely = sum(parts.values())
+    low = hours.low * (hourly * (1 - offer.price_spread) + disk + tariff.address_hour) + egress * 0.5
+    worst = (stop.seconds + stop.grace) / 3600 * spend.hourly + spend.once
+    high = hours.high * spend.hourly + spend.once
+    if stop.by:  # a limit cuts a job short that takes longer than is likely
+        high = max(likely, min(high, worst))
+    return Cost(Range(low, likely, high), max(worst, high), parts)

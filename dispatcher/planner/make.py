@@ -77,7 +77,7 @@ def plan_all(
     rejected: list[Rejection] = []
     found: list[Candidate] = []
     local = _local(job, world)
-    too_much = over_budget(job, local[1], world.terms) if local else None
+    too_much = over_budget(job, local[1]) if local else None
     if local and too_much:
         rejected.append(Rejection("local", None, too_much))
     elif local and job.where in ("auto", "local"):

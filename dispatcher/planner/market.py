@@ -178,7 +178,7 @@ def _judge(job: JobConfig, need: Assessment, group: list[Offer], terms: Terms, f
     found.needs[first.where, first.machine] = need
     for offer in group if everything else _cheapest(group):
         one = candidate(job, need, offer, ruling, terms)
-        reason = over_budget(job, one, terms)
+        reason = over_budget(job, one)
         if reason:
             found.rejected.append(Rejection(offer.where, offer.machine, reason))
             found.dearer.append((one, reason))

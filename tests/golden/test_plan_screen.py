@@ -10,7 +10,7 @@ import pytest
 from rich.cells import cell_len
 
 from dispatcher.cli.render.plan import plan_lines
-from dispatcher.domain.plan import Amount, Cost, Estimate, Here, Offer, Range
+from dispatcher.domain.plan import Amount, Cost, Estimate, Here, Offer, Range, Rejection
 from tests.golden.plans import LAPTOP, full_plan
 
 
@@ -89,6 +89,16 @@ def test_regions_that_differ_are_told_on_a_narrow_screen_and_rows_are_told_apart
 def test_everything_does_not_recommend_everything_again():
     assert "--all" in text(replace(full_plan(), choice=None), width=80)
     assert "--all" not in text(replace(full_plan(), choice=None), width=80, everything=True)
+
+
+def test_reasons_against_machines_are_told_once_each_the_rare_ones_first():
+    many = [Rejection("aws", f"m5.{size}xlarge", "no GPU") for size in range(300)]
+    rare = [Rejection("aws", "g6e.xlarge", "needs 2 h 13, but max_time 20 min leaves 20 min")] * 9
+    shown = text(replace(full_plan(), rejected=(*many, *rare)), width=80, everything=True)
+    assert 1 == shown.count("no GPU")
+    assert 1 == shown.count("aws g6e.xlarge")
+    assert "and 295 more" in shown
+    assert shown.index("max_time 20 min") < shown.index("no GPU")
 
 
 def test_memory_of_several_gpus_is_said_to_be_that_of_each():

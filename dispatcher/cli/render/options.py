@@ -16,6 +16,8 @@ HEAD = ("", "YOUR OPTIONS", "per hour", "time (range)", "JOB COST (range)")
 SHORT = {"training.batch_size": "batch", "training.gradient_accumulation": "accumulation", "training.precision": ""}
 ABSURD = 1e6
 """Figures from here on are told by their power of ten: digits would pretend to be known."""
+NAMED = 5
+"""Machines named per reason against them."""
 UNPRICED = ("owned", "named")
 """Markets without a price: computers of the user, and devices that were only asked about."""
 ASKED = "asked for by name"
@@ -217,7 +219,11 @@ def _note(plan: Plan, index: int, candidate: Candidate, apart: frozenset[str]) -
 def _rejected(plan: Plan, width: int, *, everything: bool) -> list[str]:
     if not plan.rejected or not everything:
         return []
+    reasons: dict[str, list[str]] = {}
+    for one in dict.fromkeys(plan.rejected):  # a type that is too slow in many regions is too slow once
+        reasons.setdefault(one.reason, []).append(f"{one.where} {one.machine or ''}".strip())
     lines = [bold("WHY NOT THE OTHERS")]
-    for one in plan.rejected[:200]:
-        lines += wrapped(f"  {one.where} {one.machine or ''}: {one.reason}", width, "      ")
+    for reason, names in sorted(reasons.items(), key=lambda pair: len(pair[1])):
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        lines += wrapped(f"  {', '.join(names[:NAMED])}{more}: {reason}", width, "      ")
     return lines

@@ -206,7 +206,7 @@ def test_what_is_said_of_the_table_is_left_as_it_is(folder: Path) -> None:
 def test_data_that_cannot_be_looked_at_are_a_note_and_no_error(folder: Path) -> None:
     os.mkfifo(folder / "pipe.csv")
     for name, said in (("pipe.csv", "is a pipe"), ("none.csv", "does not exist")):
-        (note,) = job(folder, f"run: x\ndataset: {name}\n").notes
+        note, *_ = job(folder, f"run: x\ndataset: {name}\n").notes
         assert said in note
     assert () == job(folder, "run: x\ndataset: s3://bucket/x.csv\n").notes
 
