@@ -13,16 +13,21 @@ import pytest
 from pytest_socket import socket_allow_hosts
 
 from tests.ground import MARK, settled
+from tests.lab.fixtures import NETWORK, lab, lab_environment, skip_where_impossible, uses_lab, whole_lab
+
+__all__ = ["lab", "lab_environment", "whole_lab"]
 
 FOREIGN = ("AWS_", "GOOGLE_", "CLOUDSDK_", "DISPATCHER_", "XDG_")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--require-torch", action="store_true", help="fail where the tests marked torch would be skipped")
+    parser.addoption("--require-lab", action="store_true", help="fail where the tests of the lab would be skipped")
     parser.addoption("--fuzz-count", type=int, default=10_000, help="how many spoilt job files the loader is fed")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    skip_where_impossible(items, required=config.getoption("--require-lab"))
     if importlib.util.find_spec("torch"):
         return
     wanting = [item for item in items if item.get_closest_marker("torch")]
@@ -32,8 +37,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         item.add_marker(pytest.mark.skip(reason="TORCH IS MISSING: pip install torch"))
 
 
-def pytest_runtest_setup() -> None:
-    socket_allow_hosts(["127.0.0.1", "::1"], allow_unix_socket=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    hosts = [NETWORK] if uses_lab(item) else []
+    socket_allow_hosts(["127.0.0.1", "::1", *hosts], allow_unix_socket=True)
 
 
 @pytest.fixture(autouse=True)

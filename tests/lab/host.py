@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from tests.lab import kernel, net
 from tests.lab.furnish import boot_permit, clocks, furnish, hostname
 from tests.lab.image import LabError
 from tests.lab.imds import MetadataServer
-from tests.lab.seams import HostSpec
+from tests.lab.seams import HostSpec, Rule
 from tests.lab.wire import Link, Wire
 
 if TYPE_CHECKING:
@@ -36,11 +38,12 @@ class Host:
         self.address = lab.slot.address(number)
         self.folder = lab.slot.disks / self.short
         self.root = self.folder / "root"
-        self.wanted, self.lock = "on", threading.RLock()
+        self.wanted, self.lock, self.cut = "on", threading.RLock(), False
         self.changed = threading.Event()
         self.process: subprocess.Popen[bytes] | None = None
         self.metadata: MetadataServer | None = None
         self.wire: Wire | None = None
+        self.rules: Sequence[Rule] = ()
 
     def build(self) -> None:
         """Everything but the power."""
@@ -71,6 +74,7 @@ class Host:
         with self.lock:
             if self.wanted != "on":
                 return None
+            self.lab.net.allow(self.short, self.rules)
             name, _, value = f"{self.lab.slot.mark}{self.short}".partition("=")
             environment = kernel.clean_environment(**{name: value})
             with (self.folder / "console").open("wb") as console:
@@ -101,7 +105,8 @@ class Host:
                 self._start()
                 return
             self.wanted = "off"
-        if code not in (0, -signal.SIGKILL):
+            self.lab.net.shut(self.short)
+        if code and not self.cut:
             self.lab.failures.append(f"{self.spec.id} ended with {code}: {self.console()[-500:].decode(errors='replace')}")
         self.ended(self.spec.id, "poweroff")
 
@@ -116,6 +121,7 @@ class Host:
                 process.wait(OFF_SECONDS)
             except subprocess.TimeoutExpired:
                 self.cut_power()
+            self.lab.net.shut(self.short)
 
     def power_on(self) -> None:
         with self.lock:
@@ -126,7 +132,16 @@ class Host:
         self.power()
 
     def cut_power(self) -> None:
-        """Its whole tree dies at once; seen as going down by itself where it was wanted on."""
+        """Its whole tree dies at once; seen as going down by itself where it was wanted on.
+
+        Its first process goes first: nspawn then buries it, where the machine's own first process may never do so.
+        """
+        process = self.process
+        if process and (init := kernel.init_of(process.pid)):
+            self.cut = True
+            os.kill(init, signal.SIGKILL)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(OFF_SECONDS / 10)
         kernel.kill_all(lambda: net.processes(self.lab.slot, self.name))
 
     def destroy(self) -> None:
@@ -154,6 +169,13 @@ class Host:
         cables = {self.lab.net.link_of(self.short) + end for end in ("", "w", "a", "b")}
         there += [f"link {name}" for name in kernel.links(self.lab.slot.link) if name in cables]
         return there + ([f"disk {self.folder}"] if self.folder.exists() else [])
+
+    def allow(self, rules: Sequence[Rule]) -> None:
+        """A host that is off answers nobody, whatever its rules."""
+        with self.lock:
+            self.rules = rules
+            if self.wanted == "on" and self.process:
+                self.lab.net.allow(self.short, rules)
 
     def set_wire(self, link: Link) -> None:
         with self.lock:

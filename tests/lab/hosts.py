@@ -75,7 +75,7 @@ class RealHosts:
 
     def allow(self, host: str, rules: Sequence[Rule]) -> None:
         if known := self._hosts.get(host):
-            self.net.allow(known.short, rules)
+            known.allow(rules)
 
     def set_wire(self, host: str, *, delay_ms: float = 0.0, loss: float = 0.0, mbit: float = 0.0, cut: bool = False) -> None:
         if known := self._hosts.get(host):
@@ -116,6 +116,15 @@ class RealHosts:
         """Whatever of this lab's hosts is on this machine; nothing once all are destroyed."""
         return net.remains(self.slot)
 
+    def clear(self) -> None:
+        """Every host is destroyed, also what a test has planted."""
+        for host in self.ids():
+            self.destroy(host)
+        if self.remains():
+            net.sweep_hosts(self.slot)
+        self.failures.clear()
+        self.age = 0.0
+
     def guarded(self, act: Callable[..., None], *arguments: object) -> None:
         """What fails in the background is told to whoever asks the lab how it is."""
         try:
@@ -124,8 +133,7 @@ class RealHosts:
             self.failures.append(repr(error))
 
     def close(self) -> None:
-        for host in self.ids():
-            self.destroy(host)
+        self.clear()
         net.sweep(self.slot)
         self.net.down()
         self.slot.release()

@@ -99,10 +99,7 @@ class Lab:
         """As new. Whatever hosts a cloud has forgotten are destroyed too."""
         for cloud in self._clouds.values():
             cloud.reset()
-        for host in self.hosts.ids():
-            self.hosts.destroy(host)
-        self.hosts.failures.clear()
-        self.hosts.age = 0.0
+        self.hosts.clear()
         self.faults.clear()
         self.ledger.reset()
 

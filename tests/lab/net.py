@@ -49,10 +49,14 @@ class Slot:
 
 
 def take_slot() -> Slot:
-    """The first that no living lab holds. Whatever dead ones left anywhere is swept first."""
+    """One that no living lab holds. Whatever dead ones left anywhere is swept first."""
     RUN.mkdir(parents=True, exist_ok=True)
+    used = {int(file.stem) for file in RUN.glob("[0-9]*.lock")}
+    used |= {int(folder.name[-3:]) for folder in DISKS.glob("mlrunlab[0-9]*")}
     mine = None
-    for number in _known():
+    for number in [*sorted(used), *sorted(set(range(SLOTS)) - used)]:
+        if mine and number not in used:
+            break
         if (slot := _try(number)) is None:
             continue
         sweep(slot)
@@ -63,13 +67,6 @@ def take_slot() -> Slot:
     if mine is None:
         raise LabError(f"{SLOTS} labs run on this machine: no room for another")
     return mine
-
-
-def _known() -> list[int]:
-    """Every slot that anybody ever took, and the next, until one is taken that nobody holds."""
-    used = {int(file.stem) for file in RUN.glob("[0-9]*.lock")}
-    used |= {int(folder.name[-3:]) for folder in DISKS.glob("mlrunlab[0-9]*")}
-    return sorted(used | {min(set(range(SLOTS + len(used))) - used)} & set(range(SLOTS)))
 
 
 def _try(number: int) -> Slot | None:
@@ -103,14 +100,23 @@ def processes(slot: Slot, name: str = "") -> dict[int, str]:
 
 def sweep(slot: Slot) -> None:
     """Remove everything a dead lab has left; only the holder of the slot may."""
-    kernel.kill_all(lambda: processes(slot))
-    for name in kernel.namespaces(f"{slot.name}-"):
-        kernel.call("ip", "netns", "delete", name, check=False)
+    sweep_hosts(slot)
     for name in kernel.links(f"{slot.link}-"):
         kernel.call("ip", "link", "delete", name, check=False)
+    shutil.rmtree(slot.disks, ignore_errors=True)
+
+
+def sweep_hosts(slot: Slot) -> None:
+    """Remove every host of a lab, also such as nobody knows of."""
+    kernel.kill_all(lambda: processes(slot))
+    for name in kernel.links(f"{slot.link}-h"):
+        kernel.call("ip", "link", "delete", name, check=False)
+    for name in kernel.namespaces(f"{slot.name}-"):
+        kernel.call("ip", "netns", "delete", name, check=False)
     for point in sorted(kernel.mounts(str(slot.disks)), reverse=True):
         kernel.unmount(point)
-    shutil.rmtree(slot.disks, ignore_errors=True)
+    for folder in slot.disks.glob("h*"):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 class Net:
@@ -156,7 +162,7 @@ class Net:
             "link set eth0 up",
         ]
         kernel.call("ip", "-n", name, "-batch", "-", stdin="\n".join(inside) + "\n")
-        self.allow(host, ())
+        self.shut(host)
 
     def detach(self, host: str) -> None:
         kernel.call("ip", "link", "delete", self.link_of(host), check=False)
@@ -164,8 +170,14 @@ class Net:
 
     def allow(self, host: str, rules: Sequence[Rule]) -> None:
         """What may enter. Connections that stand go on, as security groups let them."""
-        name = self.namespace(host)
-        kernel.inside(name, lambda: kernel.call("nft", "-f", "-", stdin=firewall(rules)))
+        self._filter(host, firewall(rules))
+
+    def shut(self, host: str) -> None:
+        """Nothing answers, as where the power is off."""
+        self._filter(host, firewall(()).replace("ct state established,related accept", ""))
+
+    def _filter(self, host: str, table: str) -> None:
+        kernel.inside(self.namespace(host), lambda: kernel.call("nft", "-f", "-", stdin=table))
 
 
 def firewall(rules: Sequence[Rule]) -> str:
