@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from dispatcher.app import runs, submit
+from dispatcher.cli.elsewhere import LOGINS, Stage, agreed, handling, obeying_elsewhere, second_thoughts
 from dispatcher.cli.render.console import dim, document, say, width
 from dispatcher.cli.render.errors import warn
 from dispatcher.cli.render.live import JsonLines, Screen
@@ -24,8 +25,8 @@ from dispatcher.engine.outcome import exit_code
 from dispatcher.errors import Cancelled, LoginNeeded, NothingFits, UsageError
 from dispatcher.hosts.job import longest_end
 from dispatcher.jobfile.load import LoadedJob
-from dispatcher.jobfile.settings import load_settings
-from dispatcher.units import show_seconds
+from dispatcher.jobfile.settings import Settings, load_settings
+from dispatcher.units import parse_seconds, show_seconds
 
 Changed = Callable[[dict[str, Any]], LoadedJob]
 """Loads the job again with changed settings, so that its command changes too."""
@@ -34,21 +35,44 @@ Changed = Callable[[dict[str, Any]], LoadedJob]
 def start(loaded: LoadedJob, plan: Plan, flags: dict[str, Any], again: Changed) -> int:
     """Ask where there is something to ask, run, tell. Returns the exit code."""
     refuse_unbuilt(loaded)
-    plan = decided(plan, loaded, flags)
+    settings, keep = load_settings(), seconds_of("keep", flags.get("keep"))
+    plan = plan if flags.get("on") else decided(plan, loaded, flags, settings)
     if plan.chosen and plan.chosen.changes:
         loaded = again(plan.chosen.changes)
     quiet = flags["quiet"] or flags["progress"] == "quiet" or flags["as_json"]
-    if not quiet:
-        say("\n".join(here_lines(plan, width())))
-    _say_setup(loaded, flags)
+    here = plan.chosen is not None and plan.chosen.offer.where == "local" and not flags.get("on")
+    if here:
+        if not quiet:
+            say("\n".join(here_lines(plan, width())))
+        _say_setup(loaded, flags)
     listener = JsonLines() if flags["as_json"] else Screen(quiet=quiet)
-    will = runs.Will()
+    will, stage = runs.Will(), Stage()
     if flags["detach"]:
         will.detach.set()
-    with runs.opened(listener, will) as ctx, obeying(will, here=plan.chosen is not None and plan.chosen.offer.where == "local"):
-        run = submit.submit(ctx, loaded, plan, load_settings(), do_setup=flags["do_setup"])
+    with (
+        runs.opened(stage.hearing(listener), will, about=flags.get("on")) as ctx,
+        obeying(will, here=True) if here else obeying_elsewhere(will, stage),
+    ):
+        if flags.get("on"):
+            run = submit.submit_on(ctx, loaded, plan, settings, ctx.store.find(flags["on"]))
+        else:
+            named = bool(flags.get("machine"))
+            run = submit.submit(ctx, loaded, plan, settings, do_setup=flags["do_setup"], keep=keep, named=named)
     listener.close()
+    code = told(run, quiet=quiet)
+    if not second_thoughts(run, stage):
+        return code
+    with runs.opened(listener, about=run.id) as ctx:
+        run = runs.stop(ctx, run.id, STOP_GRACE)
     return told(run, quiet=quiet)
+
+
+def seconds_of(flag: str, text: str | None) -> float | None:
+    """What a flag says as a time, in seconds."""
+    try:
+        return parse_seconds(text) if text else None
+    except ValueError as why:
+        raise UsageError(f"--{flag} {text}: {why}") from None
 
 
 def refuse_unbuilt(loaded: LoadedJob) -> None:
@@ -71,16 +95,13 @@ def told(run: Run, *, quiet: bool) -> int:
     return exit_code(run)
 
 
-def decided(plan: Plan, loaded: LoadedJob, flags: dict[str, Any]) -> Plan:
+def decided(plan: Plan, loaded: LoadedJob, flags: dict[str, Any], settings: Settings) -> Plan:
     """The plan with a choice that may be started; asks, insists or refuses."""
     chosen = plan.chosen
     if chosen is None:
         return _insisting(plan, loaded, flags)
     if chosen.offer.where != "local":
-        raise LoginNeeded(
-            f"{chosen.offer.where} {chosen.offer.machine} was priced only: this version starts jobs on this machine.",
-            fix=f"{_again(plan)} --where local, or rent that machine yourself and run mlrun there.",
-        )
+        return agreed(plan, loaded, flags, settings)
     if chosen.changes:
         _ask(f"This changes settings of the job ({_changes(chosen)}). Run it?", flags)
     if not chosen.surely:
@@ -98,11 +119,22 @@ def _insisting(plan: Plan, loaded: LoadedJob, flags: dict[str, Any]) -> Plan:
         document(plan.as_dict())
     else:
         say("\n".join(plan_lines(plan, width=width())))
+    if wanted := _login_wanted(plan, loaded):
+        raise wanted
     reasons = " ".join(plan.here.reasons) or "no machine was found."
     raise NothingFits(
         f"Nothing was started: {reasons}",
         fix=f"{_again(plan)} --where local insists; {_again(plan, 'plan ')} --all shows everything.",
     )
+
+
+def _login_wanted(plan: Plan, loaded: LoadedJob) -> LoginNeeded | None:
+    """Where only a cloud would do, and the login to it is all that is missing."""
+    place = loaded.config.where.partition("/")[0]
+    shut = next((c.offer for c in plan.candidates if c.surely and not c.offer.usable), None)
+    if place not in ("cloud", *LOGINS) or shut is None:
+        return None
+    return LoginNeeded(f"{shut.where} {shut.machine} would do, but {shut.where} {shut.why_unusable}.", fix=LOGINS[shut.where])
 
 
 def _again(plan: Plan, verb: str = "") -> str:
@@ -150,7 +182,7 @@ def obeying(will: runs.Will, *, here: bool) -> Iterator[None]:
     def leave(_number: int, _frame: FrameType | None) -> None:
         will.detach.set()
 
-    with _handling({signal.SIGINT: interrupt, signal.SIGTERM: interrupt if here else leave, signal.SIGHUP: leave}):
+    with handling({signal.SIGINT: interrupt, signal.SIGTERM: interrupt if here else leave, signal.SIGHUP: leave}):
         yield
 
 
@@ -161,15 +193,5 @@ def leaving(will: runs.Will) -> Iterator[None]:
     def leave(_number: int, _frame: FrameType | None) -> None:
         will.detach.set()
 
-    with _handling({signal.SIGINT: leave, signal.SIGTERM: leave, signal.SIGHUP: leave}):
+    with handling({signal.SIGINT: leave, signal.SIGTERM: leave, signal.SIGHUP: leave}):
         yield
-
-
-@contextmanager
-def _handling(handlers: dict[signal.Signals, Callable[[int, FrameType | None], None]]) -> Iterator[None]:
-    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

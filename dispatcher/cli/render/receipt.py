@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from dispatcher.app.reminders import place, price
 from dispatcher.cli.render.aftermath import missing_module, setup_lines
 from dispatcher.cli.render.console import bad, bold, dim, good
 from dispatcher.cli.render.plan import machine_words
 from dispatcher.cli.render.records import moment
 from dispatcher.cli.render.tables import table, wrapped
 from dispatcher.domain.plan import Plan
-from dispatcher.domain.run import Outcome, Run
+from dispatcher.domain.run import Outcome, Run, RunState
 from dispatcher.engine.outcome import WORDS, explain
 from dispatcher.engine.receipt import figures_of
 from dispatcher.units import show_bytes, show_gib, show_seconds, show_usd
@@ -75,8 +76,8 @@ def doubt_lines(run: Run, width: int) -> list[str]:
     costs = "" if local else f" at {show_usd(price)} per hour" if price is not None else " at a price nobody states"
     what = f"{run.name} ({attempt.label if attempt else run.id}) may still exist on {place}{costs}"
     lines = [bad(line) for line in wrapped(f"✗ {what}: its {run.doubt} is not confirmed.", width, "  ")]
-    if run.hard_stop:
-        lines.append(f"  it ends by itself at {moment(run.hard_stop)}")
+    if end := run.alone_until or run.hard_stop:
+        lines.append(f"  it ends by itself at {moment(end)}")
     return [*lines, f"  end it: {bold(f'mlrun stop {short}')} · look: {bold(f'mlrun report {short}')}"]
 
 
@@ -105,13 +106,41 @@ def _teardown(run: Run) -> str:
 
 
 def _left(run: Run, width: int) -> list[str]:
-    short = run.id[:4]
-    said = wrapped(f"{run.name} runs in the background as {run.id}. Nothing of it ends with this terminal.", width - 2, "  ")
-    return [
-        f"{good('✓')} {said[0]}",
-        *said[1:],
-        f"  follow: {bold(f'mlrun attach {short}')} · stop: {bold(f'mlrun stop {short}')} · all runs: {bold('mlrun ps')}",
-    ]
+    short, attempt = run.id[:4], run.attempt
+    if run.state is RunState.HELD:
+        return _held(run, width)
+    if attempt is None or attempt.where == "local":
+        words = f"{run.name} runs in the background as {run.id}. Nothing of it ends with this terminal."
+        ways = f"  follow: {bold(f'mlrun attach {short}')} · stop: {bold(f'mlrun stop {short}')} · all runs: {bold('mlrun ps')}"
+        return [*_ticked(words, width), ways]
+    words = f"{run.name} runs on {place(attempt)} as {run.id}. Nothing of it ends with this terminal."
+    if attempt.rented:
+        words += f" It costs {price(attempt)}, and {_ends(run)}."
+    ways = f"  back: {bold(f'mlrun attach {short}')} · stop: {bold(f'mlrun stop {short}')} · all runs: {bold('mlrun ps')}"
+    return [*_ticked(words, width), ways]
+
+
+def _held(run: Run, width: int) -> list[str]:
+    """A machine that waits: why, where, for how much, until when, and what to type."""
+    short, attempt = run.id[:4], run.attempt
+    assert attempt is not None
+    why = "its outputs are not home yet" if run.held_for == "outputs" else "kept as you asked"
+    words = f"{run.name} ({run.outcome}) holds {place(attempt)}: {why}. It costs {price(attempt)}, and {_ends(run)}."
+    ways = [
+        ("fetch", f"mlrun fetch {short}"), ("longer", f"mlrun hold {short} 1h"), ("shell", f"mlrun ssh {short}"),
+        ("again", f"mlrun JOB --on {short}"), ("end it", f"mlrun stop {short}"),
+    ]  # fmt: skip
+    return [*wrapped(f"! {words}", width, "  "), *(f"  {name + ':':<8} {bold(command)}" for name, command in ways)]
+
+
+def _ends(run: Run) -> str:
+    end = run.alone_until
+    return f"ends by itself at {moment(end)}" if end else "nothing ends it but you"
+
+
+def _ticked(words: str, width: int) -> list[str]:
+    said = wrapped(words, width - 2, "  ")
+    return [f"{good('✓')} {said[0]}", *said[1:]]
 
 
 def _ending(run: Run) -> str:

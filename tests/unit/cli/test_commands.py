@@ -13,9 +13,11 @@ import pytest
 from dispatcher.cli import flags, purging, run, running
 from dispatcher.cli.main import VERBS, _run
 from dispatcher.cli.run import _picked
+from dispatcher.doctor.credentials import GCP_FIX
 from dispatcher.domain.plan import Here
 from dispatcher.errors import Cancelled, LoginNeeded, NothingFits, UsageError
 from dispatcher.jobfile.load import load
+from dispatcher.jobfile.settings import Settings
 from tests.golden.plans import LAPTOP, full_plan
 
 JOB = "run: python train.py --batch-size ${training.batch_size}\ntraining: {batch_size: 8}\nresources: {memory: 1GB+}\n"
@@ -167,38 +169,66 @@ def answers(monkeypatch: pytest.MonkeyPatch):
 def test_changed_settings_ask_and_nobody_to_answer_names_the_flag(job):
     plan = replace(full_plan(), choice=0)
     with pytest.raises(UsageError, match=r"changes settings.*batch_size 32.*Nobody is there to answer") as wrong:
-        running.decided(plan, load(job), dict(NOBODY))
+        running.decided(plan, load(job), dict(NOBODY), Settings())
     assert "Add --yes." == wrong.value.fix
 
 
 def test_yes_answers_and_no_starts_nothing(job, answers):
     plan = replace(full_plan(), choice=0)
-    assert plan is running.decided(plan, load(job), NOBODY | {"yes": True})
+    assert plan is running.decided(plan, load(job), NOBODY | {"yes": True}, Settings())
     asked = answers("y")
-    assert plan is running.decided(plan, load(job), dict(NOBODY))
+    assert plan is running.decided(plan, load(job), dict(NOBODY), Settings())
     assert 1 == len(asked)
     answers("n")
     with pytest.raises(Cancelled, match="Nothing was started"):
-        running.decided(plan, load(job), dict(NOBODY))
+        running.decided(plan, load(job), dict(NOBODY), Settings())
 
 
 def test_the_job_as_written_here_asks_nothing(job, answers):
     asked = answers("n")
     plan = full_plan()
     plan = replace(plan, candidates=(replace(plan.candidates[0], changes={}),), choice=0)
-    assert plan is running.decided(plan, load(job), dict(NOBODY))
+    assert plan is running.decided(plan, load(job), dict(NOBODY), Settings())
     assert [] == asked
 
 
-def test_a_rented_machine_is_priced_and_not_started(job):
-    with pytest.raises(LoginNeeded, match="priced only"):
-        running.decided(full_plan(), load(job), NOBODY | {"yes": True})
+def test_a_rented_machine_asks_with_its_price_and_its_worst_case(job, answers, capsys):
+    plan = full_plan()
+    asked = answers("y")
+    assert plan is running.decided(plan, load(job), dict(NOBODY), Settings())
+    assert ["Rent aws g4dn.xlarge spot in us-east-1, $0.21 per hour, at worst $0.80?"] == [click.unstyle(one) for one in asked]
+    shown = click.unstyle(capsys.readouterr().err)
+    assert "It ends by itself" in shown
+    assert "after launch at the latest" in " ".join(shown.split())
+    answers("n")
+    with pytest.raises(Cancelled, match="Nothing was started"):
+        running.decided(plan, load(job), dict(NOBODY), Settings())
+
+
+def test_a_rented_machine_without_anybody_to_answer_names_the_flag(job):
+    with pytest.raises(UsageError, match="Nobody is there to answer, and nothing was started") as wrong:
+        running.decided(full_plan(), load(job), dict(NOBODY), Settings())
+    assert "Add --yes." == wrong.value.fix
+
+
+def test_left_alone_with_outputs_is_said_before(job, capsys):
+    loaded = load(job, sets={"outputs": ["out.txt"]})
+    running.decided(full_plan(), loaded, NOBODY | {"yes": True, "detach": True}, Settings())
+    assert "Outputs wait on the machine for" in " ".join(click.unstyle(capsys.readouterr().err).split())
+
+
+def test_a_cloud_without_an_account_is_priced_and_not_started(job):
+    plan = full_plan()
+    closed = [i for i, one in enumerate(plan.candidates) if not one.offer.usable]
+    with pytest.raises(LoginNeeded, match="needs an account") as wrong:
+        running.decided(plan.picked(closed[0]), load(job), NOBODY | {"yes": True}, Settings())
+    assert (102, GCP_FIX) == (wrong.value.exit_code, wrong.value.fix)
 
 
 def test_what_does_not_fit_is_refused_with_its_reasons(job, capsys):
     plan = replace(full_plan(), choice=None, here=Here(capable=False, reasons=("Too small.",), machine=LAPTOP))
     with pytest.raises(NothingFits, match="Nothing was started: Too small") as wrong:
-        running.decided(plan, load(job), dict(NOBODY))
+        running.decided(plan, load(job), dict(NOBODY), Settings())
     assert "--where local" in wrong.value.fix
     assert "WHAT THE JOB NEEDS" in capsys.readouterr().err
 
@@ -207,7 +237,7 @@ def test_where_local_insists_after_a_warning(job, capsys):
     plan = full_plan()
     here = replace(plan.candidates[0], changes={}, fits=False, surely=False)
     plan = replace(plan, candidates=(*plan.candidates[1:], here), choice=None)
-    assert 3 == running.decided(plan, load(job, sets={"where": "local"}), dict(NOBODY)).choice
+    assert 3 == running.decided(plan, load(job, sets={"where": "local"}), dict(NOBODY), Settings()).choice
     assert "--where local insists" in capsys.readouterr().err
 
 
