@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -67,7 +68,7 @@ def _store(clock: Clock, *, without_record: bool) -> Store:
     try:
         return Store.open(paths.database(), clock)
     except RecordUnusable as error:
-        if isinstance(error, RecordDamaged) or not without_record or not paths.runs_dir().is_dir():
+        if isinstance(error, RecordDamaged) or not without_record or not os.path.isdir(paths.runs_dir()):  # noqa: PTH112 - Path.is_dir raises where one may not look
             raise
         return Store.standing_in(paths.database(), clock, error)
 

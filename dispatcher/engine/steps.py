@@ -17,7 +17,7 @@ from dispatcher.engine.patience import cancellable, ending_nothing
 from dispatcher.engine.step import Held, Left, NeverStarted, Step
 from dispatcher.engine.teardown import destroy
 from dispatcher.engine.watch import SAMPLE_SECONDS
-from dispatcher.errors import HostError, HostUnreachable, LimitReached, SyncFailed
+from dispatcher.errors import HostError, HostUnreachable, LimitReached, RecordUnusable, SyncFailed
 from dispatcher.events import Progress, Warned
 from dispatcher.hosts import job as jobs
 from dispatcher.hosts.base import Tree
@@ -131,8 +131,11 @@ class Launch:
         work.launched = True
         jobs.launch(work.reached(), spec)
         ctx.checkpoint("launch:made")
-        ctx.store.settle(intent)
-        ctx.store.save(work.run)
+        try:
+            ctx.store.settle(intent)
+            ctx.store.save(work.run)
+        except RecordUnusable as error:  # a job that runs is followed; its end gives back the space it kept in reserve
+            ctx.tell(Warned(work.run.id, ctx.clock.now(), f"{error.message}. The job goes on", error.fix))
 
     def undo(self, ctx: Context, work: Work) -> None:
         """End the job if it still runs."""

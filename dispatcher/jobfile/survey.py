@@ -16,6 +16,8 @@ from dispatcher.jobfile.source import ScriptFacts, read_script
 SCRIPTS = ("train.py", "main.py", "run.py", "finetune.py", "fit.py", "train.sh", "run.sh")
 TABLES = (".csv", ".tsv", ".parquet", ".feather", ".arrow", ".csv.gz", ".csv.zip", ".xlsx")
 ARRAYS = (".npz", ".npy", ".h5", ".hdf5", ".jsonl", ".json", ".bin", ".txt", ".pt", ".pkl", ".tar", ".zip")
+SURELY_DATA = (".npz", ".npy", ".h5", ".hdf5", ".jsonl", ".libsvm", ".svmlight")
+"""Arrays that are data also where no script names them; a .txt or .json may be anything."""
 IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
 WEIGHTS = (".pt", ".pth", ".ckpt", ".safetensors", ".pkl", ".joblib", ".onnx", ".cbm", ".ubj")
 LEFT = ("outputs", "output", "runs", "results", "checkpoints", "models", "logs", "lightning_logs", "wandb", "mlruns")
@@ -83,7 +85,7 @@ def _script(folder: Path) -> str | None:
 
 
 def _data(folder: Path, facts: ScriptFacts) -> Data | None:
-    """The file the script names, else a folder of images, else the largest table, else the largest array."""
+    """The file the script names, else a folder of images, else the largest table or surely an array."""
     files = list(_files(folder))
     named = [(path, size) for path, size in files if any(text.endswith(path.name) for text in facts.strings if text)]
     for suffixes, kind in ((TABLES, "table"), (ARRAYS, "array")):
@@ -91,8 +93,10 @@ def _data(folder: Path, facts: ScriptFacts) -> Data | None:
             return _described(folder, *found, kind)
     if images := _images(folder, files):
         return images
-    found = _largest(files, TABLES)
-    return _described(folder, *found, "table") if found else None
+    for suffixes, kind in ((TABLES, "table"), (SURELY_DATA, "array")):
+        if found := _largest(files, suffixes):
+            return _described(folder, *found, kind)
+    return None
 
 
 def _files(folder: Path) -> Iterator[tuple[Path, int]]:

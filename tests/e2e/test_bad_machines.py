@@ -130,6 +130,28 @@ def test_output_that_nobody_reads_any_more_ends_quietly(shell: Shell) -> None:
     assert shell.finished()["teardown"]["confirmed"] is True
 
 
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_end_no_job(shell: Shell, closed: str) -> None:
+    job = shell.write("run: echo ran; echo aside >&2; touch ran; exit 5\n")
+    done = subprocess.run(["bash", "-c", f"'{MLRUN}' '{job}' {closed}"], cwd=shell.folder, env=shell.env, timeout=60)
+    assert 5 == done.returncode
+    assert (shell.folder / "ran").exists()
+    assert ("failed", 5) == (shell.last()["outcome"], shell.last()["exit_code"])
+    assert b"ran\naside\n" == shell.mlrun("logs", "last").stdout
+
+
+@pytest.mark.parametrize("words", ["job.yaml --json", "ps --json", "logs last --json", "doctor --json", "schema"])
+def test_a_reader_of_json_that_leaves_is_no_trouble(shell: Shell, words: str) -> None:
+    shell.mlrun(shell.write("run: for i in $(seq 300); do echo $i; done; exit 4\n"))
+    script = f"'{MLRUN}' {words} 2> err | head -n 1 > first; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", script], cwd=shell.folder, env=shell.env, timeout=60)
+    assert "Traceback" not in (err := (shell.folder / "err").read_text()), err
+    assert "bug" not in err
+    assert (shell.folder / "first").read_text().startswith("{")
+    assert done.returncode == (4 if words.startswith("job") else 0) or words.startswith("doctor")
+    assert 4 == shell.finished()["exit_code"]
+
+
 def test_a_clean_environment_is_enough(shell: Shell) -> None:
     shell.write("run: echo ran\n")
     bare = {name: shell.env[name] for name in ("PATH", "HOME", "DISPATCHER_HOME", "DISPATCHER_TEST", "TMPDIR")}

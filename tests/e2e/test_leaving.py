@@ -42,16 +42,41 @@ def test_another_terminal_sees_and_stops_what_this_one_drives(shell: Shell) -> N
     assert ("finished", "cancelled") == (shell.last()["state"], shell.last()["outcome"])
 
 
-@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
-def test_a_terminal_that_closes_leaves_the_job_running(shell: Shell, number: signal.Signals) -> None:
+def test_a_terminal_that_closes_leaves_the_job_running(shell: Shell) -> None:
     driving = shell.start(shell.write(WAITS))
     assert driving.stdout is not None
     assert driving.stdout.readline() == b"first\n"
-    os.killpg(driving.pid, number)
+    os.killpg(driving.pid, signal.SIGHUP)
     driving.communicate(timeout=30)
     assert shell.last()["state"] == "running"
     (shell.folder / "enough").touch()
     assert ("failed", 7) == (shell.finished()["outcome"], shell.last()["exit_code"])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_job_here_is_ended_by_the_signal_that_mlrun_gets(shell: Shell, number: signal.Signals) -> None:
+    driving = shell.start(shell.write(WAITS))
+    assert driving.stdout is not None
+    assert driving.stdout.readline() == b"first\n"
+    os.kill(driving.pid, number)
+    _, err = driving.communicate(timeout=30)
+    assert 130 == driving.returncode
+    assert b"which has up to 40 s" in err
+    assert ("finished", "cancelled", 130) == tuple(shell.last()[key] for key in ("state", "outcome", "exit_code"))
+
+
+def test_stop_says_how_long_it_may_take(shell: Shell) -> None:
+    assert shell.mlrun(shell.write(WAITS), "-d").code == 0
+    shell.until(lambda: shell.last()["started"], "the job started")
+    stopped = shell.mlrun("stop", "last", "--grace", "5s")
+    assert (0, True) == (stopped.code, "asked to stop; the job has up to 10 s" in stopped.err)
+
+
+def test_a_time_limit_says_how_long_the_job_may_still_take(shell: Shell) -> None:
+    done = shell.mlrun(shell.write("run: trap '' INT; sleep 1.5; sleep 2.5\n"), "--max-time", "1s")
+    assert 105 == done.code, done.said
+    shown = shell.mlrun("report", "last", "--json").json()
+    assert "deadline" == shown["reason"]
 
 
 @pytest.mark.slow

@@ -233,3 +233,27 @@ def test_what_this_machine_cannot_hold_is_refused_and_can_be_insisted_on(shell: 
 def test_quiet_is_only_the_job(shell: Shell) -> None:
     done = shell.mlrun(shell.write("run: echo only this\n"), "-q")
     assert (b"only this\n", b"") == (done.stdout, done.stderr)
+
+
+def test_logs_are_events_for_programs(shell: Shell) -> None:
+    assert shell.mlrun(shell.write("run: printf 'one\\ntwo\\n'\n")).code == 0
+    events = shell.mlrun("logs", "last", "--json").events()
+    assert {"log"} == {event["event"] for event in events}
+    assert "one\ntwo\n" == "".join(event["text"] for event in events)
+    assert [4] == [event["offset"] for event in shell.mlrun("logs", "last", "--json", "-n", "1").events()]
+
+
+def test_a_gpu_asked_for_without_a_model_is_needed_here_too(shell: Shell) -> None:
+    job = shell.write("run: echo ran\nresources: {gpu: T4}\n")
+    refused = shell.mlrun(job)
+    assert (101, b"") == (refused.code, refused.stdout) or "T4" in refused.err
+    assert "asks for a GPU, and there is none" in refused.err
+    assert (0, b"ran\n") == ((insisted := shell.mlrun(job, "--where", "local")).code, insisted.stdout)
+
+
+def test_errors_name_the_job_file_that_was_given(shell: Shell) -> None:
+    refused = shell.mlrun(shell.write("run: echo ran\nresources: {memory: 9000GB}\n", "big one.yaml"))
+    assert 101 == refused.code
+    assert "--where local insists" in refused.err
+    assert "big one.yaml" in refused.err
+    assert "mlrun JOB" not in refused.err

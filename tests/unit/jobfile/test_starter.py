@@ -209,3 +209,17 @@ def test_a_notebook_is_refused_with_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(JobFileError) as refused:
         choose(tmp_path, script=tmp_path / "book.ipynb")
     assert "nbconvert" in refused.value.problems[0].fix
+
+
+def test_a_folder_of_arrays_alone_is_seen(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "x.jsonl").write_text('{"a": 1}\n' * 100)
+    found = render(choose(tmp_path))
+    assert "path: data/x.jsonl" in found
+    assert "samples: 100" in found
+
+
+def test_the_target_is_said_to_be_among_the_columns(tmp_path):
+    (tmp_path / "t.csv").write_text("a,b,label\n" + "1,2,0\n" * 100)
+    assert "columns: 3" in (found := render(choose(tmp_path)))
+    assert "the target among them" in found
