@@ -16,7 +16,10 @@ Key = tuple[str, str, str]
 
 @dataclass
 class Machine:
-    """`resource` is the instance as Google shows it; `guest` are guest attributes by namespace and key."""
+    """`resource` is the instance as Google shows it; `guest` are guest attributes by namespace and key.
+
+    Whoever starts, stops or deletes it holds `moving`: its host is not to be destroyed while it is built.
+    """
 
     project: str
     zone: str
@@ -30,6 +33,7 @@ class Machine:
     expiry: Timer | None = None
     changed: threading.Condition = field(default_factory=threading.Condition)
     version: int = 1
+    moving: threading.RLock = field(default_factory=threading.RLock)
 
     @property
     def name(self) -> str:

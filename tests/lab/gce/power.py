@@ -53,31 +53,31 @@ class Power:
 
     def start(self, machine: Machine) -> None:
         """Boot it for the first time or again. Its limit counts from here."""
-        with self._lock:
-            if self.known.get(machine.key) is not machine or machine.status == "RUNNING":
-                return
-            first = not machine.address
-            machine.resource.update(status="RUNNING", lastStartTimestamp=stamp(self.clock.now()))
-            self._bill.begin("gcp", "instance", self._billed(machine), machine.usd(self.settings.prices), machine.labels)
-            if machine.wants_address:
-                self._bill.begin("gcp", "address", self._billed(machine), ADDRESS_HOUR, machine.labels)
-        if first:
-            machine.address = self.hosts.boot(self._spec(machine), lambda _host, _why: self.went_down(machine))
-        else:
-            self.hosts.power_on(machine.host)
-        with self._lock:
-            self._show_address(machine)
-            self._arm(machine)
-        self.let_in(machine)
+        with machine.moving:
+            with self._lock:
+                if self.known.get(machine.key) is not machine or machine.status == "RUNNING":
+                    return
+                machine.resource.update(status="RUNNING", lastStartTimestamp=stamp(self.clock.now()))
+                self._begin_costs(machine)
+            if machine.address:
+                self.hosts.power_on(machine.host)
+            else:
+                machine.address = self.hosts.boot(self._spec(machine), lambda _host, _why: self.went_down(machine))
+            with self._lock:
+                self._show_address(machine)
+                self._arm(machine)
+            self.let_in(machine)
 
     def stop(self, machine: Machine) -> None:
         """By hand, or by its termination action: disks go on costing, and the limit is forgotten."""
-        self.hosts.power_off(machine.host)
-        self.went_down(machine)
+        with machine.moving:
+            self.hosts.power_off(machine.host)
+            self.went_down(machine)
 
     def reset(self, machine: Machine) -> None:
-        self.hosts.power_off(machine.host)
-        self.hosts.power_on(machine.host)
+        with machine.moving:
+            self.hosts.power_off(machine.host)
+            self.hosts.power_on(machine.host)
 
     def went_down(self, machine: Machine) -> None:
         with self._lock:
@@ -90,16 +90,17 @@ class Power:
         machine.tell()
 
     def delete(self, machine: Machine) -> None:
-        with self._lock:
-            if self.known.get(machine.key) is not machine:
-                return
-            machine.resource["status"] = "STOPPING"
-            self._disarm(machine)
-        self.hosts.destroy(machine.host)
-        with self._lock:
-            self.known.pop(machine.key, None)
-            self._stop_costs(machine)
-            self.disks.left_by(machine)
+        with machine.moving:
+            with self._lock:
+                if self.known.get(machine.key) is not machine:
+                    return
+                machine.resource["status"] = "STOPPING"
+                self._disarm(machine)
+            self.hosts.destroy(machine.host)
+            with self._lock:
+                self.known.pop(machine.key, None)
+                self._stop_costs(machine)
+                self.disks.left_by(machine)
         machine.tell()
 
     def preempt(self, machine: Machine) -> None:
@@ -161,6 +162,12 @@ class Power:
         action = machine.scheduling.get("instanceTerminationAction", "STOP")
         end = self.delete if action == "DELETE" else self.stop
         self.operations.begin(call, kind, machine.resource["selfLink"], 0.0, lambda: end(machine))
+
+    def _begin_costs(self, machine: Machine) -> None:
+        usd = machine.usd(self.settings.prices)
+        self._bill.begin("gcp", "instance", self._billed(machine), usd, machine.labels)
+        if machine.wants_address:
+            self._bill.begin("gcp", "address", self._billed(machine), ADDRESS_HOUR, machine.labels)
 
     def _stop_costs(self, machine: Machine) -> None:
         self._bill.end("gcp", "instance", self._billed(machine))
