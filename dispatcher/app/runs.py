@@ -13,7 +13,7 @@ from dispatcher import paths
 from dispatcher.app import learning
 from dispatcher.app.access import usable
 from dispatcher.app.reminders import reminders
-from dispatcher.app.sightings import look, matching
+from dispatcher.app.sightings import Seen, look, matching
 from dispatcher.backends import registry
 from dispatcher.domain.run import Run
 from dispatcher.engine import lifecycle
@@ -73,17 +73,23 @@ def _store(clock: Clock, *, without_record: bool) -> Store:
         return Store.standing_in(paths.database(), clock, error)
 
 
+def elsewhere(ctx: Context, settings: Settings) -> Seen:
+    """What the clouds that we have a login for say that exists; of those that do not answer, a word."""
+    clouds = usable(settings)
+    seen = look(clouds, ctx.backend) if clouds else Seen()
+    for name, why in seen.silent.items():
+        ctx.tell(Warned("", ctx.clock.now(), f"{name} was not looked at: {why}"))
+    return seen
+
+
 def find(ctx: Context, text: str, settings: Settings) -> Run:
     """The run that `text` means: of this computer's record, else of the clouds' tags; those are then recorded too."""
     try:
         return ctx.store.find(text)
     except UsageError:
-        clouds = usable(settings)
-        if not clouds or ctx.store.stand_in or text == "last":
+        if ctx.store.stand_in or text == "last" or not usable(settings):
             raise
-        seen = look(clouds, ctx.backend)
-        for name, why in seen.silent.items():
-            ctx.tell(Warned("", ctx.clock.now(), f"{name} was not looked at: {why}"))
+        seen = elsewhere(ctx, settings)
         run = matching(seen.runs(ctx.clock.now(), lambda run: ctx.store.get(run) is not None), text)
         ctx.store.add(run)
         return run

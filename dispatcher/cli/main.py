@@ -6,6 +6,7 @@ import gc
 import importlib
 import os
 import sys
+import types
 from typing import Any, NoReturn
 
 import click
@@ -19,8 +20,12 @@ VERBS: dict[str, tuple[str, str]] = {
     "logs": ("runs:logs", "A run's output."),
     "attach": ("runs:attach", "Follow a run that is going on, from its first byte or from where you were."),
     "stop": ("runs:stop", "End a run: its outputs are kept, its machine is given back."),
+    "fetch": ("machines:fetch", "Bring a run's outputs home."),
+    "hold": ("machines:hold", "Keep a run's machine after its job, for a while."),
+    "ssh": ("machines:ssh", "A shell on a run's machine."),
     "report": ("report:report", "A run's receipt: planned against actual; a page with its curves."),
     "costs": ("runs:costs", "What runs have cost."),
+    "sweep": ("sweeping:sweep", "What exists in the clouds and should not, and removing it."),
     "schedule": ("schedule:schedule", "Runs that begin later, on this computer."),
     "doctor": ("setup:doctor", "Check this machine, with a fix beside every finding."),
     "catalog": ("setup:catalog", "Accelerators, machines, models and prices, with their age and source."),
@@ -111,6 +116,7 @@ def _run(argv: list[str], *, again: bool = True) -> int:
     from dispatcher.errors import MlrunError, RecordDamaged
 
     gc.set_threshold(GARBAGE_AFTER)
+    _without_plugins()
     try:
         code: Any = cli.main(args=argv, prog_name="mlrun", complete_var=COMPLETE_VAR, standalone_mode=False)
     except click.exceptions.Exit as done:
@@ -136,6 +142,13 @@ def _run(argv: list[str], *, again: bool = True) -> int:
 
         return show_bug(bug)
     return code if isinstance(code, int) else 0
+
+
+def _without_plugins() -> None:
+    """pydantic looks for plugins among everything that is installed, a tenth of a plan's time; none are wanted here."""
+    loader = types.ModuleType("pydantic.plugin._loader")
+    loader.get_plugins = tuple  # type: ignore[attr-defined]
+    sys.modules.setdefault(loader.__name__, loader)
 
 
 def _is_job(word: str) -> bool:

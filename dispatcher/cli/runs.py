@@ -18,14 +18,19 @@ from dispatcher.cli.render.records import run_record
 from dispatcher.cli.render.sanitise import Sanitiser
 from dispatcher.domain.run import Run
 from dispatcher.engine.context import Context
+from dispatcher.engine.holding import WISH
+from dispatcher.engine.outcome import exit_code
 from dispatcher.errors import RunBusy, UsageError
 from dispatcher.events import Event, Listener, LogBytes, Warned
+from dispatcher.jobfile.settings import load_settings
 
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Write JSON to stdout.")
 RUN = click.argument("run", metavar="RUN")
 CHUNK = 1 << 20
 WAIT = 0.05
 """Seconds between looks at a file that grows."""
+KEPT_SECONDS = 3600.0
+"""How long `stop --keep` holds a machine; `hold` makes it longer."""
 LOOK = 0.5
 """Seconds between looks at whether the run has ended."""
 
@@ -36,23 +41,38 @@ def tell_warnings(event: Event) -> None:
         warn(event.message, event.fix)
 
 
+def _but_reminders(event: Event) -> None:
+    """What a list of runs says anyway is not said twice."""
+    if isinstance(event, Warned) and not event.run:
+        tell_warnings(event)
+
+
 @click.command()
 @click.option("-n", "--number", type=click.IntRange(1), default=20, show_default=True, help="How many, newest first.")
 @click.option("-a", "--all", "everything", is_flag=True, help="Every run ever.")
 @AS_JSON
 def ps(number: int, *, everything: bool, as_json: bool) -> int:
-    """Runs, newest first; those that are open always."""
-    from dispatcher.cli.render.listing import ps_lines
+    """Runs, newest first; those that are open always, also of your other computers, where a cloud's tags tell."""
+    from dispatcher.app import machines
+    from dispatcher.cli.render.listing import ps_lines, stranger_lines, stranger_record
+    from dispatcher.engine.teardown import spent
 
-    with runs.opened(tell_warnings, without_record=True) as ctx:
+    with runs.opened(_but_reminders, without_record=True) as ctx:
         found = ctx.store.recent(-1 if everything else number)
         known = {run.id for run in found}
         found += [run for run in ctx.store.open_runs() if run.id not in known]
         now = ctx.clock.now()
+        seen = runs.elsewhere(ctx, load_settings())
+        others = seen.runs(now, lambda run: ctx.store.get(run) is not None)
+        found = [*others, *found]
+        machines.tidy(ctx.store.open_runs())
+    for run in found:
+        run.cost_so_far = spent(run, now) if run.open else run.cost_so_far
     if as_json:
-        document({"schema": "1.0", "runs": [run_record(run, _log(run)) for run in found], "strangers": []})
+        strangers = [stranger_record(one) for one in seen.strangers()]
+        document({"schema": "1.0", "runs": [run_record(run, _log(run)) for run in found], "strangers": strangers})
     else:
-        say("\n".join(ps_lines(found, now, width())), to_stdout=True)
+        say("\n".join([*ps_lines(found, now, width()), *stranger_lines(seen, others, width())]), to_stdout=True)
     return 0
 
 
@@ -64,9 +84,13 @@ def ps(number: int, *, everything: bool, as_json: bool) -> int:
 @AS_JSON
 def logs(run: str, *, follow: bool, lines: int | None, setup_log: bool, as_json: bool) -> int:
     """A run's output, byte for byte. RUN is an id, the start of one, a name, or `last`."""
+    from dispatcher.app import machines
+
     name = "setup.log" if setup_log else "log"
-    with runs.opened(tell_warnings, without_record=True) as ctx:
-        found = ctx.store.find(run)
+    with runs.opened(tell_warnings, without_record=True, about=run) as ctx:
+        found = runs.find(ctx, run, load_settings())
+        if name == "log":
+            machines.catch_up(ctx, found)
         if not follow and runs.log_path(found, name) is None:
             say(dim("no output was written"))
         write = _as_events(JsonLines(), found) if as_json else _as_it_is()
@@ -162,8 +186,9 @@ def attach(run: str, *, as_json: bool) -> int:
 
     listener = JsonLines() if as_json else Screen()
     will = runs.Will()
-    with runs.opened(listener, will) as ctx, leaving(will):
-        found = ctx.store.find(run)
+    with runs.opened(listener, will, about=run) as ctx, leaving(will):
+        found = runs.find(ctx, run, load_settings())
+        listener.take_up(found)
         try:
             found = _followed(ctx, found, as_json=as_json)
         except RunBusy:
@@ -175,7 +200,11 @@ def attach(run: str, *, as_json: bool) -> int:
 
 def _followed(ctx: Context, run: Run, *, as_json: bool) -> Run:
     """The run to its end; one that has ended already is shown whole."""
+    if run.open and (run.attempt is None or run.attempt.where == "local"):
+        return runs.follow(ctx, run.id)
     if run.open:
+        if not as_json:
+            pour(ctx, run, follow=False)  # what stands here already; the rest follows at the very byte
         return runs.follow(ctx, run.id)
     if not as_json:
         pour(ctx, run, follow=False)
@@ -185,9 +214,10 @@ def _followed(ctx: Context, run: Run, *, as_json: bool) -> Run:
 @click.command()
 @RUN
 @click.option("--grace", default="30s", show_default=True, metavar="TIME", help="Between asking the job to end and ending it.")
+@click.option("--keep", is_flag=True, help="Hold its machine for an hour: mlrun JOB --on RUN, mlrun hold RUN 2h.")
 @AS_JSON
-def stop(run: str, grace: str, *, as_json: bool) -> int:
-    """End a run: the job is asked first; outputs are kept."""
+def stop(run: str, grace: str, *, keep: bool, as_json: bool) -> int:
+    """End a run: the job is asked first; outputs are kept. Its machine is given back, or held with --keep."""
     from dispatcher.cli.running import told
     from dispatcher.hosts.job import longest_end
     from dispatcher.units import parse_seconds, show_seconds
@@ -197,17 +227,18 @@ def stop(run: str, grace: str, *, as_json: bool) -> int:
     except ValueError as why:
         raise UsageError(f"--grace {grace}: {why}") from None
     listener = JsonLines() if as_json else Screen()
-    with runs.opened(listener, without_record=True) as ctx:
-        before = ctx.store.find(run)
+    with runs.opened(listener, without_record=True, about=run) as ctx:
+        before = runs.find(ctx, run, load_settings())
+        listener.take_up(before)
         if not before.open:
             say(dim(f"{before.name} had ended already: {before.outcome}"))
             return 0
         if before.started and not as_json:
             say(dim(f"· asked to stop; the job has up to {show_seconds(longest_end(seconds))}"))
-        found = runs.stop(ctx, run, seconds)
+        found = runs.stop(ctx, before.id, seconds, keep=KEPT_SECONDS if keep else None)
     listener.close()
     told(found, quiet=as_json)
-    return 107 if found.open else 0
+    return exit_code(found) if found.open and found.held_for != WISH else 0
 
 
 @click.command()

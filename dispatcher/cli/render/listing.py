@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+from dispatcher.app.sightings import Seen
+from dispatcher.backends.base import Leftover
 from dispatcher.cli.render.console import bad, dim
 from dispatcher.cli.render.tables import table, wrapped
 from dispatcher.domain.run import Run
@@ -36,6 +39,33 @@ def cost_lines(totals: Sequence[MonthTotal], width: int) -> list[str]:
     return [*table(("MONTH", "RUNS", "HOURS", "COST"), rows, width=width, right=(1, 2, 3)), dim("Runs of this computer only.")]
 
 
+def stranger_lines(seen: Seen, others: Sequence[Run], width: int) -> list[str]:
+    """What the list does not say by itself: whose runs are not of this computer, and what other owners have."""
+    lines = []
+    if others:
+        names = ", ".join(run.id[:4] for run in others)
+        lines += wrapped(f"Of your other computers, by their tags: {names}. mlrun stop works from here.", width, "  ")
+    if strangers := seen.strangers():
+        owners = len({one.owner for one in strangers})
+        words = f"{len(strangers)} things of {owners} other {'owner' if owners == 1 else 'owners'} in the same accounts"
+        lines += wrapped(f"{words}: mlrun ps --json names them, mlrun sweep leaves them alone.", width, "  ")
+    return [dim(line) for line in lines]
+
+
+def stranger_record(one: Leftover) -> dict[str, Any]:
+    """Something of another owner's, as the document shows it."""
+    return {
+        "where": one.where,
+        "kind": one.kind,
+        "id": one.id,
+        "region": one.region,
+        "run": one.label.run if one.label else None,
+        "owner": one.owner,
+        "age_seconds": round(one.age_seconds),
+        "usd_per_hour": one.usd_per_hour,
+    }
+
+
 def _doubtful(run: Run, width: int) -> list[str]:
     words = f"! {run.name} ({run.id[:4]}): its {run.doubt} is not confirmed. mlrun stop {run.id[:4]}"
     return [bad(line) for line in wrapped(words, width, "  ")]
@@ -43,9 +73,9 @@ def _doubtful(run: Run, width: int) -> list[str]:
 
 def _row(run: Run, now: float) -> tuple[str, ...]:
     attempt = run.attempt
-    where = "here" if attempt is None or attempt.where == "local" else f"{attempt.where} {attempt.machine}"
+    where = "here" if attempt is None or attempt.where == "local" else f"{attempt.where} {attempt.machine or ''}".strip()
     began, ended = run.started or run.submitted, run.ended or now
-    state = str(run.outcome or run.state)
+    state = str(run.state if run.open and not run.doubt else run.outcome or run.state)
     return (
         run.id,
         run.name,
