@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import time
+import urllib.error
+import urllib.request
 from typing import Any
 
 import pytest
+from botocore.exceptions import ConnectionClosedError
 
 from tests.lab.ec2 import iam
 from tests.lab.ec2.iam import Need
-from tests.lab.ec2.trial import fresh, refusal, running  # noqa: F401 — fixtures
+from tests.lab.ec2.trial import fresh, metadata, refusal, running  # noqa: F401 — fixtures
 
 
 def test_nobody_and_the_expired_are_refused(lab):
@@ -110,3 +115,78 @@ def test_a_deny_wins():
     assert [True, False] == [verdict.allowed for verdict in verdicts]
     assert [] == iam.check(POLICY)
     assert 2 == len(iam.check({"Statement": {**allow, "Condition": {"StringAlike": {}}}}))
+
+
+def test_a_bucket_holds_what_is_put_in_it_once(lab):
+    s3 = lab.client("s3")
+    s3.create_bucket(Bucket="results")
+    s3.put_object(Bucket="results", Key="runs/a b/out", Body=b"x" * 100_000, IfNoneMatch="*")
+    assert "PreconditionFailed" == refusal(s3.put_object, Bucket="results", Key="runs/a b/out", Body=b"y", IfNoneMatch="*")
+    assert b"x" * 100_000 == s3.get_object(Bucket="results", Key="runs/a b/out")["Body"].read()
+    assert 100_000 == s3.head_object(Bucket="results", Key="runs/a b/out")["ContentLength"]
+    rule = {"ID": "old", "Status": "Enabled", "Filter": {"Prefix": "runs/"}, "Expiration": {"Days": 30}}
+    s3.put_bucket_lifecycle_configuration(Bucket="results", LifecycleConfiguration={"Rules": [rule]})
+    assert "old" == s3.get_bucket_lifecycle_configuration(Bucket="results")["Rules"][0]["ID"]
+    outcomes = [call["outcome"] for call in lab.ec2.calls if call["action"] == "PutObject"]
+    assert ["ok", "PreconditionFailed"] == outcomes
+
+
+def test_buckets_are_gone_with_their_lab(lab):
+    lab.client("s3").create_bucket(Bucket="results")
+    lab.ec2.reset()
+    assert [] == lab.client("s3").list_buckets()["Buckets"]
+
+
+def test_faults_happen_to_buckets_too(lab):
+    s3 = lab.client("s3")
+    s3.create_bucket(Bucket="results")
+    lab.faults.add("PutObject", when="drop_after", match={"Key": "a*"})
+    with pytest.raises(ConnectionClosedError):
+        s3.put_object(Bucket="results", Key="a", Body=b"x")
+    assert ["a"] == [row["Key"] for row in s3.list_objects_v2(Bucket="results")["Contents"]]
+    lab.faults.add("ListObjectsV2", code="SlowDown", status=503)
+    assert "SlowDown" == refusal(s3.list_objects_v2, Bucket="results")
+
+
+def test_a_role_limited_to_a_prefix_is_limited_to_it(lab):
+    prefix = {"Effect": "Allow", "Action": ["s3:PutObject", "s3:GetObject"], "Resource": "arn:aws:s3:::results/runs/*"}
+    trust = {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}],
+    }
+    people = lab.client("iam")
+    people.create_role(RoleName="writer", AssumeRolePolicyDocument=json.dumps(trust))
+    people.put_role_policy(
+        RoleName="writer", PolicyName="p", PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [prefix]})
+    )
+    people.create_instance_profile(InstanceProfileName="writer")
+    people.add_role_to_instance_profile(InstanceProfileName="writer", RoleName="writer")
+    lab.client("s3").create_bucket(Bucket="results")
+    one = lab.launch(IamInstanceProfile={"Name": "writer"})
+    told = json.loads(metadata(lab, one, "/latest/meta-data/iam/security-credentials/writer"))
+    keys = {"AWS_ACCESS_KEY_ID": told["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": told["SecretAccessKey"]}
+    s3 = lab.client("s3", keys={**keys, "AWS_SESSION_TOKEN": told["Token"]})
+    s3.put_object(Bucket="results", Key="runs/one", Body=b"x")
+    assert "AccessDenied" == refusal(s3.put_object, Bucket="results", Key="other", Body=b"x")
+    assert "AccessDenied" == refusal(s3.list_objects_v2, Bucket="results")
+
+
+@pytest.mark.parametrize("version", ["s3", "s3v4"])
+def test_a_signed_address_is_good_for_its_time(lab, version):
+    s3 = lab.client("s3", signature_version=version)
+    lab.client("s3").create_bucket(Bucket="results")
+    ahead = lab.clock.now() - time.time()
+    address = s3.generate_presigned_url("put_object", {"Bucket": "results", "Key": "a"}, ExpiresIn=int(ahead) + 60)
+    assert 200 == put(address)
+    lab.clock.advance(100)
+    assert 403 == put(address)
+
+
+def put(address: str) -> int:
+    request = urllib.request.Request(address, data=b"x", method="PUT", headers={"Content-Type": ""})
+    try:
+        with urllib.request.urlopen(request) as reply:
+            return reply.status
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code

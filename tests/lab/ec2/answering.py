@@ -41,7 +41,9 @@ class Request:
     def scope(self) -> tuple[str, str, str]:
         """Access key, region and service that it is signed for."""
         found = SCOPE.search(self.headers.get("authorization", ""))
-        return (found[1], found[2], found[3]) if found else ("", "us-east-1", "ec2")
+        if found:
+            return found[1], found[2], found[3]
+        return "", "us-east-1", "ec2" if "Action" in self.fields() else "s3"
 
     def fields(self) -> dict[str, str]:
         form = "x-www-form-urlencoded" in self.headers.get("content-type", "")
@@ -98,7 +100,7 @@ class Answering:
         try:
             return self._answer(call, problems, fault)
         except AwsError as error:
-            self._keep(call, error.code)
+            self.keep(call, error.code)
             return self._refuse(model.metadata["protocol"], error)
         except Dropped:
             raise
@@ -111,10 +113,10 @@ class Answering:
 
     def _answer(self, call: Call, problems: list[protocol.Problem], fault: Fault | None) -> Answer:
         if fault and fault.when == "drop_before":
-            self._keep(call, "lost")
+            self.keep(call, "lost")
             raise Dropped
         if fault and fault.when == "before":
-            raise _planned(fault)
+            raise planned(fault)
         self.violations += [f"{call.name}: {one.message}" for one in problems if one.flaw]
         person = self.people.find(call.key, call.service)
         call.by = person.name
@@ -122,11 +124,11 @@ class Answering:
             raise AwsError(problems[0].code, problems[0].message)
         answer = self._handle(call, person)
         if fault and fault.when == "drop_after":
-            self._keep(call, "lost")
+            self.keep(call, "lost")
             raise Dropped
         if fault:
-            raise _planned(fault)
-        self._keep(call, "ok")
+            raise planned(fault)
+        self.keep(call, "ok")
         return answer
 
     def _handle(self, call: Call, person: Principal) -> Answer:
@@ -136,7 +138,7 @@ class Answering:
         with self.world.lock:
             context = Context(self.world, self.world.region(call.region), person, call.parameters)
             call.needs = needs(call.service, call.name, context)
-            self._permit(call, person)
+            self.permit(call, person)
             if call.parameters.get("DryRun") and call.name not in OWN_DRY_RUN:
                 raise AwsError("DryRunOperation")
             reply = handler(context)
@@ -152,7 +154,7 @@ class Answering:
         self.violations += [f"reply to {one}" for one in found]
         return answer
 
-    def _permit(self, call: Call, person: Principal) -> None:
+    def permit(self, call: Call, person: Principal) -> None:
         if person.policies is None or (call.service, call.name) == ("sts", "GetCallerIdentity"):
             return
         for need in call.needs:
@@ -160,7 +162,7 @@ class Answering:
                 code = DENIED.get(call.service, "AccessDeniedException")
                 raise AwsError(code, arn=person.arn, action=need.action, resource=need.resource)
 
-    def _keep(self, call: Call, outcome: str) -> None:
+    def keep(self, call: Call, outcome: str) -> None:
         shown = json.loads(json.dumps(call.parameters, default=str))
         wanted = [{"action": need.action, "resource": need.resource, "keys": dict(need.keys)} for need in call.needs]
         row = {"time": self.world.now(), "service": call.service, "action": call.name, "region": call.region, "by": call.by}
@@ -168,5 +170,5 @@ class Answering:
         self.world.bill.called("aws", call.name, {"region": call.region, **shown}, outcome)
 
 
-def _planned(fault: Fault) -> AwsError:
+def planned(fault: Fault) -> AwsError:
     return AwsError(fault.code, fault.message, status=fault.status)

@@ -72,6 +72,7 @@ class Ec2:
             self.world.forget()
             self.answering.forget()
             self.faults.clear()
+        self.server.others.forget()
 
     def close(self) -> None:
         self._destroy()

@@ -12,6 +12,7 @@ from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import make_server
 
 from tests.lab.ec2.answering import Answering, Dropped, Request
+from tests.lab.ec2.others import Others
 from tests.lab.ec2.protocol import Answer
 
 Start = Callable[[str, list[tuple[str, str]]], object]
@@ -29,7 +30,7 @@ class Server:
 
     def __init__(self, answering: Answering) -> None:
         self.answering = answering
-        self._moto: Any = None
+        self.others = Others(answering)
         self._http = make_server("127.0.0.1", 0, self._app, threaded=True, request_handler=_Quiet)
         self._http.daemon_threads = True
         self._http.block_on_close = False
@@ -44,22 +45,14 @@ class Server:
 
     def _app(self, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
         request = _request(environ)
-        if not self.answering.knows(request):
-            environ["wsgi.input"] = BytesIO(request.body)
-            return self._others()(environ, start)  # type: ignore[no-any-return]
+        environ["wsgi.input"] = BytesIO(request.body)
         try:
-            answer = self.answering.answer(request)
+            if not self.answering.knows(request):
+                return self.others(environ, start)
+            return _reply(self.answering.answer(request), start)
         except Dropped:
             environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
             raise ConnectionResetError("the lab shut the connection") from None
-        return _reply(answer, start)
-
-    def _others(self) -> Any:
-        if self._moto is None:
-            from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
-
-            self._moto = DomainDispatcherApplication(create_backend_app)
-        return self._moto
 
 
 def _reply(answer: Answer, start: Start) -> list[bytes]:

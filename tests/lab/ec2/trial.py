@@ -38,7 +38,7 @@ class Lab:
 
     def client(self, service: str = "ec2", region: str = "us-east-1", keys: dict[str, str] | None = None, **config: Any) -> Any:
         given = {**self.ec2.exports(), **(keys or {})}
-        name = (service, region, given["AWS_ACCESS_KEY_ID"], *sorted(config))
+        name = (service, region, given["AWS_ACCESS_KEY_ID"], *sorted(config.items()))
         if name not in self.clients:
             self.clients[name] = SESSION.client(
                 service,
