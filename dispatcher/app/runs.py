@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 
 from dispatcher import paths
@@ -48,7 +49,7 @@ def opened(
     with _store(clock, without_record=without_record) as store:
         ctx = Context(
             store=store,
-            backend=registry.load,
+            backend=cache(registry.load),
             clock=clock,
             emit=learning.listening(store, emit),
             cancel=will.cancel,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from dispatcher.backends.base import ProvisionedMachine
 from dispatcher.domain.run import RunState
 from dispatcher.engine.context import Context, Work
@@ -14,7 +16,7 @@ from dispatcher.hosts.job import JobStatus
 from dispatcher.retries import REDIAL
 
 STARTED = frozenset({RunState.RUNNING, RunState.COLLECTING, RunState.HELD})
-PREEMPTION = ("preempt", "interrupt", "reclaim", "takes the machine back", "took the machine back")
+PREEMPTION = ("preempt", "interrupt", "reclaim", "spotinstancetermination", "takes the machine back", "took the machine back")
 """Words by which the agent's notice says that the provider takes the machine back."""
 
 
@@ -100,12 +102,21 @@ def gone(ctx: Context, work: Work) -> Exception:
     run = work.run
     if run.state not in STARTED:
         return NeverStarted()
-    if any(word in notice.lower() for notice in work.notices for word in PREEMPTION):
+    if _taken_back(work):
         return Preempted(f"{work.attempt.where} took the machine of run {run.id} back")
     now, end = ctx.clock.now(), run.alone_until
     if end is not None and now >= end:
         return OutcomeUnknown(f"The machine of run {run.id} ended by itself at its limit, before what it left was fetched")
     return OutcomeUnknown(f"The job of run {run.id} is gone, and nothing tells how it ended")
+
+
+def _taken_back(work: Work) -> bool:
+    """Whether the machine's own notices, or its provider, say that it was taken back."""
+    told = [notice.lower() for notice in work.notices]
+    if fate := getattr(work.backend, "fate", None):
+        with suppress(MlrunError):
+            told.append(str(fate(work.label)).lower())
+    return any(word in one for one in told for word in PREEMPTION)
 
 
 def _say(ctx: Context, work: Work, words: str, fix: str = "") -> None:
