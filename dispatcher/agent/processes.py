@@ -47,13 +47,13 @@ def alive(pid: int) -> bool:
 def marked(label: str) -> set[int]:
     """Living processes whose environment carries the label, but for this one."""
     wanted = ("%s=%s" % (LABEL, label)).encode()
-    return {pid for pid, variables in _environments() if wanted in variables} - {os.getpid()}
+    return {pid for pid, variables in environments() if wanted in variables} - {os.getpid()}
 
 
 def marked_labels() -> set[str]:
     """Every label that a living process carries."""
     mark = (LABEL + "=").encode()
-    words = (word for _, variables in _environments() for word in variables if word.startswith(mark))
+    words = (word for _, variables in environments() for word in variables if word.startswith(mark))
     return {word[len(mark) :].decode("ascii", "replace") for word in words}
 
 
@@ -142,7 +142,7 @@ def output(*argv: str) -> bytes:
         return b""
 
 
-def _environments() -> Iterator[tuple[int, list[bytes]]]:
+def environments() -> Iterator[tuple[int, list[bytes]]]:
     """Each process's variables; elsewhere than on Linux with the words of its command before them."""
     if not LINUX:
         for row in output("ps", "-axEww", "-o", "pid=,command=").splitlines():

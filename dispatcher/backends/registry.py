@@ -20,8 +20,14 @@ def load(where: str) -> Backend:
     name = where.partition("/")[0].partition(":")[0]
     for entry in entry_points(group=GROUP):
         if entry.name == name:
-            return _made(entry)
+            return _held_to(_made(entry), where.partition(":")[2])
     raise UsageError(f"There is no place {where!r} to run", fix=f"Use one of: {', '.join(names())}")
+
+
+def _held_to(backend: Backend, place: str) -> Backend:
+    """The backend of one place of several: "desk" of "ssh:desk"."""
+    narrowed: Backend = backend.at(place) if place and hasattr(backend, "at") else backend
+    return narrowed
 
 
 def _made(entry: EntryPoint) -> Backend:
