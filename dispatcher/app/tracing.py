@@ -6,11 +6,14 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from dispatcher.domain.job import JobConfig
-from dispatcher.domain.traced import Traced, Untraceable
 from dispatcher.errors import UnknownError
 from dispatcher.jobfile.load import LoadedJob
+
+if TYPE_CHECKING:
+    from dispatcher.domain.traced import Traced, Untraceable
 
 Tell = Callable[[str], None]
 PATIENCE = 1.0
@@ -31,6 +34,7 @@ def traced(loaded: LoadedJob, tell: Tell = nobody, *, consent: bool = True) -> t
 
     Raises UnknownError where nothing else can tell.
     """
+    from dispatcher.domain.traced import Traced
     from dispatcher.planner.workload import infer_family
     from dispatcher.tracing import trace
 

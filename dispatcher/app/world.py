@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import Any
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from dispatcher import catalog, paths
 from dispatcher.app.access import CLOUDS, closed
-from dispatcher.doctor.installed import torch_build, unsuited
+from dispatcher.app.hosts import owned_offers
 from dispatcher.domain.hardware import Device, Machine
 from dispatcher.domain.plan import Offer, Requirements, Tariff
 from dispatcher.hosts.probe import probe
@@ -16,11 +18,13 @@ from dispatcher.hosts.python_env import job_python
 from dispatcher.jobfile.load import LoadedJob
 from dispatcher.jobfile.settings import Settings
 from dispatcher.planner import devices
-from dispatcher.planner.calibrate import NOTHING, Learned
 from dispatcher.planner.candidates import Terms
 from dispatcher.planner.make import World
 from dispatcher.planner.market import uses_cpu
 from dispatcher.planner.phases import Transfers
+
+if TYPE_CHECKING:
+    from dispatcher.planner.calibrate import Learned
 
 OUTPUT_BYTES = 1e8
 """Bytes of outputs assumed where nothing says more."""
@@ -33,22 +37,30 @@ def world_for(loaded: LoadedJob, settings: Settings, seconds_left: float | None,
     sends = _sends(loaded) if loaded.path and loaded.config.where != "local" else {}
     moved = Transfers(up_bytes=float(sends.get("bytes", 0)), down_bytes=OUTPUT_BYTES)
     terms = Terms(tariff, moved, seconds_left, kept_back=settings.local.headroom, learned=learned(settings))
+    owned, owned_device = owned_offers(loaded.config.where, settings)
     return World(
         machine=machine,
         here=_here(machine),
-        offers=_offers(loaded, settings, everything=everything),
-        device_of=_device_of,
+        offers=chain(owned, _offers(loaded, settings, everything=everything)),
+        device_of=lambda offer: owned_device(offer) if offer.where.startswith("ssh:") else _device_of(offer),
         terms=terms,
         sends=sends,
-        notes=unsuited(torch_build(python.bin_dir.parent), machine) if python and machine.gpus else (),
+        notes=_unsuited(python.bin_dir.parent, machine) if python and machine.gpus else (),
         closed=closed(settings),
     )
 
 
-def learned(settings: Settings) -> Learned:
+def _unsuited(environment: Path, machine: Machine) -> tuple[str, ...]:
+    from dispatcher.doctor.installed import torch_build, unsuited
+
+    return tuple(unsuited(torch_build(environment), machine))
+
+
+def learned(settings: Settings) -> Learned | None:
     """What runs here taught; nothing where the user does not want it, or nothing ran yet."""
     if not settings.local.learn or not paths.database().is_file():
-        return NOTHING
+        return None
+    from dispatcher.planner.calibrate import Learned
     from dispatcher.store.observations import observations
 
     return Learned.of(observations(paths.database()))
