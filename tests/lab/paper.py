@@ -43,14 +43,15 @@ class PaperHost:
 class PaperHosts:
     """Obeys seams.Hosts. A host ends itself at the limits that its user-data tell, unless it hangs.
 
-    The line `mlrun-limits: max_seconds=…, grace_seconds=…, contact_seconds=…` anywhere in them is what it understands.
+    The line `mlrun-limits: max_seconds=…, grace_seconds=…, contact_seconds=…` anywhere in them is what it understands. `hung`
+    hosts never end themselves. `boot_seconds` go by before one prints, reads its user-data and counts.
     """
 
-    def __init__(self, clock: Clock, *, boot_seconds: float = 0.0, ends_instance: bool = True) -> None:
+    def __init__(self, clock: Clock, *, boot_seconds: float = 0.0, hung: bool = False) -> None:
         self.clock = clock
         self.boot_seconds = boot_seconds
         self.hosts: dict[str, PaperHost] = {}
-        self.hang_all = not ends_instance
+        self.hung = hung
         self._next = 0
         self._lock = threading.RLock()
 
@@ -58,7 +59,7 @@ class PaperHosts:
         with self._lock:
             self._next += 1
             address = f"198.18.{self._next // 250}.{self._next % 250 + 2}"
-            host = self.hosts[spec.id] = PaperHost(spec, ended, address, hung=self.hang_all)
+            host = self.hosts[spec.id] = PaperHost(spec, ended, address, hung=self.hung)
         self._start(host)
         return address
 

@@ -25,7 +25,10 @@ def test_a_group_opens_its_hosts_to_whom_it_names(lab):
     assert "DependencyViolation" == refusal(ec2.delete_security_group, GroupId=group)
     ec2.revoke_security_group_ingress(GroupId=group, SecurityGroupRuleIds=[rule["SecurityGroupRuleId"]])
     assert () == lab.hosts.hosts[one].rules
-    assert "InvalidPermission.NotFound" == refusal(ec2.revoke_security_group_ingress, GroupId=group, IpPermissions=[ssh])
+    left = ec2.revoke_security_group_ingress(GroupId=group, IpPermissions=[ssh])["UnknownIpPermissions"]
+    assert [22] == [one["FromPort"] for one in left]
+    gone = {"GroupId": group, "SecurityGroupRuleIds": [rule["SecurityGroupRuleId"]]}
+    assert "InvalidSecurityGroupRuleId.NotFound" == refusal(ec2.revoke_security_group_ingress, **gone)
     ec2.terminate_instances(InstanceIds=[one])
     ec2.delete_security_group(GroupId=group)
     assert "InvalidGroup.NotFound" == refusal(ec2.describe_security_groups, GroupIds=[group])

@@ -72,7 +72,7 @@ class AwsError(Exception):
 
     def __init__(self, code: str, message: str = "", *, status: int = 0, **words: object) -> None:
         text = message or SAID.get(code, code)
-        super().__init__(text.format(**_Words(words)) if not message else text)
+        super().__init__(text.format_map(_Words(words)) if not message else text)
         self.code = code
         self.status = status or STATUS.get(code, 400)
 

@@ -98,7 +98,7 @@ def describe_spot_price_history(context: Context) -> dict[str, Any]:
     """The newest price of each type and zone; zones differ by a hundredth."""
     asked, region, world = context.parameters, context.region.name, context.world
     start = asked.get("StartTime")
-    moment = when(context.now() - 1800)
+    moment = when(context.now() // 3600 * 3600)
     rows = []
     for name, places in tables.offerings(region).items():
         if name not in asked.get("InstanceTypes", [name]) or "spot" not in tables.types()[name]["SupportedUsageClasses"]:

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
-from tests.lab.ec2.state import Instance, World, when
+from tests.lab.ec2.state import ACCOUNT, Instance, World, when
 from tests.lab.seams import Reply
 
 VERSIONS = ("1.0", "2009-04-04", "2016-09-02", "2018-09-24", "2021-01-03", "2021-03-23", "latest")
@@ -59,6 +59,7 @@ class InstanceMetadata:
             if not isinstance(node, dict) or part not in node:
                 return Reply(404)
             node = node[part]
+        node = node() if callable(node) else node
         if parts[1:] == ["meta-data", "public-keys"]:
             return _text(f"0={self.one.key}")
         return _text(_listing(node)) if isinstance(node, dict) else _text(node)
@@ -71,7 +72,7 @@ class InstanceMetadata:
 
     def _document(self) -> str:
         one = self.one
-        facts = {"accountId": "123456789012", "imageId": one.image, "instanceId": one.id, "instanceType": one.kind}
+        facts = {"accountId": ACCOUNT, "imageId": one.image, "instanceId": one.id, "instanceType": one.kind}
         place = {"availabilityZone": one.zone, "region": one.region, "privateIp": one.private, "version": "2017-09-30"}
         return json.dumps(facts | place, indent=2)
 
@@ -141,10 +142,13 @@ class InstanceMetadata:
 
     def _role(self) -> Tree:
         name = str(self.one.profile).rpartition("/")[2]
+        info = {"Code": "Success", "InstanceProfileArn": f"arn:aws:iam::{ACCOUNT}:instance-profile/{name}"}
+        return {"info": json.dumps(info), "security-credentials": {name: lambda: self._keys(name)}}
+
+    def _keys(self, name: str) -> str:
         keys = self.world.role_keys(name, self.one.id)
-        facts = {"Code": "Success", "Type": "AWS-HMAC", "LastUpdated": f"{when(self.world.now()):%Y-%m-%dT%H:%M:%SZ}", **keys}
-        info = {"Code": "Success", "InstanceProfileArn": f"arn:aws:iam::123456789012:instance-profile/{name}"}
-        return {"info": json.dumps(info), "security-credentials": {name: json.dumps(facts)}}
+        known = {"Code": "Success", "Type": "AWS-HMAC", "LastUpdated": f"{when(self.world.now()):%Y-%m-%dT%H:%M:%SZ}"}
+        return json.dumps({**known, **keys}, indent=2)
 
 
 def mac_of(one: Instance) -> str:

@@ -243,14 +243,16 @@ def _guard_again(context: Context, group: Group) -> None:
 def revoke(context: Context) -> dict[str, Any]:
     group = _of(context)
     gone = [_by_id(group, name) for name in context.parameters.get("SecurityGroupRuleIds", [])]
+    unknown = []
     for wanted in _rules(context):
-        found = next((rule for rule in group.rules if rule.same(wanted)), None)
-        if found is None:
-            raise AwsError("InvalidPermission.NotFound", "The specified rule does not exist in this security group.")
-        gone.append(found)
+        found = [rule for rule in group.rules if rule.same(wanted)]
+        gone += found
+        unknown += [] if found else [_permission(wanted)]
+    if unknown and not context.region.vpcs[group.vpc]["IsDefault"]:
+        raise AwsError("InvalidPermission.NotFound", "The specified rule does not exist in this security group.")
     group.rules = [rule for rule in group.rules if rule not in gone]
     _guard_again(context, group)
-    return {"Return": True}
+    return {"Return": True, "UnknownIpPermissions": unknown}
 
 
 def _by_id(group: Group, name: str) -> Rule:

@@ -103,7 +103,8 @@ class Others:
         call.by = person.name
         if _expiry(request) < self.lab.world.now():
             raise AwsError("AccessDenied", "Request has expired")
-        keys = {"aws:username": [person.name], "aws:userid": [person.id], "aws:principalarn": [person.arn]}
+        keys = {"aws:userid": [person.id], "aws:principalarn": [person.arn]}
+        keys |= {"aws:username": [person.name]} if ":user/" in person.arn else {}
         call.needs = list(_needs(call, keys))
         self.lab.permit(call, person)
 

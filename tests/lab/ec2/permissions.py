@@ -10,15 +10,18 @@ from tests.lab.ec2.state import ACCOUNT, Context
 
 KINDS = {"i": "instance", "vol": "volume", "sg": "security-group", "eni": "network-interface", "subnet": "subnet", "vpc": "vpc"}
 KINDS |= {"ami": "image", "key": "key-pair", "sgr": "security-group-rule", "sir": "spot-instances-request"}
-PREFIX = {"servicequotas": "servicequotas", "ec2-instance-connect": "ec2-instance-connect"}
 ALONE = ("Describe", "Get", "List")
 """Calls that only read are allowed on every resource or on none; GetConsoleOutput is the exception."""
 
 
 def needs(service: str, operation: str, context: Context) -> list[Need]:
     asked, whole = context.parameters, _of_all(context)
+    if service == "ec2-instance-connect":
+        name = asked.get("InstanceId", "")
+        keys = whole | _own(context, name) | {"ec2:osuser": [asked.get("InstanceOSUser", "")]}
+        return [Need(f"{service}:{operation}", arn(context, name), keys)]
     if service != "ec2":
-        return [Need(f"{PREFIX.get(service, service)}:{operation}", _other(service, operation, context), whole)]
+        return [Need(f"{service}:{operation}", _other(service, operation, context), whole)]
     if operation == "RunInstances":
         return [*_launch(context, whole), *_tagging(context, whole, operation)]
     if operation in {"CreateTags", "DeleteTags"}:
@@ -40,7 +43,8 @@ def needs(service: str, operation: str, context: Context) -> list[Need]:
 
 def _of_all(context: Context) -> dict[str, list[str]]:
     person = context.principal
-    keys = {"aws:username": [person.name], "aws:userid": [person.id], "aws:principalarn": [person.arn]}
+    keys = {"aws:userid": [person.id], "aws:principalarn": [person.arn]}
+    keys |= {"aws:username": [person.name]} if ":user/" in person.arn else {}
     return keys | {"aws:requestedregion": [context.region.name], "ec2:region": [context.region.name]}
 
 
@@ -108,13 +112,13 @@ def _named(asked: Mapping[str, Any]) -> list[str]:
     """Resources that a request names by id."""
     names: list[str] = []
     for key, value in asked.items():
-        if key.endswith("Ids") and key != "SecurityGroupRuleIds":
+        if key.endswith("Ids") and key != "SecurityGroupRuleIds":  # rules are revoked by who may change their group
             names += value
         elif key in {"InstanceId", "VolumeId", "GroupId", "NetworkInterfaceId", "AssociationId"}:
             names.append(value)
         elif key == "KeyName":
             names.append("key:" + value)
-    return [*names, *asked.get("SecurityGroupRuleIds", [])]
+    return names
 
 
 def _own(context: Context, name: str) -> dict[str, list[str]]:
@@ -147,8 +151,6 @@ def _other(service: str, operation: str, context: Context) -> str:
     if service == "ssm":
         name = asked.get("Name") or next(iter(asked.get("Names", [])), "") or asked.get("Path", "")
         return f"arn:aws:ssm:{region}::parameter{name}"
-    if service == "ec2-instance-connect":
-        return _arn(context, "instance", asked.get("InstanceId", ""))
     if service == "servicequotas" and "QuotaCode" in asked:
         return f"arn:aws:servicequotas:{region}:{ACCOUNT}:{asked['ServiceCode']}/{asked['QuotaCode']}"
     return "*"

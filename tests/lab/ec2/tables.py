@@ -61,10 +61,26 @@ QUOTAS = {  # code: (name, first letters of the families, market, how many vCPUs
 def types() -> dict[str, dict[str, Any]]:
     """Every type that the lab sells, as DescribeInstanceTypes tells it."""
     real = json.loads(gzip.decompress((files("moto.ec2") / "resources/instance_types.json.gz").read_bytes()))
-    sold = {name: facts for name, facts in real.items() if "metal" not in name}
+    sold = {name: _told(facts) for name, facts in real.items() if "metal" not in name}
     for name, vcpus, gib, count in (("p3.2xlarge", 8, 61, 1), ("p3.8xlarge", 32, 244, 4), ("p3.16xlarge", 64, 488, 8)):
         sold.setdefault(name, _volta(sold["p4d.24xlarge"], name, vcpus, gib, count))
     return sold
+
+
+TOLD = (
+    *("InstanceType", "CurrentGeneration", "FreeTierEligible", "BareMetal", "Hypervisor", "BurstablePerformanceSupported"),
+    *("SupportedUsageClasses", "SupportedRootDeviceTypes", "SupportedVirtualizationTypes", "ProcessorInfo", "VCpuInfo"),
+    *("MemoryInfo", "InstanceStorageSupported", "InstanceStorageInfo", "NetworkInfo", "GpuInfo", "EbsInfo"),
+)
+
+
+def _told(facts: dict[str, Any]) -> dict[str, Any]:
+    """Without what newer models than ours put into it."""
+    told = {name: facts[name] for name in TOLD if name in facts}
+    told["ProcessorInfo"] = {name: value for name, value in facts["ProcessorInfo"].items() if name != "SupportedFeatures"}
+    told["NetworkInfo"] = {"NetworkPerformance": facts["NetworkInfo"]["NetworkPerformance"]}
+    told["EbsInfo"] = {"EbsOptimizedSupport": facts["EbsInfo"]["EbsOptimizedSupport"]}
+    return told
 
 
 def _volta(like: dict[str, Any], name: str, vcpus: int, gib: int, count: int) -> dict[str, Any]:
