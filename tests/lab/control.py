@@ -13,11 +13,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.lab import image, net
+from tests.lab import image, kernel, net
 from tests.lab.daemon import socket_of
 from tests.lab.image import LabError
 
-START_SECONDS = 60.0
+STOP_SECONDS = 60.0
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -26,11 +26,11 @@ def ask(name: str, verb: str, cloud: str = "", **arguments: Any) -> Any:
     with socket.socket(socket.AF_UNIX) as client:
         try:
             client.connect(str(socket_of(name)))
+            client.sendall(json.dumps({"verb": verb, "cloud": cloud, "arguments": arguments}).encode() + b"\n")
+            with client.makefile() as lines:
+                answer = json.loads(lines.readline() or '{"error": "the lab went away"}')
         except OSError:
             raise LabError("no lab is up: scripts/lab up starts one") from None
-        client.sendall(json.dumps({"verb": verb, "cloud": cloud, "arguments": arguments}).encode() + b"\n")
-        with client.makefile() as lines:
-            answer = json.loads(lines.readline() or '{"error": "the lab went away"}')
     if "error" in answer:
         raise LabError(answer["error"])
     return answer["answer"]
@@ -60,21 +60,17 @@ def _start(name: str) -> None:
     log = net.RUN / f"{name}.log"
     with log.open("wb") as out:
         command = [sys.executable, "-m", "tests.lab.daemon", name]
-        streams = {"stdin": subprocess.DEVNULL, "stdout": out, "stderr": out}
-        daemon = subprocess.Popen(command, cwd=ROOT, start_new_session=True, **streams)  # type: ignore[call-overload]
-    until = time.monotonic() + START_SECONDS
-    while not is_up(name):
-        if daemon.poll() is not None or time.monotonic() > until:
-            raise LabError(f"the lab did not start ({log}):\n{log.read_text(errors='replace')[-2000:]}")
-        time.sleep(0.1)
+        done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=out, stderr=out, check=False)
+    if done.returncode:
+        raise LabError(f"the lab did not start ({log}):\n{log.read_text(errors='replace')[-2000:]}")
 
 
 def down(name: str) -> None:
     """Stop the lab and leave nothing; where it died, what it left is swept."""
     if is_up(name):
-        ask(name, "down")
-        until = time.monotonic() + START_SECONDS
-        while socket_of(name).exists():
+        daemon = ask(name, "down")
+        until = time.monotonic() + STOP_SECONDS
+        while not kernel.dead(daemon):
             if time.monotonic() > until:
                 raise LabError(f"the lab does not go down: {net.RUN / name}.log")
             time.sleep(0.05)

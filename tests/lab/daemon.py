@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socketserver
 import sys
@@ -49,12 +50,13 @@ class Daemon(socketserver.ThreadingUnixStreamServer):
         if verb in whole:
             return whole[verb]()
         if verb == "down":
-            return threading.Thread(target=self.shutdown).start()
+            threading.Thread(target=self.shutdown).start()
+            return os.getpid()
         settings = dict(arguments)
         wanted = settings.pop("id", "")
         of_host = {"entry": hosts.entry, "console": lambda host: hosts.console(host).decode(errors="replace")}
         of_host |= {"crash": hosts.crash, "wire": lambda host: hosts.set_wire(host, **settings)}
-        of_host["preempt"] = lambda _: lab.cloud_of(wanted).control("preempt", {"id": wanted, "instance": wanted, **settings})
+        of_host["preempt"] = lambda _: lab.cloud_of(wanted).control("preempt", {"id": wanted, **settings})
         if verb not in of_host:
             raise LabError(f"the lab does not know {verb!r}; it knows {', '.join([*whole, 'down', *of_host])}")
         return of_host[verb](lab.find(wanted))
@@ -79,9 +81,17 @@ class _Conversation(socketserver.StreamRequestHandler):
 
 
 def main() -> None:
+    """Ends once the lab is up, or has failed to be; the lab goes on in the background."""
+    told, tell = os.pipe()
+    if os.fork():
+        os.close(tell)
+        sys.exit(not os.read(told, 1))
+    os.setsid()
     daemon = Daemon(sys.argv[1])
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: threading.Thread(target=daemon.shutdown).start())
+    os.write(tell, b"!")
+    os.close(tell)
     try:
         daemon.serve_forever(poll_interval=0.1)
     finally:

@@ -125,7 +125,7 @@ def processes(mark: str, names: Iterable[str], below: str) -> dict[int, str]:
     ours = {pid for pid, (net, _) in everyone.items() if net in nets or _marked(pid, mark, below)}
     apart = {everyone[pid][1] for pid in ours} - {_links(os.getpid())[1], ""}
     found = ours | {pid for pid, (_, tree) in everyone.items() if tree in apart}
-    return {pid: _command(pid) for pid in sorted(found - {os.getpid()}) if not _dead(pid)}
+    return {pid: _command(pid) for pid in sorted(found - {os.getpid()}) if not dead(pid)}
 
 
 def kill_all(find: Callable[[], dict[int, str]], seconds: float = 10.0) -> None:
@@ -187,9 +187,11 @@ def _command(pid: int) -> str:
         return ""
 
 
-def _dead(pid: int) -> bool:
-    """A zombie holds nothing; its parent has not asked for it yet."""
+def dead(pid: int) -> bool:
+    """Whether it has ended. A zombie without threads holds nothing; its parent has not asked for it yet."""
     try:
+        if len(list(Path(f"/proc/{pid}/task").iterdir())) > 1:
+            return False
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
     except OSError:
         return True

@@ -61,7 +61,7 @@ class Lab:
         """A host by its id, or by what its cloud calls it."""
         for name, cloud in self._clouds.items():
             try:
-                found = cloud.control("host", {"id": wanted, "instance": wanted})
+                found = cloud.control("host", {"id": wanted})
             except (ValueError, KeyError, LookupError):
                 continue
             if found in self.hosts.ids():

@@ -50,7 +50,7 @@ class Login:
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.key], check=True)
         self.public = self.key.with_suffix(".pub").read_text().strip()
 
-    def try_once(self, address: str, *command: str) -> subprocess.CompletedProcess[str]:
+    def try_once(self, address: str, *command: str, user: str = "ubuntu") -> subprocess.CompletedProcess[str]:
         options = [
             "StrictHostKeyChecking=no",
             "UserKnownHostsFile=/dev/null",
@@ -59,13 +59,13 @@ class Login:
             "ConnectTimeout=2",
         ]
         words = [word for option in options for word in ("-o", option)]
-        command = ("ssh", "-i", str(self.key), *words, f"ubuntu@{address}", *command)
+        command = ("ssh", "-i", str(self.key), *words, f"{user}@{address}", *command)
         return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
 
-    def __call__(self, address: str, *command: str) -> str:
+    def __call__(self, address: str, *command: str, user: str = "ubuntu") -> str:
         """As soon as it lets us in."""
         until = time.monotonic() + 30
-        while (done := self.try_once(address, *command)).returncode == 255:
+        while (done := self.try_once(address, *command, user=user)).returncode == 255:
             assert time.monotonic() < until, done.stderr
             time.sleep(0.1)
         assert done.returncode == 0, done.stderr
