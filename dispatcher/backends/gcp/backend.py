@@ -19,7 +19,7 @@ from dispatcher.backends.gcp.account import ending_account
 from dispatcher.backends.gcp.client import Account
 from dispatcher.backends.gcp.codes import Kind
 from dispatcher.backends.gcp.images import image_for
-from dispatcher.backends.gcp.launch import QUIET_SECONDS, Launcher, Refused, unresolved
+from dispatcher.backends.gcp.launch import QUIET_SECONDS, Launcher, Refused, ours, unresolved
 from dispatcher.backends.gcp.machines import GONE, machine_of
 from dispatcher.backends.gcp.payload import Site, instance, labels_of, machine_type
 from dispatcher.domain.plan import Offer, Requirements
@@ -96,7 +96,7 @@ class GcpBackend:
         """The machine with this label. Raises where a zone does not answer, and where Google may not show it yet."""
         launch = self._keyring(label).launch()
         for zone, one in self._instances(label, launch):
-            if str(one.status) not in GONE and machines.tags_of(one).get(LABEL) == str(label):
+            if str(one.status) not in GONE and ours(one, label, self.owner):
                 return machine_of(one, zone)
         if unresolved(launch, self._clock.now()):
             text = f"Google Cloud does not show what {label} launched, and may do so until 15 minutes have passed"

@@ -19,7 +19,8 @@ ENDPOINT, HOST_ENDPOINT = "DISPATCHER_GCP_ENDPOINT", "DISPATCHER_GCP_HOST_ENDPOI
 COMPUTE = "https://compute.googleapis.com"
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 TOKEN_INFO = "https://oauth2.googleapis.com/tokeninfo"  # noqa: S105 as an address, no secret
-SECONDS = 60.0
+SECONDS, PATIENCE = 60.0, 20.0
+"""For one answer, and for all the answers that are tried for."""
 OPERATION = Policy(first=0.5, longest=5.0, patience=600.0, growth=1.5)
 """Inserts take 5 to 60 seconds, deletions up to 2 minutes."""
 _NOT_OF_OWNERS = re.compile(r"[^a-z0-9_-]+")
@@ -34,6 +35,7 @@ class Account:
         self._clients: dict[str, Any] = {}
         self._credentials: tuple[Any, str | None] | None = None
         self._owner = ""
+        self.patience = PATIENCE
 
     @property
     def endpoint(self) -> str:
@@ -87,9 +89,9 @@ class Account:
     def ask(self, service: str, action: str, doing: str, *, place: str = "", once: bool = False, **request: Any) -> Any:
         """Ask, `once` without any retry; the project is added. Raises GcpFailure; LoginNeeded where there is nobody to ask."""
         client = self.client(service)
-        options: dict[str, Any] = {"timeout": SECONDS} | ({"retry": None} if once else {})
+        retry = None if once else self._patiently(doing)
         try:
-            return getattr(client, action)({"project": self.project} | request, **options)
+            return getattr(client, action)({"project": self.project} | request, timeout=SECONDS, retry=retry)
         except Exception as error:
             raise _failure(error, doing, place) from error
 
@@ -158,6 +160,15 @@ class Account:
                 self._credentials = _anonymous() if self.lab else _default()
             return self._credentials
 
+    def _patiently(self, doing: str) -> Any:
+        """Google's own repetition of what can be asked again; by itself it would go on for ten minutes."""
+        from google.api_core.retry import Retry
+
+        def again(error: Exception) -> bool:
+            return isinstance(error, Exception) and _known(error) and _failure(error, doing, "").kind is Kind.AGAIN
+
+        return Retry(predicate=again, initial=0.25, maximum=4.0, multiplier=2.0, timeout=self.patience)
+
     def _session(self) -> Any:
         from google.auth.transport.requests import AuthorizedSession
 
@@ -216,6 +227,14 @@ def _loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _known(error: Exception) -> bool:
+    """Whether it is one of the errors that calls end with, and no bug of ours."""
+    from google.api_core.exceptions import GoogleAPICallError
+    from google.auth.exceptions import GoogleAuthError
+
+    return isinstance(error, (GoogleAPICallError, GoogleAuthError, OSError))
 
 
 def _failure(error: Exception, doing: str, place: str) -> GcpFailure:
