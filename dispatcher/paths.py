@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import platformdirs
+if TYPE_CHECKING:
+    import platformdirs
 
 APP = "dispatcher"
 PACKAGE = Path(__file__).resolve().parent
@@ -54,4 +56,6 @@ def _home(kind: str) -> Path | None:
 
 
 def _platform() -> platformdirs.PlatformDirs:
+    import platformdirs
+
     return platformdirs.PlatformDirs(APP, appauthor=False)

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
-from dispatcher.backends import registry
-from dispatcher.backends.base import Backend
 from dispatcher.domain.hardware import Device
 from dispatcher.domain.plan import Offer, Requirements
 from dispatcher.jobfile.settings import Settings
 
 DeviceOf = Callable[[Offer], Device | None]
 
+if TYPE_CHECKING:  # a plan without such computers loads no backend
+    from dispatcher.backends.base import Backend
 
-class Owned(Backend, Protocol):
-    """A backend that also knows what formulas compute on, on computers that no catalog has."""
+    class Owned(Backend, Protocol):
+        """A backend that also knows what formulas compute on, on computers that no catalog has."""
 
-    def device_of(self, offer: Offer) -> Device | None:
-        """The device of an offer; None where the computer was not seen."""
+        def device_of(self, offer: Offer) -> Device | None:
+            """The device of an offer; None where the computer was not seen."""
 
 
 def owned_offers(where: str, settings: Settings) -> tuple[list[Offer], DeviceOf]:
@@ -28,6 +28,8 @@ def owned_offers(where: str, settings: Settings) -> tuple[list[Offer], DeviceOf]
     """
     if not where.startswith("ssh") and (where != "auto" or not settings.hosts):
         return [], lambda _offer: None
+    from dispatcher.backends import registry
+
     backend = cast("Owned", registry.load(where if where.startswith("ssh:") else "ssh"))
     offers = list(backend.offers(Requirements(where=where)))
     if where.startswith("ssh:") and not offers:

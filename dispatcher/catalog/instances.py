@@ -41,7 +41,13 @@ class Family:
 @cache
 def instances() -> tuple[InstanceType, ...]:
     """Every machine type of the catalog, in the table's order."""
-    return tuple(_instance(row) for row in read_table(TABLE, _COLUMNS))
+    return tuple(_built(row["provider"], row["name"]) for row in _rows().values())
+
+
+@cache
+def those_with(*, accelerators: bool) -> tuple[InstanceType, ...]:
+    """The machine types with accelerators, or those without, in the table's order."""
+    return tuple(_built(*key) for key, row in _rows().items() if bool(row["accelerator"]) == accelerators)
 
 
 @cache
@@ -58,12 +64,14 @@ def family(instance: InstanceType) -> Family:
 
 def cpu_model(instance: InstanceType) -> str:
     """The name of the processor behind a machine type; "" where unknown."""
-    return _other_cpus().get((instance.provider, instance.name)) or family(instance).cpu
+    row = _rows().get((instance.provider, instance.name))  # a type of its own need not have its family's
+    return (row["cpu"] if row else "") or family(instance).cpu
 
 
 def find_instance(provider: str, name: str) -> InstanceType | None:
     """The machine type with this name; None where unknown."""
-    return _by_name().get((provider.lower(), name.strip().lower()))
+    key = (provider.lower(), name.strip().lower())
+    return _built(*key) if key in _rows() else None
 
 
 def similar_instances(provider: str, name: str) -> tuple[str, ...]:
@@ -72,14 +80,14 @@ def similar_instances(provider: str, name: str) -> tuple[str, ...]:
 
 
 @cache
-def _by_name() -> dict[tuple[str, str], InstanceType]:
-    return {(instance.provider, instance.name): instance for instance in instances()}
+def _rows() -> dict[tuple[str, str], dict[str, str]]:
+    """The table's rows, by provider and name; few of them are needed at a time."""
+    return {(row["provider"], row["name"]): row for row in read_table(TABLE, _COLUMNS)}
 
 
 @cache
-def _other_cpus() -> dict[tuple[str, str], str]:
-    """Machine types whose processor is not their family's."""
-    return {(row["provider"], row["name"]): row["cpu"] for row in read_table(TABLE, _COLUMNS) if row["cpu"]}
+def _built(provider: str, name: str) -> InstanceType:
+    return _instance(_rows()[provider, name])
 
 
 def _instance(row: dict[str, str]) -> InstanceType:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from dispatcher.catalog.spelling import nearest
-from dispatcher.catalog.tables import CatalogDamaged, path, read_lines
+from dispatcher.catalog.tables import CatalogDamaged, path, read_text
 
 TABLES = {"vision": "models-vision", "detection": "models-detection", "diffusion": "models-diffusion"}
 """The families, and the table of each."""
@@ -141,7 +141,7 @@ def _find(name: str) -> Network | None:
     for family in TABLES:
         for known in _spelled(name):
             if cells := _lines(family).get(known):
-                return Network(known, family, tuple(_part(family, row) for row in cells))
+                return Network(known, family, tuple(_part(family, line.split(",")) for line in cells))
     return None
 
 
@@ -160,16 +160,18 @@ def _spelled(name: str) -> tuple[str, ...]:
 
 
 @cache
-def _lines(family: str) -> dict[str, list[list[str]]]:
-    """The rows of a table, by network."""
-    table, lines = TABLES[family], read_lines(TABLES[family])
-    if tuple(next(lines, ())) != COLUMNS:
+def _lines(family: str) -> dict[str, list[str]]:
+    """The lines of a table, by network; they are split only when they are asked for."""
+    table = TABLES[family]
+    heading, *lines = read_text(table).splitlines() or [""]
+    if tuple(heading.split(",")) != COLUMNS:
         raise CatalogDamaged(path(table), "its heading is not that of a table of networks")
-    found: dict[str, list[list[str]]] = {}
-    for cells in lines:
-        if len(cells) != len(COLUMNS):
-            raise CatalogDamaged(path(table), f"the line of {cells[0]!r} has {len(cells)} of {len(COLUMNS)} cells")
-        found.setdefault(cells[0], []).append(cells)
+    found: dict[str, list[str]] = {}
+    for line in lines:
+        name = line.partition(",")[0]
+        if line.count(",") != len(COLUMNS) - 1 or '"' in line:
+            raise CatalogDamaged(path(table), f"the line of {name!r} has {line.count(',') + 1} of {len(COLUMNS)} cells")
+        found.setdefault(name, []).append(line)
     if not found:
         raise CatalogDamaged(path(table), "it has no rows")
     return found

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from dispatcher.catalog.accelerators import find_accelerator
-from dispatcher.catalog.instances import family, instances
+from dispatcher.catalog.instances import family, those_with
 from dispatcher.catalog.prices import PROVIDERS, PriceSource, Quote, price_source, quotes_of
 from dispatcher.domain.hardware import Accelerator, InstanceType
 from dispatcher.domain.plan import GpuRequest, Offer, Requirements
@@ -46,7 +46,7 @@ def offers(
     machine types that do not meet the need as well, each once: so that a reader can say why not.
     """
     kept = {provider: frozenset(names) for provider, names in (regions or {}).items()}
-    for shelf in shelves():
+    for shelf in shelves() if need is None or others else _likely(accelerators=bool(need.gpus or need.gpu_count)):
         met = need is None or meets(shelf, need)
         if met or others:
             wanted = kept.get(shelf.instance.provider)
@@ -62,7 +62,14 @@ def offers_of(instance: InstanceType) -> tuple[Offer, ...]:
 @cache
 def shelves() -> tuple[Shelf, ...]:
     """Every machine type that is offered."""
-    return tuple(shelf_of(kind) for kind in instances() if family(kind).sold not in NO_OFFER and _whole(kind))
+    return (*_likely(accelerators=False), *_likely(accelerators=True))
+
+
+@cache
+def _likely(*, accelerators: bool) -> tuple[Shelf, ...]:
+    """The offered machine types with accelerators, or those without."""
+    kinds = those_with(accelerators=accelerators)
+    return tuple(shelf_of(kind) for kind in kinds if family(kind).sold not in NO_OFFER and _whole(kind))
 
 
 def shelf_of(instance: InstanceType) -> Shelf:

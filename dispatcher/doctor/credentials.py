@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import configparser
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -69,9 +68,15 @@ def _profiles(environ: Mapping[str, str], home: Path) -> set[str]:
 
 
 def _sections(file: Path) -> dict[str, set[str]]:
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return {}
+    import configparser  # every plan asks, and most computers have no such file
+
     reader = configparser.ConfigParser(interpolation=None, strict=False)
     try:
-        reader.read_string(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, configparser.Error):
+        reader.read_string(text)
+    except (ValueError, configparser.Error):
         return {}
     return {name: set(reader.options(name)) for name in reader.sections() if not name.startswith("sso-session ")}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -41,6 +40,8 @@ def _meant(workdir: Path, name: str) -> str:
     with suppress(OSError, ValueError, RuntimeError):
         for depth, part in enumerate(given.parts):
             if not os.path.lexists(at / part):
+                import difflib
+
                 near = difflib.get_close_matches(part, sorted(one.name for one in at.iterdir()), 1, ALIKE)
                 return f" Did you mean {Path(*given.parts[:depth], near[0], *given.parts[depth + 1 :])}?" if near else ""
             at /= part

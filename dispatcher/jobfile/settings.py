@@ -99,10 +99,10 @@ class Settings(Strict):
     """Everything in config.yaml."""
 
     hosts: Hosts = Field(default_factory=dict, description="computers that may be used, by the name used here")
-    aws: Aws = Field(default_factory=Aws, description="Amazon Web Services")
-    gcp: Gcp = Field(default_factory=Gcp, description="Google Cloud")
-    limits: Limits = Field(default_factory=Limits, description="spending limits for all jobs, USD")
-    local: LocalMachine = Field(default_factory=LocalMachine, description="this machine")
+    aws: Aws = Field(default_factory=Aws.model_construct, description="Amazon Web Services")
+    gcp: Gcp = Field(default_factory=Gcp.model_construct, description="Google Cloud")
+    limits: Limits = Field(default_factory=Limits.model_construct, description="spending limits for all jobs, USD")
+    local: LocalMachine = Field(default_factory=LocalMachine.model_construct, description="this machine")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +123,9 @@ def read_settings(file: Path | None = None, environment: Mapping[str, str] | Non
     """Settings with their origins: the environment (DISPATCHER_LIMITS_PER_RUN) over the file over defaults."""
     source = file or paths.config_dir() / "config.yaml"
     document = _document(source)
+    environment = os.environ if environment is None else environment
+    if document.data is None and not document.problems and not any(map(_sets, environment)):
+        return LoadedSettings(Settings.model_construct(), source)
     checker = Checker(document, Settings, {}, kind="config.yaml")
     if document.data is not None or document.problems:
         checker.named()
@@ -130,7 +133,7 @@ def read_settings(file: Path | None = None, environment: Mapping[str, str] | Non
         ".".join(map(str, path)): f"line {place.line}" if (place := checker.place(path)) else source.name
         for path, _ in leaves(checker.tree.data)
     }
-    _from_environment(os.environ if environment is None else environment, checker, origins)
+    _from_environment(environment, checker, origins)
     settings = None if document.broken else checker.settings()
     if settings is None or checker.tree.problems:
         raise JobFileError(str(source), listed(checker.tree.problems))
@@ -168,11 +171,16 @@ def _document(file: Path) -> Document:
         raise JobFileError(str(file), [Problem(f"{file} cannot be read: {reason}.", f"chmod u+r {file}")]) from None
 
 
+def _sets(name: str) -> bool:
+    """Whether a variable is meant to be a setting: its name begins like a section's."""
+    section = name.removeprefix(PREFIX).partition("_")[0]
+    return name.startswith(PREFIX) and section.lower() in Settings.model_fields and name not in NOT_SETTINGS
+
+
 def _from_environment(environment: Mapping[str, str], checker: Checker[Settings], origins: dict[str, str]) -> None:
     """DISPATCHER_AWS_PROFILE is aws.profile. A misspelt one is told: it would be without effect, and nobody would know."""
     for name in sorted(environment):
-        section, _, _ = name.removeprefix(PREFIX).partition("_")
-        if not name.startswith(PREFIX) or section.lower() not in Settings.model_fields or name in NOT_SETTINGS:
+        if not _sets(name):
             continue
         path = _path(name.removeprefix(PREFIX))
         if path is None:

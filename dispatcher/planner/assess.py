@@ -3,30 +3,36 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from dispatcher.domain.hardware import Device
 from dispatcher.domain.job import JobConfig
 from dispatcher.domain.plan import Amount, Range
-from dispatcher.domain.traced import Traced
 from dispatcher.domain.workload import TableWorkload, Workload
-from dispatcher.planner import tables
 from dispatcher.planner.assessment import Assessment
-from dispatcher.planner.calibrate import NOTHING, Learned, corrected
 from dispatcher.planner.compatibility import disappointing, forbidden
 from dispatcher.planner.duration import step_time, work_of
-from dispatcher.planner.explain import explain
 from dispatcher.planner.host_memory import ram
 from dispatcher.planner.memory import device_memory
 from dispatcher.planner.workload import workload
+
+if TYPE_CHECKING:  # loaded where they are used: most plans rest on neither
+    from dispatcher.domain.traced import Traced
+    from dispatcher.planner.calibrate import Learned
 
 GIB_TO_GB = 2**30 / 1e9
 
 
 def assess(
-    job: JobConfig, device: Device, *, explained: bool = False, learned: Learned = NOTHING, traced: Traced | None = None
+    job: JobConfig, device: Device, *, explained: bool = False, learned: Learned | None = None, traced: Traced | None = None
 ) -> Assessment:
     """The job's needs and times on `device`, with what a trace and runs taught. Raises UnknownError for a missing setting."""
-    return corrected(_assess(job, device, traced, explained=explained), job, learned)
+    found = _assess(job, device, traced, explained=explained)
+    if learned is None:
+        return found
+    from dispatcher.planner.calibrate import corrected
+
+    return corrected(found, job, learned)
 
 
 def _assess(job: JobConfig, device: Device, traced: Traced | None, *, explained: bool) -> Assessment:
@@ -45,6 +51,12 @@ def _modules(work: Workload, traced: Traced | None) -> tuple[str, ...]:
     from dispatcher.planner.workload.traced import largest_modules
 
     return largest_modules(traced)
+
+
+def _explained(work: Workload, timed: Workload, device: Device) -> tuple[str, ...]:
+    from dispatcher.planner.explain import explain
+
+    return explain(work, timed, device)
 
 
 def _network(job: JobConfig, work: Workload, device: Device, traced: Traced | None, *, explained: bool) -> Assessment:
@@ -72,11 +84,13 @@ def _network(job: JobConfig, work: Workload, device: Device, traced: Traced | No
         checkpoint_gb=checkpoint,
         forbidden=forbidden(job.training, device),
         warnings=(*disappointing(job.training, device), *work.notes),
-        explain=explain(work, timed, device) if explained else (),
+        explain=_explained(work, timed, device) if explained else (),
     )
 
 
 def _table(job: JobConfig, work: TableWorkload, device: Device) -> Assessment:
+    from dispatcher.planner import tables
+
     gpu, host = tables.memory(work, device)
     return Assessment(
         device=device,

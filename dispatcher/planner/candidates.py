@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dispatcher.domain.job import JobConfig
 from dispatcher.domain.plan import Candidate, Offer, Range, Tariff
-from dispatcher.domain.traced import Traced
 from dispatcher.planner.assessment import Assessment
-from dispatcher.planner.calibrate import NOTHING, Learned
 from dispatcher.planner.cost import Use, cost, hard_stop, spending, spot_delay
 from dispatcher.planner.fit import KEPT_BACK, Verdict, budget, verdict
 from dispatcher.planner.phases import Transfers, phases, whole
 from dispatcher.units import show_seconds, show_usd
+
+if TYPE_CHECKING:
+    from dispatcher.domain.traced import Traced
+    from dispatcher.planner.calibrate import Learned
 
 SECONDS = 3600.0
 BOOT_DISK_GB = 30.0
@@ -29,7 +31,7 @@ class Terms:
     moved: Transfers
     seconds_left: float | None = None
     kept_back: float = KEPT_BACK
-    learned: Learned = NOTHING
+    learned: Learned | None = None
     traced: Traced | None = None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dispatcher.domain.hardware import Device, Machine
 from dispatcher.domain.job import JobConfig
@@ -15,8 +15,10 @@ from dispatcher.planner.candidates import Terms, candidate, judged, over_budget
 from dispatcher.planner.choose import choose, ranked
 from dispatcher.planner.here import elsewhere, here_verdict
 from dispatcher.planner.market import Survey, survey
-from dispatcher.planner.suggest import Idea, ideas
 from dispatcher.planner.work import work_words
+
+if TYPE_CHECKING:  # loaded where something does not fit
+    from dispatcher.planner.suggest import Idea
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ def plan_for(
     """Needs and time on one device or machine that was asked for by name, offered or not, and what would make it fit there."""
     need = assess(job, device, explained=explained, learned=terms.learned, traced=terms.traced)
     one = candidate(job, need, offer, judged(need, offer, terms), terms)
-    helpful = () if one.surely else ideas(job, (device, offer), terms, bound)
+    helpful = () if one.surely else _ideas(job, (device, offer), terms, bound)
     return Plan(
         job=summary,
         estimate=_estimate(need, need),
@@ -82,7 +84,7 @@ def plan_all(
         rejected.append(Rejection("local", None, too_much))
     elif local and job.where in ("auto", "local"):
         found.append(local[1])
-    helpful = ideas(job, world.here, world.terms, bound) if world.here and local and not local[1].surely else ()
+    helpful = _ideas(job, world.here, world.terms, bound) if world.here and local and not local[1].surely else ()
     found += _changed(world, helpful)
     survey_result = survey(job, world.offers, world.device_of, world.terms, everything=everything)
     found += survey_result.candidates
@@ -119,6 +121,12 @@ def _local(job: JobConfig, world: World) -> tuple[Assessment, Candidate, tuple[s
     need = assess(job, device, learned=world.terms.learned, traced=world.terms.traced)
     ruling = judged(need, offer, world.terms)
     return need, candidate(job, need, offer, ruling, world.terms), ruling.reasons
+
+
+def _ideas(job: JobConfig, at: tuple[Device, Offer], terms: Terms, bound: frozenset[str]) -> tuple[Idea, ...]:
+    from dispatcher.planner.suggest import ideas
+
+    return ideas(job, at, terms, bound)
 
 
 def _changed(world: World, helpful: tuple[Idea, ...]) -> list[Candidate]:

@@ -15,7 +15,6 @@ from dispatcher.planner.assessment import Assessment
 from dispatcher.planner.candidates import Terms, judged
 from dispatcher.planner.compatibility import BITSANDBYTES, forbidden
 from dispatcher.planner.fit import Verdict
-from dispatcher.planner.tables import leaner
 from dispatcher.planner.workload import infer_family, workload
 from dispatcher.units import show_gib, show_seconds
 
@@ -140,6 +139,8 @@ def _offload(job: JobConfig, device: Device) -> Iterator[tuple[Change, str]]:
 
 
 def _for_tables(job: JobConfig, device: Device) -> Iterator[tuple[Change, str]]:
+    from dispatcher.planner.tables import leaner
+
     work = workload(job, device)
     assert isinstance(work, TableWorkload)
     for lean in leaner(work):

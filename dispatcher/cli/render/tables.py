@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.cells import cell_len, set_cell_size
-
 LEAST = 6
 """Columns that are left of a column of text on the narrowest screens."""
+
+
+NARROW = frozenset("–—·×✓✗█│…≤≥→−°€§·")
+"""Characters beyond Latin that our screens print, each one column wide."""
+
+
+def cell_len(text: str) -> int:
+    """Columns that a text takes; rich is asked only about letters that may be wide."""
+    if text.isascii() or all(letter < "\u0300" or letter in NARROW for letter in text):
+        return len(text)
+    from rich.cells import cell_len as measured
+
+    return measured(text)
 
 
 def table(
@@ -40,6 +51,8 @@ def _line(row: Sequence[str], sizes: Sequence[int], right: Sequence[int]) -> str
 
 def _cell(text: str, size: int, *, flush_right: bool) -> str:
     if cell_len(text) > size:
+        from rich.cells import set_cell_size
+
         return set_cell_size(text, size - 1) + "…"
     pad = " " * (size - cell_len(text))
     return pad + text if flush_right else text + pad

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -38,6 +37,8 @@ def ask_tool(argv: Sequence[str], *, timeout: float = TOOL_SECONDS) -> str:
     program = shutil.which(argv[0])
     if program is None:
         return ""
+    import subprocess  # a plan on a computer without such tools starts none
+
     try:
         done = subprocess.run(
             [program, *argv[1:]],

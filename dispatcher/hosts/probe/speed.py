@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -95,6 +94,8 @@ def computed_gflops(cpu: CpuFacts, cpus: float) -> float:
 
 
 def _trial(python: str, cpus: float, available: float) -> dict[str, float | None]:
+    import subprocess  # the result is kept: most plans try nothing
+
     threads = max(1, min(COPY_THREADS, round(cpus)))
     size = int(min(COPY_BYTES, max(MIB, available / (8 * threads))))
     blas = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(max(1, round(cpus))))

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dispatcher.catalog.models import find_model, similar_models
 from dispatcher.catalog.networks import find_network
 from dispatcher.domain.hardware import Device
 from dispatcher.domain.job import JobConfig
-from dispatcher.domain.traced import Traced
 from dispatcher.domain.workload import TableWorkload, Workload
 from dispatcher.errors import UnknownError
+
+if TYPE_CHECKING:
+    from dispatcher.domain.traced import Traced
 
 MODULES = {
     "transformer": "transformer",

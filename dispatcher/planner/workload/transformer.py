@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from dispatcher.domain.hardware import Device
 from dispatcher.domain.job import JobConfig
@@ -46,7 +47,7 @@ def build(job: JobConfig, device: Device, *, for_time: bool = False) -> Workload
     assert job.model is not None
     shape = shape_of(job.model)
     setting = _setting(job, shape, device, for_time=for_time)
-    blocks = tuple(_blocks(setting))
+    blocks = _stacked(setting)
     train = job.training
     samples, steps = amounts(job, device.count, setting.tokens)
     return Workload(
@@ -121,6 +122,12 @@ def _tokens(job: JobConfig, *, for_time: bool) -> float:
     if length is None:
         raise UnknownError("The sequence length is not stated.", fix="Add model.sequence_length: the tokens of a sample.")
     return float(length)
+
+
+@lru_cache(maxsize=64)
+def _stacked(s: Setting) -> tuple[Block, ...]:
+    """The network's blocks: most devices that are looked at share them."""
+    return tuple(_blocks(s))
 
 
 def _blocks(s: Setting) -> list[Block]:
