@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -39,13 +40,28 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """Bytes that stand in an open file of this computer; good for as long as the event that brings them is being told."""
+
+    file: int
+    offset: int
+    size: int
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __bytes__(self) -> bytes:
+        return os.pread(self.file, self.size, self.offset)
+
+
+@dataclass(frozen=True, slots=True)
 class LogBytes:
-    """The job's own output, byte for byte, from `offset` of its log."""
+    """The job's own output, byte for byte, from `offset` of its log. A Span only to listeners who said that they take one."""
 
     run: str
     time: float
     offset: int
-    data: bytes
+    data: bytes | Span
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,7 @@ def opened(
             hurry=will.hurry,
             detach=will.detach,
             runs=paths.runs_dir(),
+            spans=getattr(emit, "spans", False),
         )
         for warning in store.warnings:
             emit(Warned("", clock.now(), warning))
@@ -69,7 +70,8 @@ def _store(clock: Clock, *, without_record: bool) -> Store:
     try:
         return Store.open(paths.database(), clock)
     except RecordUnusable as error:
-        if isinstance(error, RecordDamaged) or not without_record or not os.path.isdir(paths.runs_dir()):  # noqa: PTH112 - Path.is_dir raises where one may not look
+        here = os.path.isdir(paths.runs_dir())  # noqa: PTH112 - Path.is_dir raises where one may not look
+        if isinstance(error, RecordDamaged) or not without_record or not here:
             raise
         return Store.standing_in(paths.database(), clock, error)
 

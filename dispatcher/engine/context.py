@@ -69,7 +69,7 @@ class Context:
 
     `cancel` ends the job, `hurry` ends it without grace, `detach` leaves it running. `checkpoint` is called between effects.
     `runs` is the folder of the runs' folders, for logs and receipts. `keep` holds the machine for so many seconds once the job
-    has ended.
+    has ended. `spans`: the listener takes output that still stands in a file of this computer.
     """
 
     store: Store
@@ -81,6 +81,7 @@ class Context:
     detach: threading.Event = field(default_factory=threading.Event)
     checkpoint: Callable[[str], None] = no_checkpoint
     runs: Path | None = None
+    spans: bool = False
     retry_preempted: bool = False
     keep: float | None = None
 

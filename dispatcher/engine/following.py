@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from dispatcher.domain.run import Peak
 from dispatcher.engine.context import Context, Work
 from dispatcher.engine.elsewhere import follow_elsewhere
 from dispatcher.engine.patience import GivenUp, waited
 from dispatcher.engine.watch import Watch
 from dispatcher.errors import HostError
-from dispatcher.events import LogBytes, Warned
+from dispatcher.events import LogBytes, Span, Warned
 from dispatcher.hosts.collect import Collected, collect
-from dispatcher.hosts.follow import follow
+from dispatcher.hosts.follow import follow, follow_spans
 from dispatcher.hosts.job import JobStatus
+from dispatcher.hosts.local import LocalHost
 from dispatcher.units import show_gib
 
 MOST_REFUSALS = 5
@@ -24,12 +27,19 @@ def follow_to_the_end(ctx: Context, work: Work) -> None:
         if not work.in_place:
             follow_elsewhere(ctx, work)
             return
-        for piece in follow(work.reached(), str(work.label), work.offset, clock=ctx.clock, cancel=ctx.detach):
+        for piece in _pieces(ctx, work):
             if isinstance(piece, JobStatus):
                 work.status = piece
                 continue
             ctx.tell(LogBytes(work.run.id, ctx.clock.now(), work.offset, piece))
             work.offset += len(piece)
+
+
+def _pieces(ctx: Context, work: Work) -> Iterator[bytes | Span | JobStatus]:
+    host, label = work.reached(), str(work.label)
+    if ctx.spans and isinstance(host, LocalHost):
+        return follow_spans(host, label, work.offset, clock=ctx.clock, cancel=ctx.detach)
+    return follow(host, label, work.offset, clock=ctx.clock, cancel=ctx.detach)
 
 
 def record_end(work: Work, status: JobStatus) -> None:
@@ -39,7 +49,7 @@ def record_end(work: Work, status: JobStatus) -> None:
     run.ended = status.ended or run.ended
     if status.memory_limit_gib:
         work.attempt.reason = (
-            f"out of memory: the job may have {show_gib(status.memory_limit_gib)} of address space (ulimit -v), and came to that;"
+            f"out of memory: the job may have {show_gib(status.memory_limit_gib)} of address space (ulimit -v) and used it up;"
             " this computer's RAM was not full"
         )
     run.peak = Peak(status.ram_peak_gib, status.gpu_peak_gib)

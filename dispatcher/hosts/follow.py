@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
 from dispatcher.errors import HostUnreachable
+from dispatcher.events import Span
 from dispatcher.hosts.base import End, Host
 from dispatcher.hosts.job import JobStatus, status, status_of
+from dispatcher.hosts.local import LocalHost
 from dispatcher.retries import Clock
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.005, 0.04
 """Seconds between looks: what is printed is seen well within 50 ms, and an idle job costs nothing to follow."""
 ASK_AFTER = 5.0
 """Seconds of silence after which the agent is asked whether the job still lives."""
+Piece = TypeVar("Piece", bytes, Span)
 ENDS = ("absent", "ended", "lost")
 
 
@@ -38,7 +41,14 @@ def follow(
     """
     if isinstance(host, Elsewhere):
         return _sent(host, label, offset, clock, cancel or threading.Event())
-    return _looked_at(host, label, offset, clock, cancel)
+    return _looked_at(host, host.read(f"{label}/log", offset), label, offset, clock, cancel)
+
+
+def follow_spans(
+    host: LocalHost, label: str, offset: int, *, clock: Clock, cancel: threading.Event | None = None
+) -> Iterator[Span | JobStatus]:
+    """As `follow`, where the log is a file of this computer: not its bytes, but where they stand."""
+    return _looked_at(host, host.spans(f"{label}/log", offset), label, offset, clock, cancel)
 
 
 def _sent(host: Elsewhere, label: str, offset: int, clock: Clock, cancel: threading.Event) -> Iterator[bytes | JobStatus]:
@@ -64,10 +74,10 @@ def _sent(host: Elsewhere, label: str, offset: int, clock: Clock, cancel: thread
 
 
 def _looked_at(
-    host: Host, label: str, offset: int, clock: Clock, cancel: threading.Event | None
-) -> Iterator[bytes | JobStatus]:
+    host: Host, chunks: Iterator[Piece], label: str, offset: int, clock: Clock, cancel: threading.Event | None
+) -> Iterator[Piece | JobStatus]:
     """Look again and again: where looking costs nothing."""
-    chunks, pause, asked = host.read(f"{label}/log", offset), FIRST_PAUSE, clock.monotonic()
+    pause, asked = FIRST_PAUSE, clock.monotonic()
     while cancel is None or not cancel.is_set():
         if chunk := next(chunks):
             yield chunk
@@ -93,7 +103,7 @@ def _recorded(host: Host, label: str) -> JobStatus | None:
     return status_of(json.loads(text)) if text.endswith(b"}") else None
 
 
-def _rest(chunks: Iterator[bytes], missing: int, clock: Clock) -> Iterator[bytes]:
+def _rest(chunks: Iterator[Piece], missing: int, clock: Clock) -> Iterator[Piece]:
     """What was written between the last look and the end. A host that has less than it said is not waited for long."""
     patience = 100
     while missing > 0 and patience:

@@ -12,9 +12,11 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from dispatcher.errors import HostError, SyncFailed
+from dispatcher.events import Span
 from dispatcher.hosts.base import Entry, Exit, Tree
 
 CHUNK = 1 << 20
+LONGEST_SPAN = 8 << 20
 AGENT = Path(__file__).resolve().parent.parent / "agent"
 
 
@@ -51,6 +53,20 @@ class LocalHost:
                 file.seek(offset)
                 while True:
                     yield file.read(CHUNK)
+        except OSError as error:
+            raise HostError(f"{path} cannot be read: {error.strerror}") from error
+
+    def spans(self, remote: str, offset: int) -> Iterator[Span]:
+        """As `read`, without reading: where in the open file new bytes stand; an empty span where there are none."""
+        path = self._path(remote)
+        while not path.is_file():
+            yield Span(-1, offset, 0)
+        try:
+            with path.open("rb", buffering=0) as file:
+                while True:
+                    span = Span(file.fileno(), offset, max(0, min(LONGEST_SPAN, os.fstat(file.fileno()).st_size - offset)))
+                    offset += span.size
+                    yield span
         except OSError as error:
             raise HostError(f"{path} cannot be read: {error.strerror}") from error
 

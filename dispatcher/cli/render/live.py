@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 import sys
@@ -16,7 +17,7 @@ from dispatcher.cli.render.records import attempt_record, moment, run_record
 from dispatcher.cli.render.sanitise import Sanitiser
 from dispatcher.domain.plan import SCHEMA
 from dispatcher.domain.run import Run, RunState
-from dispatcher.events import AttemptStarted, Event, Finished, LogBytes, Progress, Sampled, StateChanged, Warned
+from dispatcher.events import AttemptStarted, Event, Finished, LogBytes, Progress, Sampled, Span, StateChanged, Warned
 
 SPOKEN = {
     RunState.COLLECTING: "collecting outputs",
@@ -41,7 +42,7 @@ class Screen:
         self._listening = True
         self._whole = threading.Lock()
         self._journey = Journey()
-        widen_pipe()
+        self.spans = widen_pipe() and hasattr(os, "splice")
 
     def take_up(self, run: Run) -> None:
         """A run that an earlier mlrun began."""
@@ -77,9 +78,11 @@ class Screen:
         self._break_line()
         say(dim(f"· {words}"))
 
-    def _write(self, data: bytes) -> None:
+    def _write(self, data: bytes | Span) -> None:
         if not self._listening or not data:
             return
+        if isinstance(data, Span):
+            data = self._poured(data)
         shown = self._sanitiser.feed(data) if self._sanitiser else data
         try:
             sys.stdout.buffer.write(shown)
@@ -87,6 +90,19 @@ class Screen:
         except (BrokenPipeError, OSError) as why:
             self._stop_listening(why)
         self._mid_line = bool(shown) and not shown.endswith(b"\n")
+
+    def _poured(self, span: Span) -> bytes:
+        """Have the kernel move what stands in a file into the pipe that is our stdout; what it will not move comes back."""
+        sys.stdout.buffer.flush()
+        at, end = span.offset, span.offset + len(span)
+        try:
+            while at < end and (moved := os.splice(span.file, sys.stdout.fileno(), end - at, offset_src=at)):
+                at += moved
+        except OSError as why:
+            if why.errno != errno.EINVAL:
+                self._stop_listening(why)
+                return b""
+        return bytes(Span(span.file, at, end - at))
 
     def _stop_listening(self, why: OSError) -> None:
         """Whoever read our output is gone; the job and its log go on."""
@@ -127,13 +143,16 @@ class JsonLines:
         """Nothing is left to end."""
 
 
-def widen_pipe() -> None:
-    """Let a pipe at stdout hold more, where the system allows it: output is then as quick as the job writes it."""
+def widen_pipe() -> bool:
+    """Whether stdout is a pipe; it may then hold more, where the system allows it: output is as quick as the job writes it."""
     import fcntl
 
     with contextlib.suppress(OSError, ValueError):
         if sys.platform == "linux" and stat.S_ISFIFO(os.fstat(sys.stdout.fileno()).st_mode):
-            fcntl.fcntl(sys.stdout.fileno(), SET_PIPE_SIZE, PIPE_BYTES)
+            with contextlib.suppress(OSError):
+                fcntl.fcntl(sys.stdout.fileno(), SET_PIPE_SIZE, PIPE_BYTES)
+            return True
+    return False
 
 
 def event_record(event: Event) -> dict[str, Any]:
@@ -147,7 +166,7 @@ def event_record(event: Event) -> dict[str, Any]:
         case Progress():
             return {"event": "progress", **base, "step": event.step, "message": event.message, "fraction": event.fraction}
         case LogBytes():
-            return {"event": "log", **base, "offset": event.offset, "text": event.data.decode("utf-8", "replace")}
+            return {"event": "log", **base, "offset": event.offset, "text": bytes(event.data).decode("utf-8", "replace")}
         case Sampled():
             return {"event": "progress", **base, "step": "sample", "cpus": event.cpus, "ram_gib": event.ram_gib,
                     "gpu_utilisation": event.gpu_utilisation, "gpu_memory_gib": event.gpu_memory_gib}  # fmt: skip
