@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -18,6 +19,7 @@ from dispatcher.engine import lifecycle
 from dispatcher.engine.borrowed import HELD_MARKET
 from dispatcher.engine.context import Context, JobInstructions
 from dispatcher.errors import UsageError
+from dispatcher.hosts import origin
 from dispatcher.hosts.python_env import PythonEnv, job_python
 from dispatcher.jobfile.load import LoadedJob
 from dispatcher.jobfile.secrets import look_up
@@ -164,3 +166,10 @@ def _keep_job(run: Run, loaded: LoadedJob) -> None:
     folder = paths.runs_dir() / run.id
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     (folder / "job.yaml").write_text(loaded.text, encoding="utf-8")
+    threading.Thread(target=_keep_origin, args=(folder, loaded.workdir), name="origin").start()
+
+
+def _keep_origin(folder: Path, workdir: Path) -> None:
+    """Beside the start, as git takes its time; a run goes on without it."""
+    python = job_python(workdir, os.environ)
+    origin.keep(folder, workdir, python.path if python else None)
