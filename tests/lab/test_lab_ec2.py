@@ -234,6 +234,11 @@ def test_a_preemption_is_told_before_it_happens(lab):
     assert "Server.SpotInstanceTermination" == lab.instance(one)["StateReason"]["Code"]
 
 
+def test_only_spot_machines_are_taken_back(lab):
+    with pytest.raises(ValueError, match="no spot machine"):
+        lab.ec2.control("preempt", {"id": lab.launch()})
+
+
 def test_metadata_want_a_token_where_they_were_told_to(lab):
     one = lab.launch(MetadataOptions={"HttpTokens": "required", "HttpPutResponseHopLimit": 1})
     ask = lab.hosts.hosts[one].spec.metadata

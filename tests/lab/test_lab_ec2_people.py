@@ -9,7 +9,7 @@ import urllib.request
 from typing import Any
 
 import pytest
-from botocore.exceptions import ConnectionClosedError
+from botocore.exceptions import ClientError, ConnectionClosedError
 
 from tests.lab.ec2 import iam
 from tests.lab.ec2.iam import Need
@@ -67,6 +67,18 @@ def test_a_user_may_do_what_its_policy_says_and_no_more(lab):
     assert "DryRunOperation" == refusal(ann.terminate_instances, InstanceIds=[mine], DryRun=True)
     ann.terminate_instances(InstanceIds=[mine])
     assert ("terminated", "pending") == (lab.state(mine), lab.state(foreign))
+
+
+def test_a_denial_can_be_decoded(lab):
+    ann = lab.client(keys=lab.ec2.control("user", {"name": "ann", "policy": POLICY}))
+    with pytest.raises(ClientError, match="User: .*user/ann is not authorized to perform: ec2:StopInstances") as caught:
+        ann.stop_instances(InstanceIds=[lab.launch()])
+    cipher = str(caught.value).rpartition("message: ")[2]
+    told = json.loads(lab.client("sts").decode_authorization_message(EncodedMessage=cipher)["DecodedMessage"])
+    assert "ec2:StopInstances" == told["context"]["action"]
+    assert "InvalidAuthorizationMessageException" == refusal(
+        lab.client("sts").decode_authorization_message, EncodedMessage="x!"
+    )
 
 
 def test_calls_tell_which_permissions_are_missing_and_which_are_idle(lab):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import traceback
@@ -19,7 +20,7 @@ from tests.lab.ec2.permissions import needs
 from tests.lab.ec2.protocol import Answer
 from tests.lab.ec2.registry import HANDLERS, OWN_DRY_RUN
 from tests.lab.ec2.state import Context, Principal, World
-from tests.lab.faults import Fault, Faults
+from tests.lab.faults import Fault, Faults, find
 
 SCOPE = re.compile(r"Credential=([^/,\s]+)/\d{8}/([^/]+)/([^/]+)/aws4_request")
 DENIED = {"ec2": "UnauthorizedOperation", "sts": "AccessDenied", "s3": "AccessDenied", "iam": "AccessDenied"}
@@ -76,6 +77,7 @@ class Answering:
         world.role_keys, world.has_profile = self.people.role_keys, has_profile
         self.calls: list[dict[str, Any]] = []
         self.violations: list[str] = []
+        self._answers: dict[tuple[str, str], Answer] = {}
 
     def forget(self) -> None:
         self.people.forget()
@@ -116,7 +118,7 @@ class Answering:
             self.keep(call, "lost")
             raise Dropped
         if fault and fault.when == "before":
-            raise planned(fault)
+            raise planned(fault, call.parameters)
         self.violations += [f"{call.name}: {one.message}" for one in problems if one.flaw]
         person = self.people.find(call.key, call.service)
         call.by = person.name
@@ -127,7 +129,7 @@ class Answering:
             self.keep(call, "lost")
             raise Dropped
         if fault:
-            raise planned(fault)
+            raise planned(fault, call.parameters)
         self.keep(call, "ok")
         return answer
 
@@ -148,11 +150,17 @@ class Answering:
         return answer
 
     def _checked(self, call: Call, reply: dict[str, Any]) -> Answer:
-        found = protocol.misshapen(call.operation, reply)
-        answer = protocol.encode(call.operation, {} if found else reply)
-        found = found or protocol.misread(call.operation, reply, answer)
-        self.violations += [f"reply to {one}" for one in found]
-        return answer
+        """The same reply is checked and put into words once."""
+        key = (call.name, repr(reply))
+        if key not in self._answers:
+            found = protocol.misshapen(call.operation, reply)
+            answer = protocol.encode(call.operation, {} if found else reply)
+            found = found or protocol.misread(call.operation, reply, answer)
+            self.violations += [f"reply to {one}" for one in found]
+            if found:
+                return answer
+            self._answers[key] = answer
+        return self._answers[key]
 
     def permit(self, call: Call, person: Principal) -> None:
         if person.policies is None or (call.service, call.name) == ("sts", "GetCallerIdentity"):
@@ -160,7 +168,8 @@ class Answering:
         for need in call.needs:
             if not iam.judge(person.policies, need).allowed:
                 code = DENIED.get(call.service, "AccessDeniedException")
-                raise AwsError(code, arn=person.arn, action=need.action, resource=need.resource)
+                cipher = base64.b64encode(json.dumps(_denial(need, person)).encode()).decode()
+                raise AwsError(code, arn=person.arn, action=need.action, resource=need.resource, cipher=cipher)
 
     def keep(self, call: Call, outcome: str) -> None:
         shown = json.loads(json.dumps(call.parameters, default=str))
@@ -170,5 +179,14 @@ class Answering:
         self.world.bill.called("aws", call.name, {"region": call.region, **shown}, outcome)
 
 
-def planned(fault: Fault) -> AwsError:
-    return AwsError(fault.code, fault.message, status=fault.status)
+def planned(fault: Fault, parameters: Mapping[str, Any]) -> AwsError:
+    """The refusal that a test has asked for, in AWS's words."""
+    words = {"type": parameters.get("InstanceType", ""), "zone": find(parameters, "Placement.AvailabilityZone"), "limit": 0}
+    return AwsError(fault.code, fault.message, status=fault.status, **words)
+
+
+def _denial(need: iam.Need, person: Principal) -> dict[str, Any]:
+    """What DecodeAuthorizationMessage tells of it."""
+    items = [{"key": key, "values": {"items": [{"value": value} for value in values]}} for key, values in need.keys.items()]
+    context = {"principal": {"id": person.id, "name": person.name, "arn": person.arn}, "action": need.action}
+    return {"allowed": False, "context": {**context, "resource": need.resource, "conditions": {"items": items}}}

@@ -48,7 +48,8 @@ SAID = {
     "AuthFailure": "AWS was not able to validate the provided access credentials",
     "UnauthorizedOperation": (
         "You are not authorized to perform this operation. User: {arn} is not authorized to perform: {action} on resource: "
-        "{resource} because no identity-based policy allows the {action} action."
+        "{resource} because no identity-based policy allows the {action} action. Encoded authorization failure message: "
+        "{cipher}"
     ),
     "AccessDenied": "User: {arn} is not authorized to perform: {action} on resource: {resource}",
     "AccessDeniedException": "User: {arn} is not authorized to perform: {action} on resource: {resource}",

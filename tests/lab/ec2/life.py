@@ -165,6 +165,8 @@ def _cost_no_more(world: World, one: Instance) -> None:
 
 def preempt(world: World, one: Instance, rebalance: float = 0.0) -> float:
     """Tell the instance, then take it back; the Unix second at which that happens."""
+    if one.market != "spot":
+        raise ValueError(f"{one.id} is no spot machine")
     notice = world.settings.notice
     one.rebalance = f"{when(world.now()):%Y-%m-%dT%H:%M:%SZ}"
     world.clock.later(rebalance, lambda: setattr(one, "notice", f"{when(world.now() + notice):%Y-%m-%dT%H:%M:%SZ}"))

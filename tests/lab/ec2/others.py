@@ -85,7 +85,7 @@ class Others:
             self.lab.keep(call, "lost")
             raise Dropped
         if fault and fault.when == "before":
-            raise planned(fault)
+            raise planned(fault, call.parameters)
         self._permit(call, request)
         answer = self._ask(environ, request.get_data())
         outcome = "ok" if answer.status < 400 else _code(answer)
@@ -94,7 +94,7 @@ class Others:
             self.lab.keep(call, "lost" if fault.when == "drop_after" else fault.code)
             if fault.when == "drop_after":
                 raise Dropped
-            raise planned(fault)
+            raise planned(fault, call.parameters)
         self.lab.keep(call, outcome)
         return answer
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -24,7 +25,10 @@ def get_caller_identity(context: Context) -> dict[str, Any]:
 
 @answers("sts", "DecodeAuthorizationMessage")
 def decode_authorization_message(context: Context) -> dict[str, Any]:
-    return {"DecodedMessage": json.dumps({"allowed": False, "encoded": context.parameters["EncodedMessage"]})}
+    try:
+        return {"DecodedMessage": base64.b64decode(context.parameters["EncodedMessage"], validate=True).decode()}
+    except ValueError:
+        raise AwsError("InvalidAuthorizationMessageException", "The message is not one of an authorization.") from None
 
 
 @answers("servicequotas", "ListServiceQuotas")
