@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from functools import cache
 
 import pytest
+from botocore.loaders import Loader, create_loader
 
 from dispatcher.backends.aws.backend import AwsBackend
 from dispatcher.domain.plan import Offer
@@ -35,6 +37,17 @@ class SleepersClock:
     def sleep(self, seconds: float, cancel: threading.Event | None = None) -> bool:
         self.paper.advance(max(0.0, seconds))
         return cancel is not None and cancel.is_set()
+
+
+@pytest.fixture(autouse=True)
+def one_loader(monkeypatch) -> None:
+    """AWS's description of itself is read from disk once, and not for every test."""
+    monkeypatch.setattr("botocore.session.create_loader", loader)
+
+
+@cache
+def loader(_paths: object = None) -> Loader:
+    return create_loader()
 
 
 @pytest.fixture

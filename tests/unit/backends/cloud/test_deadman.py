@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import json
 import os
 import subprocess
 import uuid
@@ -38,8 +39,13 @@ class Rented:
     def look(self, uptime: float) -> str:
         """Why it ended, or ""."""
         (self.root / "proc/uptime").write_text(f"{uptime:.2f} 1.00\n")
-        env = {"PATH": os.environ["PATH"], "MLRUN_ROOT": str(self.root), "MLRUN_END": str(self.end), "MLRUN_USER": getpass.getuser()}
-        done = subprocess.run(["sh", str(self.script)], env=env, capture_output=True, text=True, timeout=10, check=False)
+        env = {
+            "PATH": os.environ["PATH"],
+            "MLRUN_ROOT": str(self.root),
+            "MLRUN_END": str(self.end),
+            "MLRUN_USER": getpass.getuser(),
+        }
+        done = subprocess.run(["sh", str(self.script)], env=env | {"PATH": os.environ["PATH"]}, capture_output=True, text=True, timeout=10, check=False)
         assert (0, "") == (done.returncode, done.stderr)
         ended = self.root / "ended"
         return ended.read_text().strip() if ended.exists() else ""
@@ -47,7 +53,7 @@ class Rented:
     def job(self, *, ended: bool = False, label: str = "mlrun-0123456789-1") -> None:
         folder = self.runs / label
         folder.mkdir(exist_ok=True)
-        (folder / "agent.json").write_text('{"boot": "%s", "phase": "running"}' % self.boot_id)
+        (folder / "agent.json").write_text(json.dumps({"boot": self.boot_id, "phase": "running"}))
         if ended:
             (folder / "outcome.json").write_text("{}")
 
