@@ -71,7 +71,7 @@ def test_a_user_may_do_what_its_policy_says_and_no_more(lab):
 
 def test_a_denial_can_be_decoded(lab):
     ann = lab.client(keys=lab.ec2.control("user", {"name": "ann", "policy": POLICY}))
-    with pytest.raises(ClientError, match="User: .*user/ann is not authorized to perform: ec2:StopInstances") as caught:
+    with pytest.raises(ClientError, match=r"User: .*user/ann is not authorized to perform: ec2:StopInstances") as caught:
         ann.stop_instances(InstanceIds=[lab.launch()])
     cipher = str(caught.value).rpartition("message: ")[2]
     told = json.loads(lab.client("sts").decode_authorization_message(EncodedMessage=cipher)["DecodedMessage"])
