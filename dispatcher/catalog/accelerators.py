@@ -31,7 +31,7 @@ _COLUMNS = (*_WORDS, *_FIGURES.values(), "year", "unified", "aliases", "source")
 @cache
 def accelerators() -> tuple[Accelerator, ...]:
     """Every accelerator of the catalog, in the table's order."""
-    return tuple(_accelerator(row) for row in read_table(TABLE, _COLUMNS))
+    return tuple(map(_named, _rows()))
 
 
 def find_accelerator(text: str, memory_gib: float | None = None) -> Accelerator | None:
@@ -41,8 +41,8 @@ def find_accelerator(text: str, memory_gib: float | None = None) -> Accelerator 
     """
     if " mig " in f" {text.lower()} ":
         return None
-    if memory_gib is None and (bearer := _by_name().get(text)):
-        return bearer
+    if memory_gib is None and text in _rows():
+        return _named(text)
     asked = spell(text)
     for words in (asked, Spelling((*asked.words, "sxm"), asked.memory, asked.cores), asked.without(FORMS)):
         named = _spellings().get(tuple(sorted(words.words)), ())
@@ -62,8 +62,13 @@ def same_memory(nameplate: float, reported: float) -> bool:
 
 
 @cache
-def _by_name() -> dict[str, Accelerator]:
-    return {accelerator.name: accelerator for accelerator in accelerators()}
+def _rows() -> dict[str, dict[str, str]]:
+    return {row["name"]: row for row in read_table(TABLE, _COLUMNS)}
+
+
+@cache
+def _named(name: str) -> Accelerator:
+    return _accelerator(_rows()[name])
 
 
 _Named = tuple[tuple[Spelling, Accelerator], ...]

@@ -23,19 +23,19 @@ _COLUMNS = (*_WORDS, *_FIGURES, "cores", "threads", "year", "source")
 @cache
 def cpus() -> tuple[Cpu, ...]:
     """Every processor of the catalog, in the table's order."""
-    return tuple(_cpu(row) for row in read_table(TABLE, _COLUMNS))
+    return tuple(_cpu(row) for row in _rows())
 
 
 def find_cpu(text: str) -> Cpu | None:
     """The processor so spelled, by a person or an operating system; None where unknown."""
     asked = plain_cpu(text)
-    if found := _by_name().get(asked):
-        return found
+    if asked in _by_name():
+        return _named(asked)
     inside = [name for name in _by_name() if f" {name} " in f" {asked} "]
     if inside:
-        return _by_name()[max(inside, key=len)]
+        return _named(max(inside, key=len))
     ending = [name for name in _by_name() if asked and name.endswith(f" {asked}")]
-    return _by_name()[ending[0]] if len(ending) == 1 else None
+    return _named(ending[0]) if len(ending) == 1 else None
 
 
 def similar_cpus(text: str) -> tuple[str, ...]:
@@ -84,8 +84,18 @@ def host_cpu(instance: InstanceType) -> Cpu:
 
 
 @cache
-def _by_name() -> dict[str, Cpu]:
-    return {plain_cpu(cpu.name): cpu for cpu in reversed(cpus())}
+def _rows() -> tuple[dict[str, str], ...]:
+    return tuple(read_table(TABLE, _COLUMNS))
+
+
+@cache
+def _by_name() -> dict[str, dict[str, str]]:
+    return {plain_cpu(row["name"]): row for row in reversed(_rows())}
+
+
+@cache
+def _named(plain: str) -> Cpu:
+    return _cpu(_by_name()[plain])
 
 
 def _cpu(row: dict[str, str]) -> Cpu:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from dispatcher.catalog.spelling import nearest
-from dispatcher.catalog.tables import figure, number, read_table, sources, unknown
+from dispatcher.catalog.tables import cut, figure, keyed, number, read_table, sources, unknown
 from dispatcher.domain.hardware import InstanceType
 
 TABLE = "instances"
@@ -41,13 +41,15 @@ class Family:
 @cache
 def instances() -> tuple[InstanceType, ...]:
     """Every machine type of the catalog, in the table's order."""
-    return tuple(_built(row["provider"], row["name"]) for row in _rows().values())
+    return tuple(_built(*key) for key in _lines()[1])
 
 
 @cache
 def those_with(*, accelerators: bool) -> tuple[InstanceType, ...]:
     """The machine types with accelerators, or those without, in the table's order."""
-    return tuple(_built(*key) for key, row in _rows().items() if bool(row["accelerator"]) == accelerators)
+    heading, lines = _lines()
+    at = heading.index("accelerator")
+    return tuple(_built(*key) for key, line in lines.items() if bool(line.split(",", at + 1)[at]) == accelerators)
 
 
 @cache
@@ -64,14 +66,15 @@ def family(instance: InstanceType) -> Family:
 
 def cpu_model(instance: InstanceType) -> str:
     """The name of the processor behind a machine type; "" where unknown."""
-    row = _rows().get((instance.provider, instance.name))  # a type of its own need not have its family's
-    return (row["cpu"] if row else "") or family(instance).cpu
+    heading, lines = _lines()
+    line = lines.get((instance.provider, instance.name))  # a type need not have its family's
+    return (cut(heading, line)["cpu"] if line else "") or family(instance).cpu
 
 
 def find_instance(provider: str, name: str) -> InstanceType | None:
     """The machine type with this name; None where unknown."""
     key = (provider.lower(), name.strip().lower())
-    return _built(*key) if key in _rows() else None
+    return _built(*key) if key in _lines()[1] else None
 
 
 def similar_instances(provider: str, name: str) -> tuple[str, ...]:
@@ -80,14 +83,14 @@ def similar_instances(provider: str, name: str) -> tuple[str, ...]:
 
 
 @cache
-def _rows() -> dict[tuple[str, str], dict[str, str]]:
-    """The table's rows, by provider and name; few of them are needed at a time."""
-    return {(row["provider"], row["name"]): row for row in read_table(TABLE, _COLUMNS)}
+def _lines() -> tuple[list[str], dict[tuple[str, ...], str]]:
+    return keyed(TABLE, _COLUMNS, keys=2)
 
 
 @cache
 def _built(provider: str, name: str) -> InstanceType:
-    return _instance(_rows()[provider, name])
+    heading, lines = _lines()
+    return _instance(cut(heading, lines[provider, name]))
 
 
 def _instance(row: dict[str, str]) -> InstanceType:

@@ -32,6 +32,30 @@ def read_table(name: str, columns: tuple[str, ...]) -> list[dict[str, str]]:
     return whole(name, rows, len(heading))
 
 
+def keyed(name: str, columns: tuple[str, ...], keys: int = 1) -> tuple[list[str], dict[tuple[str, ...], str]]:
+    """A table's heading, and its lines by their first cells: split with `cut` only when they are asked for.
+
+    For large tables of which few rows are needed; they have no quotation marks. Raises CatalogDamaged.
+    """
+    first, *lines = read_text(name).splitlines() or [""]
+    heading = first.split(",")
+    if missing := [column for column in columns if column not in heading]:
+        raise CatalogDamaged(path(name), f"it has no column {missing[0]!r}")
+    if not lines:
+        raise CatalogDamaged(path(name), "it has no rows")
+    found = {}
+    for number, line in enumerate(lines, start=2):
+        if line.count(",") != len(heading) - 1 or '"' in line:
+            raise CatalogDamaged(path(name), f"line {number} has {line.count(',') + 1} of {len(heading)} cells")
+        found[tuple(line.split(",", keys)[:keys])] = line
+    return heading, found
+
+
+def cut(heading: list[str], line: str) -> dict[str, str]:
+    """A line of a keyed table as a row."""
+    return dict(zip(heading, line.split(","), strict=True))
+
+
 def whole(name: str, rows: list[dict[str, str]], width: int) -> list[dict[str, str]]:
     """The same rows, if there are any and none is cut short."""
     if not rows:
