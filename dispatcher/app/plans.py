@@ -21,6 +21,7 @@ from dispatcher.jobfile.settings import Settings, load_settings
 from dispatcher.planner import devices
 from dispatcher.planner.candidates import Terms
 from dispatcher.planner.make import plan_all, plan_for
+from dispatcher.planner.market import survey
 from dispatcher.planner.phases import Transfers
 
 LISTED = 5
@@ -61,17 +62,21 @@ def plan_loaded(
     trace: bool = False,
     tell: Tell = nobody,
     starts: datetime | None = None,
+    renting: bool = False,
 ) -> Plan:
     """`plan` for a job that was loaded already. `trace` is the consent to load its code, and runs it on fake tensors first.
 
-    `starts` is when it is to begin, where that is not now.
+    `starts` is when it is to begin, where that is not now. `renting`: `machine` is no question, but the one to rent.
     """
     if live:
         raise UsageError(
             "Prices cannot be refreshed by this version.", fix="Leave out --live: the plan says how old its prices are."
         )
+    settings = settings or load_settings()
     try:
         left = _seconds_left(loaded, starts)
+        if machine and renting:
+            return _rented(loaded, settings, machine, left)
         return _planned(
             loaded, settings, device, machine, left, everything=everything, explained=explained, trace=trace, tell=tell
         )
@@ -83,7 +88,7 @@ def plan_loaded(
 
 def _planned(
     loaded: LoadedJob,
-    settings: Settings | None,
+    settings: Settings,
     device: str | None,
     machine: str | None,
     left: float | None,
@@ -99,10 +104,28 @@ def _planned(
         terms = Terms(tariff, Transfers(), left, traced=found)
         made = plan_for(loaded.config, summary(loaded), spec, offer, terms, bound=loaded.bound, explained=explained)
         return replace(made, warnings=(*made.warnings, *loaded.notes, *said))
-    world = world_for(loaded, settings or load_settings(), left, everything=everything)
+    world = world_for(loaded, settings, left, everything=everything)
     world = replace(world, terms=replace(world.terms, traced=found)) if found else world
     made = plan_all(loaded.config, summary(loaded), world, bound=loaded.bound, everything=everything, explained=explained)
     return replace(made, warnings=(*made.warnings, *loaded.notes, *said))
+
+
+def _rented(loaded: LoadedJob, settings: Settings, machine: str, left: float | None) -> Plan:
+    """The plan whose options are one machine type's, in every region and market that may be used."""
+    kind = _kind(machine)
+    regions = {"aws": settings.aws.regions, "gcp": settings.gcp.regions}[kind.provider]
+    place, _, region = loaded.config.where.partition("/")
+    wanted = (region,) if region and place == kind.provider else regions
+    offers = [one for one in catalog.offers_of(kind) if not wanted or one.region in wanted]
+    if not offers:
+        raise NothingFits(f"{machine} has no known price in {', '.join(wanted) or 'any region'}.", fix="mlrun catalog show")
+    world = replace(world_for(loaded, settings, left), here=None, offers=offers)
+    found = survey(loaded.config, offers, world.device_of, world.terms, everything=False)
+    if not found.needs:
+        why = found.rejected[0].reason if found.rejected else "not in the markets that the job allows."
+        raise NothingFits(f"{machine} will not do: {why}", fix=f"mlrun plan {loaded.path or 'JOB'} --machine {machine}")
+    made = plan_all(loaded.config, summary(loaded), world, bound=loaded.bound)
+    return replace(made, warnings=(*made.warnings, *loaded.notes))
 
 
 def same_plan(fresh: Plan, kept: Path, pick: int | None = None) -> Plan:
@@ -187,7 +210,7 @@ def _asked_for(device: str | None, machine: str | None) -> tuple[Device, Offer]:
     return spec, offer
 
 
-def _machine(text: str) -> tuple[Device, Offer]:
+def _kind(text: str) -> InstanceType:
     provider, _, name = text.partition(":")
     kind = catalog.find_instance(provider, name)
     if kind is None:
@@ -195,6 +218,11 @@ def _machine(text: str) -> tuple[Device, Offer]:
         raise UsageError(
             f"{text!r} is no machine type the catalog knows.", fix=f"Near: {near}" if near else "mlrun catalog show"
         )
+    return kind
+
+
+def _machine(text: str) -> tuple[Device, Offer]:
+    kind = _kind(text)
     priced = [offer for offer in catalog.offers_of(kind) if offer.market == "on-demand" and offer.price_per_hour is not None]
     spec = devices.rented(kind)
     offer = min(priced, key=lambda one: one.price_per_hour or 0.0) if priced else _unpriced(kind, spec)

@@ -128,6 +128,7 @@ def _planned(loaded: LoadedJob, flags: dict[str, Any]) -> Plan:
         explained=bool(flags.get("explain")),
         trace=bool(flags.get("trace")),
         tell=_aside if not flags.get("quiet") else nobody,
+        renting=bool(flags.get("machine")) and flags.get("dry_run") is False,
     )
     if flags.get("plan_file"):
         return same_plan(made, flags["plan_file"], flags.get("pick"))
