@@ -75,7 +75,8 @@ def down(name: str) -> None:
                 raise LabError(f"the lab does not go down: {net.RUN / name}.log")
             time.sleep(0.05)
     net.take_slot().release()
-    socket_of(name).unlink(missing_ok=True)
+    for file in (socket_of(name), net.RUN / f"{name}.log"):
+        file.unlink(missing_ok=True)
 
 
 def main(argv: list[str]) -> None:

@@ -169,7 +169,7 @@ def test_a_lab_that_was_killed_is_swept_when_it_is_taken_down(by_hand: str, monk
     assert Path(f"/proc/{first}").exists()
     assert eventually(lambda: kernel.dead(killed[0]))
     down(by_hand)
-    assert kernel.dead(first)
+    assert eventually(lambda: kernel.dead(first))
 
 
 def test_settings_are_json_where_they_can_be() -> None:
