@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from elsewhere import connect_rows, log_rows, sync_rows
 from history import ps_rows
 from local import delay_rows, overhead_rows, rate_rows
 from measure import PYTHON, Broken, Row
@@ -46,7 +47,10 @@ def parse() -> argparse.Namespace:
     """The choices."""
     arguments = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
     arguments.add_argument(
-        "sections", nargs="*", metavar="SECTION", help="help plan planner run rate delay ps; all of them by default"
+        "sections",
+        nargs="*",
+        metavar="SECTION",
+        help="help plan planner run rate delay ps connect sync log; all of them by default",
     )
     arguments.add_argument("--turns", type=int, default=7, help="runs of each; the median counts")
     arguments.add_argument("--with-flintrock", action="store_true", help="install flintrock aside, for its --help")
@@ -65,6 +69,9 @@ def measure(options: argparse.Namespace, work: Path) -> tuple[list[Row], int]:
         "rate": rate_rows,
         "delay": delay_rows,
         "ps": ps_rows,
+        "connect": connect_rows,
+        "sync": sync_rows,
+        "log": log_rows,
     }
     unknown = set(options.sections) - set(sections)
     if unknown:
