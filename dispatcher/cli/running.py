@@ -82,6 +82,11 @@ def refuse_unbuilt(loaded: LoadedJob) -> None:
         raise UsageError(
             "results: keeping outputs in a bucket is not part of this version.", fix="Leave it out: outputs stay here."
         )
+    if config.import_ and config.import_.command:
+        raise UsageError(
+            "import.command: printed configurations are not read by this version.",
+            fix="Write its output to a file, and name that in import.file.",
+        )
     if config.schedule:
         say(dim("· schedule: is for `mlrun schedule add`; the job runs now"))
     if config.notify:

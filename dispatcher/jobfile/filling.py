@@ -25,6 +25,9 @@ ADAPTERS = ("training.lora_rank", "training.lora_targets", "training.train_embed
 TREES = ("model.trees", "model.depth", "model.leaves", "model.bins", "model.search")
 SIZES = ("model.sequence_length", "model.image_size")
 WANTED = ("training.batch_size", "training.precision")
+COMMAND = (
+    "import.command would run your code: nothing was read from it. Write its output to a file, and name that in import.file."
+)
 NAMED = 8
 """Names of an imported file that are told as not read."""
 STARTERS = frozenset({"python", "python3", "torchrun", "accelerate", "deepspeed", "uv", "poetry", "pdm", "time", "nice"})
@@ -53,6 +56,8 @@ def from_import(section: dict[str, Any], folder: Path) -> Filling:
         source = Import.model_validate(section)
         if bool(source.file) == bool(source.command) or (source.map and source.from_ not in ("yaml", "json", "toml")):
             return Filling()
+        if source.command:
+            return Filling(notes=(COMMAND,))
         found = read_import(source, folder)
     except ValidationError:
         return Filling()

@@ -14,9 +14,9 @@ from dispatcher.jobfile.described import Described, described
 from dispatcher.jobfile.source import ScriptFacts, read_script
 
 SCRIPTS = ("train.py", "main.py", "run.py", "finetune.py", "fit.py", "train.sh", "run.sh")
-TABLES = (".csv", ".tsv", ".parquet", ".feather", ".arrow", ".csv.gz", ".csv.zip", ".xlsx")
-ARRAYS = (".npz", ".npy", ".h5", ".hdf5", ".jsonl", ".json", ".bin", ".txt", ".pt", ".pkl", ".tar", ".zip")
-SURELY_DATA = (".npz", ".npy", ".h5", ".hdf5", ".jsonl", ".libsvm", ".svmlight")
+TABLES: tuple[str, ...] = (".csv", ".tsv", ".parquet", ".feather", ".arrow", ".csv.gz", ".csv.zip", ".xlsx")
+ARRAYS: tuple[str, ...] = (".npz", ".npy", ".h5", ".hdf5", ".jsonl", ".json", ".bin", ".txt", ".pt", ".pkl", ".tar", ".zip")
+SURELY_DATA: tuple[str, ...] = (".npz", ".npy", ".h5", ".hdf5", ".jsonl", ".libsvm", ".svmlight")
 """Arrays that are data also where no script names them; a .txt or .json may be anything."""
 IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
 WEIGHTS = (".pt", ".pth", ".ckpt", ".safetensors", ".pkl", ".joblib", ".onnx", ".cbm", ".ubj")

@@ -11,15 +11,19 @@ from dispatcher.domain.plan import Amount, Range
 from dispatcher.domain.workload import TableWorkload, Workload
 from dispatcher.planner.assessment import Assessment
 from dispatcher.planner.compatibility import disappointing, forbidden
+from dispatcher.planner.constants import constant
 from dispatcher.planner.duration import step_time, work_of
 from dispatcher.planner.host_memory import ram
 from dispatcher.planner.memory import device_memory
+from dispatcher.planner.optimizers import state_bytes
 from dispatcher.planner.workload import workload
 
 if TYPE_CHECKING:  # loaded where they are used: most plans rest on neither
     from dispatcher.domain.traced import Traced
     from dispatcher.planner.calibrate import Learned
 
+EVERY = 600.0
+"""Seconds between checkpoints where the job does not say."""
 GIB_TO_GB = 2**30 / 1e9
 
 
@@ -67,6 +71,7 @@ def _network(job: JobConfig, work: Workload, device: Device, traced: Traced | No
     step = step_time(timed, device)
     amount = work_of(timed, device)
     checkpoint = work.trainable * 4 / 1e9
+    run = amount.seconds(step)
     return Assessment(
         device=device,
         gpu=None if device.kind == "cpu" else memory,
@@ -74,7 +79,7 @@ def _network(job: JobConfig, work: Workload, device: Device, traced: Traced | No
         disk=_disk(
             job, {"weights": work.parameters * 2 / 1e9 if job.task == "finetune" else 0.0, "checkpoints": 2 * checkpoint}
         ),
-        run=amount.seconds(step),
+        run=run and _saving(run, work, job),
         step=step.seconds,
         rate=step.samples_per_second,
         flops_total=amount.flops_total,
@@ -86,6 +91,15 @@ def _network(job: JobConfig, work: Workload, device: Device, traced: Traced | No
         warnings=(*disappointing(job.training, device), *work.notes),
         explain=_explained(work, timed, device) if explained else (),
     )
+
+
+def _saving(run: Range, work: Workload, job: JobConfig) -> Range:
+    """The run with the time that it stands still while weights and optimizer state are written."""
+    if job.checkpoint is None or not work.training:
+        return run
+    bytes_each = work.trainable * (4.0 + state_bytes(work.optimizer, 4.0))
+    share = bytes_each / (constant("checkpoint_rate") * 1e9) / (job.checkpoint.every or EVERY)
+    return Range(run.low * (1 + share / 3), run.likely * (1 + share), run.high * (1 + 2 * share))
 
 
 def _table(job: JobConfig, work: TableWorkload, device: Device) -> Assessment:

@@ -82,6 +82,12 @@ RULES: tuple[Rule, ...] = (
         fatal=False,
     ),
     Rule(
+        lambda t, _: t.precision == "int8" and t.method != "full",
+        "Adapters on an int8 base train up to four times slower than the likely figure: see its high end. qlora, or bf16 "
+        "weights, are the faster choice.",
+        fatal=False,
+    ),
+    Rule(
         lambda t, d: t.method == "qlora" and d.kind == "cpu",
         "QLoRA on a CPU needs bitsandbytes 0.48 or newer, and is good for a trial, not for training.",
         fatal=False,

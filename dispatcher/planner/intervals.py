@@ -13,6 +13,9 @@ RAGGED = (0.4, 0.9)
 """The same where texts of unknown lengths are padded to the longest of a batch."""
 TRACED = (0.13, 0.2)
 """Share below and above the memory of a traced network: what the allocator and kernels add is left to guess."""
+INT8_BASE = 3.0
+"""Share above the likely time where LLM.int8() is trained on: its pass over outliers is not in the formula, and nothing here
+was measured."""
 UNSURE = (0.4, 0.6)
 """For families without measured rows."""
 MEASURED = ("Volta", "Turing", "Ampere", "Ada Lovelace", "Hopper", "Blackwell")
@@ -33,6 +36,8 @@ def time_spread(work: Workload, device: Device) -> tuple[float, float]:
     down, up = TIME.get(work.family, UNSURE)
     if work.family == "transformer" and work.task == "finetune":
         down, up = RAGGED
+    if work.precision == "int8" and work.training:
+        up = max(up, INT8_BASE)
     measured = device.accelerator is not None and device.accelerator.arch in MEASURED
     wider = 1.0 if measured else UNKNOWN_DEVICE
     return min(0.9, down * wider), up * wider

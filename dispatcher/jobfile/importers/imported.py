@@ -58,10 +58,7 @@ def imported(form: str, data: Any, names: Mapping[str, str] | None = None) -> Im
 
 def read_import(source: Import, folder: Path) -> Imported:
     """Read the file that an `import:` names. Raises JobFileError that names the file and what is wrong with it."""
-    if source.file is None:
-        raise _wrong(
-            "import.command", "Printed configurations are not read by this version.", "Write it to a file, and name that."
-        )
+    assert source.file is not None  # whoever names a command is told so before
     path = folder / source.file
     try:
         facts = path.stat()

@@ -137,10 +137,9 @@ def test_a_map_that_leads_nowhere_is_told(folder: Path, names: str, said: str, f
     assert (said, fix) == (one.message, one.fix)
 
 
-def test_a_printed_configuration_is_refused_in_one_sentence(folder: Path) -> None:
-    (one,) = problems(folder, "run: x\nimport: {from: yaml, command: python t.py --print}\n")
-    assert "Printed configurations are not read" in one.message
-    assert 2 == one.line
+def test_a_printed_configuration_validates_and_is_told_to_be_unread(folder: Path) -> None:
+    (note,) = job(folder, "run: x\nimport: {from: yaml, command: python t.py --print}\n").notes
+    assert note.startswith("import.command would run your code: nothing was read from it.")
 
 
 def test_imports_that_are_missing_folders_or_pipes_are_told(folder: Path) -> None:

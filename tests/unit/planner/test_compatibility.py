@@ -91,3 +91,22 @@ def test_a_precision_that_a_gpu_lacks_is_answered_with_one_that_it_has():
     terms = Terms(lambda _where, _region: Tariff(), Transfers())
     (first, *_) = ideas(wanted, (old, offer()), terms, frozenset())
     assert {"training.precision": "amp-fp16"} == first.suggestion.change
+
+
+def test_adapters_on_an_int8_base_are_told_to_be_slow_and_their_range_holds_it():
+    model = {"family": "transformer", "layers": 8, "hidden": 1024, "heads": 8, "vocab": 32000, "sequence_length": 512}
+    training = {"method": "lora", "batch_size": 4, "steps": 10, "precision": "int8"}
+    found = assess(job(model=model, training=training), device("cuda", compute_capability=AMPERE))
+    assert found.run.high >= 4 * found.run.likely
+    assert any("int8 base" in one for one in found.warnings)
+
+
+def test_checkpoints_take_their_time_by_size_and_frequency():
+    model = {"family": "custom", "parameters": 1e9, "flops_per_sample": 1e12, "activation_bytes_per_sample": 1e6}
+    training = {"batch_size": 4, "steps": 10_000, "precision": "bf16", "optimizer": "adamw"}
+    plain, seldom, often = (
+        assess(job(model=model, training=training, checkpoint=saves), device("cuda", compute_capability=AMPERE)).run.likely
+        for saves in (None, {"dir": "ck", "every": "60m"}, {"dir": "ck", "every": "1m"})
+    )
+    assert plain < seldom < 1.05 * plain
+    assert 1.2 * plain < often
