@@ -50,6 +50,7 @@ NEEDED: dict[str, tuple[str, ...]] = {
     "projects.get": ("compute.projects.get",),
     "regions.get": ("compute.regions.get",),
     "regions.list": ("compute.regions.list",),
+    "subnetworks.get": ("compute.subnetworks.get",),
     "zoneOperations.get": ("compute.zoneOperations.get",),
     "zoneOperations.list": ("compute.zoneOperations.list",),
     "zoneOperations.wait": ("compute.zoneOperations.get",),

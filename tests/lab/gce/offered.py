@@ -37,6 +37,7 @@ class Offered:
             "acceleratorTypes.aggregatedList": lambda call: self._everywhere(call, "acceleratorType", self._cards),
             "networks.list": lambda call: page("networkList", chosen(self._networks(call), call.query), call),
             "networks.get": self.network,
+            "subnetworks.get": self.subnetwork,
             "projects.get": self.project,
             "addresses.aggregatedList": lambda call: aggregated("address", "addresses", [], call, self._settings),
         }
@@ -46,6 +47,20 @@ class Offered:
             if one["name"] == call.path["network"]:
                 return one
         raise not_found(f"projects/{call.project}/global/networks/{call.path['network']}")
+
+    def subnetwork(self, call: Call) -> dict[str, Any]:
+        """Each region has the default one, and one called `own` in a network of its own."""
+        name, region = call.path["subnetwork"], _known(call, "region", list(ZONES))
+        if name not in ("default", "own"):
+            raise not_found(f"projects/{call.project}/regions/{region}/subnetworks/{name}")
+        return {
+            "kind": "compute#subnetwork",
+            "id": "1",
+            "name": name,
+            "region": self._links.to(call.project, f"regions/{region}"),
+            "network": self._links.to(call.project, f"global/networks/{name}"),
+            "selfLink": self._links.to(call.project, f"regions/{region}/subnetworks/{name}"),
+        }
 
     def project(self, call: Call) -> dict[str, Any]:
         used = self._instances.used(call.project)
