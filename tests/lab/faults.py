@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
-MOMENTS = ("before", "after", "drop_before", "drop_after")
+MOMENTS = ("before", "after", "drop_before", "drop_after", "late")
 FOREVER = -1
 
 
@@ -16,8 +16,8 @@ FOREVER = -1
 class Fault:
     """`match` compares parameters by dotted path with a pattern: {"Placement.AvailabilityZone": "us-east-1?"}.
 
-    drop_before and drop_after shut the connection: the first before the call took effect, the second after. `n` is how
-    often it happens; -1 is always.
+    drop_before and drop_after shut the connection: the first before the call took effect, the second after. late, which
+    only EC2 knows, shuts it too, and the call takes effect `seconds` afterwards. `n` is how often it happens; -1 is always.
     """
 
     action: str
@@ -27,6 +27,7 @@ class Fault:
     match: Mapping[str, Any] = field(default_factory=dict)
     message: str = ""
     status: int = 0
+    seconds: float = 0.0
 
     def __post_init__(self) -> None:
         if self.when not in MOMENTS:

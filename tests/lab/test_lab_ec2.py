@@ -122,6 +122,15 @@ def test_a_lost_request_took_none(lab):
     assert {} == lab.hosts.hosts
 
 
+def test_a_launch_may_take_effect_when_its_client_has_long_given_up(lab):
+    lab.ec2.control("fault", {"action": "RunInstances", "when": "late", "seconds": 30})
+    with pytest.raises(ConnectionClosedError):
+        lab.launch()
+    assert [] == lab.client().describe_instances()["Reservations"]
+    lab.clock.advance(31)
+    assert 1 == len(lab.client().describe_instances()["Reservations"])
+
+
 @pytest.mark.parametrize(("when", "made"), [("before", 0), ("after", 1)])
 def test_a_fault_comes_before_or_after_the_effect(lab, when, made):
     fault = {"action": "RunInstances", "when": when, "code": "RequestLimitExceeded", "n": 2}

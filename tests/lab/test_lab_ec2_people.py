@@ -6,7 +6,9 @@ import json
 import time
 import urllib.error
 import urllib.request
+from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError
@@ -25,6 +27,23 @@ def test_nobody_and_the_expired_are_refused(lab):
     lab.clock.advance(61)
     assert "ExpiredToken" == refusal(lab.client("sts", keys=keys).get_caller_identity)
     assert "RequestExpired" == refusal(lab.client(keys=keys).describe_instances)
+
+
+def test_credentials_may_expire_on_the_way(lab):
+    one = lab.launch()
+    lab.ec2.control("expire", {"name": "admin", "seconds": 10})
+    assert "pending" == lab.state(one)
+    lab.clock.advance(11)
+    assert "RequestExpired" == refusal(lab.client().terminate_instances, InstanceIds=[one])
+
+
+def test_a_clock_that_is_wrong_signs_in_vain(lab):
+    lab.set(skew=3600)
+    assert "RequestExpired" == refusal(lab.client().describe_instances)
+    assert "SignatureDoesNotMatch" == refusal(lab.client("sts").get_caller_identity)
+    lab.set(skew=60)
+    told = lab.client().describe_regions()["ResponseMetadata"]["HTTPHeaders"]["date"]
+    assert lab.clock.now() + 60 == pytest.approx(parsedate_to_datetime(told).timestamp(), abs=1)
 
 
 def test_a_region_that_is_not_there_is_refused(lab):
@@ -180,6 +199,9 @@ def test_a_role_limited_to_a_prefix_is_limited_to_it(lab):
     s3 = lab.client("s3", keys={**keys, "AWS_SESSION_TOKEN": told["Token"]})
     s3.put_object(Bucket="results", Key="runs/one", Body=b"x")
     assert "AccessDenied" == refusal(s3.put_object, Bucket="results", Key="other", Body=b"x")
+    address = urlsplit(s3.generate_presigned_url("put_object", {"Bucket": "results", "Key": "runs/two"}, ExpiresIn=10**8))
+    reply = lab.hosts.hosts[one].spec.metadata("PUT", f"{address.path}?{address.query}", {"content-length": "6"}, b"inside")
+    assert (200, b"inside") == (reply.status, s3.get_object(Bucket="results", Key="runs/two")["Body"].read())
     assert "AccessDenied" == refusal(s3.list_objects_v2, Bucket="results")
 
 

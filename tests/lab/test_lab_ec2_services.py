@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
+from botocore import xform_name
 
-from tests.lab.ec2 import protocol
+from tests.lab.ec2 import protocol, tables
 from tests.lab.ec2.registry import HANDLERS
 from tests.lab.ec2.trial import DEEP, HOUR, PASSES, fresh, metadata, refusal, running  # noqa: F401 — fixtures
 from tests.lab.seams import Rule
@@ -113,6 +114,23 @@ def test_a_gpu_is_shown_where_the_image_has_a_driver(lab):
     without = lab.launch(InstanceType="g4dn.xlarge", ClientToken="two")
     assert ["Tesla T4"] == [gpu["name"] for gpu in lab.hosts.hosts[with_driver].spec.gpus]
     assert () == lab.hosts.hosts[without].spec.gpus
+
+
+EVERYTHING = [
+    name for service, name in HANDLERS if service == "ec2" and name.startswith("Describe") and "Attribute" not in name
+]
+
+
+@pytest.mark.parametrize("name", EVERYTHING)
+def test_every_list_is_as_the_model_says(lab, name):
+    lab.launch(InstanceMarketOptions={"MarketType": "spot"})
+    call = getattr(lab.client(), xform_name(name))
+    assert call()["ResponseMetadata"]["HTTPStatusCode"] == 200
+
+
+def test_every_type_is_as_the_model_says():
+    operation = protocol.model("ec2").operation_model("DescribeInstanceTypes")
+    assert [] == protocol.misshapen(operation, {"InstanceTypes": list(tables.types().values())})
 
 
 def test_a_request_that_the_model_does_not_know_is_noticed(lab):

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import base64
+import datetime as dt
 import json
 import re
+import time
 import traceback
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
@@ -24,6 +27,7 @@ from tests.lab.faults import Fault, Faults, find
 
 SCOPE = re.compile(r"Credential=([^/,\s]+)/\d{8}/([^/]+)/([^/]+)/aws4_request")
 LONG = 50_000
+SIGNATURE_SECONDS = 300
 DENIED = {"ec2": "UnauthorizedOperation", "sts": "AccessDenied", "s3": "AccessDenied", "iam": "AccessDenied"}
 
 
@@ -63,6 +67,7 @@ class Call:
     parameters: dict[str, Any] = field(default_factory=dict)
     needs: list[iam.Need] = field(default_factory=list)
     by: str = ""
+    signed: str = ""
 
     @property
     def name(self) -> str:
@@ -97,7 +102,7 @@ class Answering:
         if name not in model.operation_names:
             self.violations.append(f"{service}: there is no action {name!r}")
             return self._refuse(model.metadata["protocol"], AwsError("InvalidAction", f"The action {name} is not valid"))
-        call = Call(service, model.operation_model(name), region, key)
+        call = Call(service, model.operation_model(name), region, key, signed=request.headers.get("x-amz-date", ""))
         call.parameters, problems = protocol.decode(call.operation, fields, request.body)
         fault = self.faults.take(name, {"region": region, **call.parameters})
         try:
@@ -123,8 +128,13 @@ class Answering:
         self.violations += [f"{call.name}: {one.message}" for one in problems if one.flaw]
         person = self.people.find(call.key, call.service)
         call.by = person.name
+        self._in_time(call)
         if problems:
             raise AwsError(problems[0].code, problems[0].message)
+        if fault and fault.when == "late":
+            self.world.clock.later(fault.seconds, lambda: self._handle_late(call, person))
+            self.keep(call, "lost")
+            raise Dropped
         answer = self._handle(call, person)
         if fault and fault.when == "drop_after":
             self.keep(call, "lost")
@@ -133,6 +143,12 @@ class Answering:
             raise planned(fault, call.parameters)
         self.keep(call, "ok")
         return answer
+
+    def _in_time(self, call: Call) -> None:
+        """A signature is good for five minutes, by the lab's clock where it goes wrong."""
+        skew = self.world.settings.skew
+        if skew and call.signed and abs(_moment(call.signed) - time.time() - skew) > SIGNATURE_SECONDS:
+            raise AwsError("RequestExpired" if call.service == "ec2" else "SignatureDoesNotMatch")
 
     def _handle(self, call: Call, person: Principal) -> Answer:
         handler = HANDLERS.get((call.service, call.name))
@@ -149,6 +165,10 @@ class Answering:
         for act in context.after:
             act()
         return answer
+
+    def _handle_late(self, call: Call, person: Principal) -> None:
+        with suppress(AwsError):
+            self._handle(call, person)
 
     def _checked(self, call: Call, reply: dict[str, Any]) -> Answer:
         """A long reply that was checked and put into words once is not again."""
@@ -178,6 +198,10 @@ class Answering:
         row = {"time": self.world.now(), "service": call.service, "action": call.name, "region": call.region, "by": call.by}
         self.calls.append(row | {"parameters": shown, "outcome": outcome, "needs": wanted})
         self.world.bill.called("aws", call.name, {"region": call.region, **shown}, outcome)
+
+
+def _moment(signed: str) -> float:
+    return dt.datetime.strptime(signed, "%Y%m%dT%H%M%SZ").replace(tzinfo=dt.UTC).timestamp()
 
 
 def planned(fault: Fault, parameters: Mapping[str, Any]) -> AwsError:

@@ -13,7 +13,7 @@ from typing import Any
 from tests.lab.clock import Clock
 from tests.lab.ec2 import tables
 from tests.lab.ec2.errors import AwsError
-from tests.lab.seams import Bill, Hosts
+from tests.lab.seams import Bill, Hosts, Metadata, Reply
 
 ACCOUNT = "123456789012"
 LIVE = ("pending", "running", "stopping", "stopped")
@@ -26,10 +26,10 @@ class Settings:
 
     lag: what was made is not found so long; pending: launch to running; address: running to a public address; ending: the
     shortest shutting-down; console: boot to its console being readable without Latest; remembered: how long terminated
-    instances are listed; notice: of a preemption. stillborn: the StateReason with which launches end instead of running.
-    capacity: [{"zone": "us-east-1?", "type": "g4dn.*", "market": "*", "most": 0}] alive at once. quota: {code or
-    "code@region": vCPUs}. price: {"g4dn.xlarge" or "spot:g4dn.xlarge", with @region or not: USD}. absent: image parameters
-    not published. host: what HostSpec is given beside, by pattern of the instance type.
+    instances are listed; notice: of a preemption; skew: how far AWS's clock is ahead. stillborn: the StateReason with which
+    launches end instead of running. capacity: [{"zone": "us-east-1?", "type": "g4dn.*", "market": "*", "most": 0}] alive at
+    once. quota: {code or "code@region": vCPUs}. price: {"g4dn.xlarge" or "spot:g4dn.xlarge", with @region or not: USD}.
+    absent: image parameters not published. host: what HostSpec is given beside, by pattern of the instance type.
     """
 
     lag: float = 0.0
@@ -40,6 +40,7 @@ class Settings:
     remembered: float = 3600.0
     notice: float = 120.0
     stillborn: str = ""
+    skew: float = 0.0
     default_network: bool = True
     page: int = 1000
     capacity: list[dict[str, Any]] = field(default_factory=list)
@@ -178,6 +179,7 @@ class World:
         self.hosts, self.bill, self.clock = hosts, bill, clock
         self.lock = threading.RLock()
         self.role_keys: Callable[[str, str], dict[str, str]] = lambda profile, instance: {}
+        self.api: Metadata = lambda method, path, headers, body: Reply(404)
         self.has_profile: Callable[[str], bool] = lambda name: False
         self.forget()
 
