@@ -143,5 +143,7 @@ def _reconcile(ctx: Context) -> None:
     """Bring runs that nobody drives up to date, and learn from those that ended meanwhile."""
     if ctx.store.stand_in:
         return
+    with suppress(RecordUnusable):  # what cannot be written down now is by a later command
+        ctx.store.catch_up()
     for run in lifecycle.reconcile(ctx):
         learning.keep(ctx.store, run)

@@ -34,12 +34,13 @@ def runs_in(runs: Path) -> Iterator[Run]:
     """Every run that has a folder here, as far as its files tell."""
     for folder in sorted(runs.iterdir()) if runs.is_dir() else ():
         if RUN_ID.fullmatch(folder.name):
-            found = _copied(folder) or _pieced_together(folder)
+            found = copied(folder) or _pieced_together(folder)
             if found is not None:
                 yield found
 
 
-def _copied(folder: Path) -> Run | None:
+def copied(folder: Path) -> Run | None:
+    """The run as its folder's copy of the record has it; None where there is none that can be read."""
     with suppress(OSError, HostError, UnicodeDecodeError):
         return from_document((folder / COPY).read_text(encoding="utf-8"))
     return None

@@ -18,7 +18,7 @@ from dispatcher.store.observations import OBSERVE, to_row
 from dispatcher.store.opening import damaged, open_database, saying_why
 from dispatcher.store.owner import Owner
 from dispatcher.store.records import Intent, MonthTotal, Transition, from_document, to_document
-from dispatcher.store.recovery import keep_copy, runs_in
+from dispatcher.store.recovery import copied, keep_copy, runs_in
 from dispatcher.store.schema import migrate
 
 PASSING = frozenset({RunState.CONNECTING, RunState.SYNCING, RunState.PREPARING})
@@ -274,6 +274,15 @@ class Store:
             raise UsageError(f"Run {run.id} is no longer recorded", fix="mlrun ps")
         if rows[0][0] != run.state:
             raise RunBusy(f"Run {run.id} was moved on to {rows[0][0]} by another mlrun", fix=f"mlrun report {run.id}")
+
+    def catch_up(self) -> None:
+        """Open runs whose folder tells an end: another mlrun saw it, whose record was moved aside meanwhile."""
+        for run in self.open_runs():
+            copy = copied(self.runs / run.id)
+            if copy is not None and not copy.open and not self.driver(run.id):
+                with self._writing():
+                    self._write_run(copy)
+                    self._note(copy, run.state)
 
     def _restore(self) -> None:
         """A record without any run, beside folders of runs: they are taken from there."""

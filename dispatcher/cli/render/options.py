@@ -70,7 +70,7 @@ def _footnotes(plan: Plan, listed: list[tuple[int, Candidate]], apart: frozenset
             closed.setdefault(offer.why_unusable, set()).add(offer.where)
     notes = [", ".join(f"{where} in {region}" for where, region in same.items())] if same and width < WIDE else []
     notes += [f"{', '.join(sorted(places))}: {why}; priced, never chosen" for why, places in closed.items()]
-    notes += [f"{more} more: --all"] if more > 0 else []
+    notes += [f"{more} more, also between these: --all"] if more > 0 else []
     return [dim(line) for note in notes for line in wrapped(f"     {note}", width, "     ")]
 
 

@@ -16,6 +16,7 @@ import pytest
 from dispatcher.domain.run import MOVES, Attempt, Doubt, Label, Outcome, Output, Peak, Run, RunState
 from dispatcher.errors import HostError, RecordDamaged, RecordUnusable, RunBusy, TeardownUnconfirmed, UsageError
 from dispatcher.store.opening import open_database
+from dispatcher.store.records import to_document
 from dispatcher.store.schema import MIGRATIONS, version
 from dispatcher.store.store import _NEWEST, _OPEN, Store
 from tests.fakes import FakeClock
@@ -290,6 +291,19 @@ def test_a_run_without_its_document_is_pieced_together(path):
     told, past = found["abcdefghjk"], found["bbbbbbbbbb"]
     assert ("told", RunState.RUNNING, 5.0) == (told.name, told.state, told.started)
     assert ("past", RunState.FINISHED, 3, Outcome.FAILED) == (past.name, past.state, past.exit_code, past.outcome)
+
+
+def test_an_end_that_only_the_folder_tells_is_caught_up_with(path):
+    folder = with_folder(path)
+    with Store.open(path) as store:
+        store.add(a_run(state=RunState.RUNNING, attempts=[Attempt(Label("abcdefghjk"), "local", None)]))
+        ended = a_run(state=RunState.FINISHED, outcome=Outcome.FAILED, exit_code=3, teardown_confirmed=True)
+        (folder / "run.json").write_text(to_document(ended))
+        with store.lease("abcdefghjk"):
+            store.catch_up()
+            assert RunState.RUNNING is store.get("abcdefghjk").state
+        store.catch_up()
+        assert (RunState.FINISHED, 3) == (store.get("abcdefghjk").state, store.get("abcdefghjk").exit_code)
 
 
 def test_a_commit_that_fails_leaves_the_run_where_it_was(path, monkeypatch):
