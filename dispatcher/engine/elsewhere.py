@@ -16,6 +16,8 @@ from dispatcher.hosts.job import JobStatus
 from dispatcher.retries import REDIAL
 
 STARTED = frozenset({RunState.RUNNING, RunState.COLLECTING, RunState.HELD})
+SETUP_BYTES = 1 << 20
+"""So much of the end of setup's output is kept."""
 PREEMPTION = ("preempt", "interrupt", "reclaim", "spotinstancetermination", "takes the machine back", "took the machine back")
 """Words by which the agent's notice says that the provider takes the machine back."""
 
@@ -23,23 +25,41 @@ PREEMPTION = ("preempt", "interrupt", "reclaim", "spotinstancetermination", "tak
 def follow_elsewhere(ctx: Context, work: Work) -> None:
     """Keep and tell the log from where it stands here, over lost links, to the job's last status; none if the user leaves."""
     with kept_log(ctx, work) as log:
-        again = True
-        while True:
-            try:
-                _pour(ctx, work, log)
-                if work.status is None or work.status.phase in ("absent", "lost") or same_there(work, log, work.status):
-                    return
-            except HostUnreachable as error:
-                redial(ctx, work, error)
-                continue
-            except NoRoom as error:
-                ctx.tell(Warned(work.run.id, ctx.clock.now(), f"{error.message}. The job goes on by itself", error.fix))
-                raise Left from error
-            if not again:
-                _say(ctx, work, "The log kept here differs from the machine's.", f"mlrun logs {work.run.id}")
+        _follow(ctx, work, log)
+    if work.status is not None:
+        keep_setup_log(ctx, work)
+
+
+def _follow(ctx: Context, work: Work, log: KeptLog) -> None:
+    again = True
+    while True:
+        try:
+            _pour(ctx, work, log)
+            if work.status is None or work.status.phase in ("absent", "lost") or same_there(work, log, work.status):
                 return
-            again = False
-            log.clear()
+        except HostUnreachable as error:
+            redial(ctx, work, error)
+            continue
+        except NoRoom as error:
+            ctx.tell(Warned(work.run.id, ctx.clock.now(), f"{error.message}. The job goes on by itself", error.fix))
+            raise Left from error
+        if not again:
+            _say(ctx, work, "The log kept here differs from the machine's.", f"mlrun logs {work.run.id}")
+            return
+        again = False
+        log.clear()
+
+
+def keep_setup_log(ctx: Context, work: Work) -> None:
+    """What setup wrote, as far as its end goes, beside the job's log; the job does not depend on it."""
+    if ctx.runs is None:
+        return
+    with suppress(MlrunError, OSError):
+        done = work.reached().run(["tail", "-c", str(SETUP_BYTES), f"{work.reached().root}/{work.label}/setup.log"])
+        if done.code == 0:
+            folder = ctx.runs / work.run.id / str(work.label)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            (folder / "setup.log").write_bytes(done.stdout)
 
 
 def _pour(ctx: Context, work: Work, log: KeptLog) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 from dispatcher.backends.base import Terms
@@ -103,6 +104,19 @@ class Prepare:
             return
         if work.in_place and not work.job.workdir.is_dir():
             raise HostError(f"The work folder {work.job.workdir} is not there", fix="Correct `workdir` in the job file.")
+
+        if not work.in_place and getattr(work.reached(), "agent", None) is None:
+            cancellable(ctx, work, lambda: self._environment(ctx, work))
+
+    def _environment(self, ctx: Context, work: Work) -> None:
+        """Elsewhere the job has an environment of its project's, made before its own setup, where its output is kept."""
+        from dispatcher.hosts.remote_env import remote_environment
+
+        jobs.push_agent(work.reached())
+        found = remote_environment(work.reached(), work.job.workdir, work.job.setup, work.run.name)
+        work.job = replace(work.job, setup=found.before(work.job.setup), path_prefix=found.path_prefix)
+        words = f"its packages come from {found.file}" if found.file else "no list of packages: the machine's own Python"
+        ctx.tell(Progress(work.run.id, ctx.clock.now(), "prepare", words))
 
     def undo(self, ctx: Context, work: Work) -> None:
         """What was prepared goes with the machine."""

@@ -9,6 +9,7 @@ from dispatcher.domain.run import Run, RunState
 from dispatcher.engine import holding
 from dispatcher.engine.borrowed import place
 from dispatcher.engine.context import Context, JobInstructions, Work
+from dispatcher.engine.elsewhere import keep_setup_log
 from dispatcher.engine.following import collected, tell_of_outputs
 from dispatcher.engine.keptlog import kept_log
 from dispatcher.engine.lifecycle import resume
@@ -69,3 +70,4 @@ def catch_up(run_id: str, ctx: Context) -> None:
         chunks = work.reached().read(f"{work.label}/log", log.size)
         while log.size < size and (chunk := next(chunks)):
             log.add(chunk)
+        keep_setup_log(ctx, work)
