@@ -34,12 +34,17 @@ _ONCE = Config(
     connect_timeout=10, read_timeout=60, max_pool_connections=32, retries={"mode": "standard", "total_max_attempts": 1}
 )
 
+_HASTY = Config(
+    connect_timeout=4, read_timeout=15, max_pool_connections=32, retries={"mode": "standard", "total_max_attempts": 2}
+)
+
 
 class Account:
     """The user's account: clients made once per service and region, for any thread. Nothing is asked before a call."""
 
-    def __init__(self, profile: str | None = None) -> None:
+    def __init__(self, profile: str | None = None, *, hasty: bool = False) -> None:
         self._profile = profile
+        self._patience = _HASTY if hasty else _PATIENT
         self._lock = threading.RLock()
         self._session: boto3.Session | None = None
         self._clients: dict[tuple[str, str, bool], Any] = {}
@@ -84,7 +89,7 @@ class Account:
         with self._lock:
             if key not in self._clients:
                 try:
-                    made = self.session.client(service, region_name=region, config=_ONCE if once else _PATIENT)
+                    made = self.session.client(service, region_name=region, config=_ONCE if once else self._patience)
                 except refused.BotoCoreError as error:
                     raise _failure(error, f"a connection to {service}", region).told() from error
                 self._check(made)

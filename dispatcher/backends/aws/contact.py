@@ -59,9 +59,7 @@ class Contact:
             host, _ = self._reach((public,), reach.AGAIN)
         self.keyring.replace_pin(public, certain=True)
         with contextlib.suppress(CloudRefused):  # without the tag no other computer comes in; this one does
-            tags = tag_list({HOST_KEY: public})
-            what = [self.machine.details["id"]]
-            self.account.call("ec2", str(self.machine.region), "create_tags", "a tag", Resources=what, Tags=tags)
+            say_host_key(self.account, self.machine, public)
         return host
 
     def _reach(self, keys: tuple[str, ...], policy: Policy) -> tuple[SshHost, str]:
@@ -78,10 +76,7 @@ class Contact:
         """From another computer: AWS puts a new key of ours on the machine, for a minute."""
         if not self.machine.address:
             raise HostUnreachable(f"{self.machine.label} has no address yet", fix="mlrun ps")
-        self.account.call(
-            "ec2-instance-connect", str(self.machine.region), "send_ssh_public_key", "a key for this computer",
-            InstanceId=self.machine.details["id"], InstanceOSUser=USER, SSHPublicKey=self.keyring.public_key(),
-        )  # fmt: skip
+        lend_key(self.account, self.machine, self.keyring.public_key())
 
     def _stay(self, host: SshHost, shown: str) -> None:
         """Keep the key that was let in for a minute."""
@@ -89,3 +84,17 @@ class Contact:
         if added.code:
             raise HostUnreachable(f"{host.name} does not keep this computer's key", fix="mlrun ps")
         self.keyring.replace_pin(shown, certain=True)
+
+
+def say_host_key(account: Account, machine: ProvisionedMachine, public: str) -> None:
+    """Write the machine's host key into its tags, for the user's other computers."""
+    what, tags = [machine.details["id"]], tag_list({HOST_KEY: public})
+    account.call("ec2", str(machine.region), "create_tags", "a tag", Resources=what, Tags=tags)
+
+
+def lend_key(account: Account, machine: ProvisionedMachine, public: str) -> None:
+    """Have AWS let a key in, for a minute."""
+    account.call(
+        "ec2-instance-connect", str(machine.region), "send_ssh_public_key", "a key for this computer",
+        InstanceId=machine.details["id"], InstanceOSUser=USER, SSHPublicKey=public,
+    )  # fmt: skip

@@ -15,7 +15,7 @@ from dispatcher.backends.base import Leftover
 from dispatcher.backends.cloud.tags import LABEL, OWNER, label_of
 from dispatcher.catalog.prices import quotes_of, tariff
 from dispatcher.domain.run import Label
-from dispatcher.errors import HostUnreachable, MlrunError, TeardownUnconfirmed
+from dispatcher.errors import CloudRefused, HostUnreachable, MlrunError, TeardownUnconfirmed
 from dispatcher.retries import Clock, Policy, wait_until
 
 AT_ONCE = 16
@@ -43,8 +43,8 @@ def everywhere(regions: Iterable[str], look: Callable[[str], Iterable[T]]) -> It
                 yield from found
     if unknown:
         first = next(iter(unknown.values()))
-        if len(unknown) == len(names):
-            raise first
+        if len(unknown) == len(names) or (len(unknown) == 1 and isinstance(first, CloudRefused)):
+            raise first  # it names its region, and says more
         text = f"What exists in {', '.join(unknown)} is unknown: {first.message}"
         raise HostUnreachable(text, fix="Try again; or name the regions you use: aws.regions in config.yaml") from first
 

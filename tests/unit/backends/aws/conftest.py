@@ -104,3 +104,10 @@ def offer() -> Offer:
 @pytest.fixture
 def label() -> Label:
     return Label(new_run_id())
+
+
+def keep_disks(ec2: Ec2) -> None:
+    """Somebody has disks outlive their machines."""
+    for region in ec2.world.regions.values():
+        for volume in region.volumes.values():
+            volume.with_instance = False

@@ -1,0 +1,74 @@
+"""What an account needs once, made and removed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from dispatcher import paths
+from dispatcher.backends.aws.client import Account
+from dispatcher.backends.aws.codes import AwsFailure
+from dispatcher.backends.aws.inventory import everywhere
+from dispatcher.backends.aws.network import GROUP, KIND, grouped, site_for
+from dispatcher.errors import CloudRefused
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Something of ours that stays between runs, and costs nothing."""
+
+    kind: str
+    id: str
+    region: str
+
+
+def policy() -> str:
+    """The least that a user must be allowed, as IAM takes it."""
+    return (paths.templates_dir() / "aws" / "policy.json").read_text(encoding="utf-8")
+
+
+def missing(account: Account, region: str, subnet: str | None) -> str:
+    """What a region lacks before a run can be there: "network", "group" or ""."""
+    try:
+        site = site_for(account, region, None, subnet)
+    except CloudRefused:
+        return "network"
+    return "" if any(one["VpcId"] == site.vpc for one in _groups(account, region)) else "group"
+
+
+def make(account: Account, region: str, subnet: str | None) -> list[Standing]:
+    """Make the default network where there is none, and the group that lets nobody in by itself."""
+    made = []
+    if missing(account, region, subnet) == "network":
+        found = account.call("ec2", region, "create_default_vpc", "a default network")["Vpc"]
+        made.append(Standing("network", str(found["VpcId"]), region))
+    site = grouped(account, site_for(account, region, None, subnet), account.identity()["UserId"])
+    return [*made, Standing("group", site.group, region)]
+
+
+def standing(account: Account, regions: Iterable[str]) -> Iterator[Standing]:
+    """Every group of ours."""
+
+    def look(region: str) -> Iterable[Standing]:
+        return [Standing("group", str(one["GroupId"]), region) for one in _groups(account, region)]
+
+    return everywhere(regions, look)
+
+
+def remove(account: Account, one: Standing) -> bool:
+    """Delete a group; False while machines still use it."""
+    try:
+        account.ask("ec2", one.region, "delete_security_group", "the removal of a group", GroupId=one.id)
+    except AwsFailure as failure:
+        if failure.code == "DependencyViolation":
+            return False
+        if not failure.code.endswith("NotFound"):
+            raise account.told(failure) from failure
+    return True
+
+
+def _groups(account: Account, region: str) -> list[dict[str, Any]]:
+    asked = [{"Name": f"tag:{KIND}", "Values": ["ingress"]}, {"Name": "group-name", "Values": [GROUP]}]
+    found = account.call("ec2", region, "describe_security_groups", "the security groups", Filters=asked)
+    return list(found["SecurityGroups"])
