@@ -55,7 +55,7 @@ def test_a_terminal_that_closes_leaves_the_job_running(shell: Shell) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_job_here_is_ended_by_the_signal_that_mlrun_gets(shell: Shell, number: signal.Signals) -> None:
-    driving = shell.start(shell.write(WAITS))
+    driving = shell.start(shell.write("run: echo first; exec sleep 60\n"))
     assert driving.stdout is not None
     assert driving.stdout.readline() == b"first\n"
     os.kill(driving.pid, number)
