@@ -18,7 +18,7 @@ from botocore.model import OperationModel
 
 from tests.lab.ec2 import iam, protocol
 from tests.lab.ec2.errors import AwsError
-from tests.lab.ec2.people import People, has_profile
+from tests.lab.ec2.people import People, role_of
 from tests.lab.ec2.permissions import needs
 from tests.lab.ec2.protocol import Answer
 from tests.lab.ec2.registry import HANDLERS, OWN_DRY_RUN
@@ -80,7 +80,7 @@ class Answering:
     def __init__(self, world: World, faults: Faults) -> None:
         self.world, self.faults = world, faults
         self.people = People(world)
-        world.role_keys, world.has_profile = self.people.role_keys, has_profile
+        world.role_keys, world.role_of = self.people.role_keys, role_of
         self.calls: list[dict[str, Any]] = []
         self.violations: list[str] = []
         self._answers: dict[tuple[str, str], Answer] = {}

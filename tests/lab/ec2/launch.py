@@ -47,7 +47,7 @@ def run_instances(context: Context) -> dict[str, Any]:
         made.append(one)
     first = made[0]
     if first.token:
-        context.region.tokens[_scope(context), first.token] = (_fingerprint(asked), first.id)
+        context.region.tokens[_scope(context), first.token] = (_fingerprint(asked), tuple(one.id for one in made))
     context.after += [lambda one=one: life.boot(context.world, one) for one in made]
     return reservation(context, made)
 
@@ -77,13 +77,13 @@ def _same_token(context: Context) -> dict[str, Any] | None:
     known = context.region.tokens.get((_scope(context), token))
     if not token or known is None or context.parameters.get("DryRun"):
         return None
-    fingerprint, name = known
+    fingerprint, names = known
     if fingerprint != _fingerprint(context.parameters):
         raise AwsError("IdempotentParameterMismatch")
-    one = context.region.instances[name]
-    if one.state not in LIVE:
+    made = [context.region.instances[name] for name in names]
+    if not any(one.state in LIVE for one in made):
         raise AwsError("IdempotentInstanceTerminated")
-    return reservation(context, [one])
+    return reservation(context, made)
 
 
 def _kind(wanted: str, picture: Image) -> str:
@@ -198,7 +198,7 @@ def _known_names(context: Context) -> None:
         raise AwsError("InvalidKeyPair.NotFound", f"The key pair '{key}' does not exist")
     profile = asked.get("IamInstanceProfile")
     name = profile and (profile.get("Name") or profile.get("Arn", "").rpartition("/")[2])
-    if name and not context.world.has_profile(name):
+    if name and context.world.role_of(name) is None:
         said = f"Value ({name}) for parameter iamInstanceProfile.name is invalid. Invalid IAM Instance Profile name"
         raise AwsError("InvalidParameterValue", said)
 

@@ -58,9 +58,10 @@ class People:
         return names | {"Expiration": f"{when(expires):%Y-%m-%dT%H:%M:%SZ}"}
 
 
-def has_profile(name: str) -> bool:
-    """Whether somebody made this instance profile."""
-    return _role_of(name) is not None
+def role_of(profile: str) -> str | None:
+    """The role in this instance profile, where somebody made one."""
+    role = _role_of(profile)
+    return role.name if role else None
 
 
 def _role_of(profile: str) -> Any:

@@ -158,7 +158,7 @@ class Region:
     vpcs: dict[str, dict[str, Any]] = field(default_factory=dict)
     subnets: dict[str, dict[str, Any]] = field(default_factory=dict)
     spot_requests: dict[str, dict[str, Any]] = field(default_factory=dict)
-    tokens: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
+    tokens: dict[tuple[str, str], tuple[str, tuple[str, ...]]] = field(default_factory=dict)
 
     @property
     def zones(self) -> tuple[str, ...]:
@@ -180,7 +180,7 @@ class World:
         self.lock = threading.RLock()
         self.role_keys: Callable[[str, str], dict[str, str]] = lambda profile, instance: {}
         self.api: Metadata = lambda method, path, headers, body: Reply(404)
-        self.has_profile: Callable[[str], bool] = lambda name: False
+        self.role_of: Callable[[str], str | None] = lambda profile: None
         self.forget()
 
         self.ids = itertools.count(1)
