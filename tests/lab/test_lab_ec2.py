@@ -60,6 +60,11 @@ def test_one_token_launches_once(lab):
     assert 1 == len(lab.hosts.hosts)
 
 
+def test_a_token_of_several_launches_all_of_them_once(lab):
+    first, again = (lab.client().run_instances(**lab.request(MinCount=3, MaxCount=3))["Instances"] for _ in range(2))
+    assert {one["InstanceId"] for one in first} == {one["InstanceId"] for one in again} == set(lab.hosts.hosts)
+
+
 def test_a_token_is_of_its_zone_and_its_region(lab):
     first = lab.launch()
     second = lab.launch(Placement={"AvailabilityZone": "us-east-1b"})

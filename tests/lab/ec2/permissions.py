@@ -87,7 +87,9 @@ def _launch(context: Context, whole: Mapping[str, list[str]]) -> Iterable[Need]:
     if profile := asked.get("IamInstanceProfile"):
         name = profile.get("Name") or profile.get("Arn", "").rpartition("/")[2]
         yield Need(
-            "iam:PassRole", f"arn:aws:iam::{ACCOUNT}:role/{name}", {**whole, "iam:passedtoservice": ["ec2.amazonaws.com"]}
+            "iam:PassRole",
+            f"arn:aws:iam::{ACCOUNT}:role/{context.world.role_of(name) or name}",
+            {**whole, "iam:passedtoservice": ["ec2.amazonaws.com"]},
         )
 
 
