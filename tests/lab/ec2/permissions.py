@@ -86,11 +86,9 @@ def _launch(context: Context, whole: Mapping[str, list[str]]) -> Iterable[Need]:
         yield Need(run, _arn(context, "spot-instances-request", "*"), {**whole, **tags})
     if profile := asked.get("IamInstanceProfile"):
         name = profile.get("Name") or profile.get("Arn", "").rpartition("/")[2]
-        yield Need(
-            "iam:PassRole",
-            f"arn:aws:iam::{ACCOUNT}:role/{context.world.role_of(name) or name}",
-            {**whole, "iam:passedtoservice": ["ec2.amazonaws.com"]},
-        )
+        role = context.world.role_of(name) or name
+        keys = {**whole, "iam:passedtoservice": ["ec2.amazonaws.com"]}
+        yield Need("iam:PassRole", f"arn:aws:iam::{ACCOUNT}:role/{role}", keys)
 
 
 def _tagging(context: Context, whole: Mapping[str, list[str]], operation: str) -> Iterable[Need]:
