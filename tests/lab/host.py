@@ -33,7 +33,7 @@ class Host:
 
     def __init__(self, lab: RealHosts, number: int, spec: HostSpec, ended: Ended) -> None:
         self.lab, self.spec, self.ended = lab, spec, ended
-        self.short = f"h{number}"
+        self.number, self.short = number, f"h{number}"
         self.name = lab.net.namespace(self.short)
         self.address = lab.slot.address(number)
         self.folder = lab.slot.disks / self.short

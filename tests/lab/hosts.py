@@ -13,6 +13,8 @@ from tests.lab.net import Net, Slot
 from tests.lab.seams import HostSpec, Rule
 from tests.lab.wire import Link
 
+MOST_HOSTS = 1000
+
 
 class RealHosts:
     """Obeys seams.Hosts. `failures` are what went wrong in the background: a lab with any is not to be believed.
@@ -38,8 +40,7 @@ class RealHosts:
         with self._lock:
             if spec.id in self._hosts:
                 raise LabError(f"{spec.id} exists already")
-            self._count += 1
-            host = self._hosts[spec.id] = Host(self, self._count, spec, ended)
+            host = self._hosts[spec.id] = Host(self, self._number(), spec, ended)
         try:
             host.build()
         except BaseException:
@@ -47,6 +48,15 @@ class RealHosts:
             raise
         host.power()
         return host.address
+
+    def _number(self) -> int:
+        """The next; one that is free again is used only after all others, as its address may be remembered somewhere."""
+        used = {known.number for known in self._hosts.values()}
+        for _ in range(MOST_HOSTS):
+            self._count = self._count % MOST_HOSTS + 1
+            if self._count not in used:
+                return self._count
+        raise LabError(f"{MOST_HOSTS} hosts run in this lab: no room for another")
 
     def power_off(self, host: str) -> None:
         if known := self._hosts.get(host):

@@ -40,8 +40,6 @@ class Slot:
         self.gateway = str(self.network.network_address + 1)
 
     def address(self, number: int) -> str:
-        if number + 2 >= self.network.num_addresses - 1:
-            raise LabError("this lab has no address left")
         return str(self.network.network_address + number + 2)
 
     def release(self) -> None:

@@ -120,6 +120,8 @@ def test_a_host_boots_real_systemd_runs_its_user_data_and_is_gone_when_destroyed
     assert float(login(address, "cat", "/proc/uptime").split()[0]) < 60
     smi = ["nvidia-smi", "--query-gpu=name,memory.total,utilization.gpu", "--format=csv,noheader,nounits"]
     assert login(address, *smi) == "Tesla T4, 15360, 0\n"
+    assert login(address, "nvidia-smi", "--query-gpu=index,compute_cap", "--format=csv,noheader") == "0, 7.5\n"
+    assert login(address, "nvidia-smi", "--query-compute-apps=gpu_uuid,pid", "--format=csv,noheader") == ""
     metadata_server = ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "http://169.254.169.254/latest/user-data"]
     assert login(address, *metadata_server) == "401"
     assert login(address, *metadata_server, "-H", "X-aws-ec2-metadata-token:token") == "200"
