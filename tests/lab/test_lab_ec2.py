@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from botocore.exceptions import ConnectionClosedError
@@ -57,6 +58,14 @@ def test_the_public_address_comes_after_the_reply(lab):
 
 def test_one_token_launches_once(lab):
     assert lab.launch() == lab.launch()
+    assert 1 == len(lab.hosts.hosts)
+
+
+def test_one_token_sent_many_times_at_once_launches_once(lab):
+    client, asked = lab.client(), lab.request()
+    with ThreadPoolExecutor(8) as many:
+        replies = list(many.map(lambda _: client.run_instances(**asked), range(16)))
+    assert set(lab.hosts.hosts) == {reply["Instances"][0]["InstanceId"] for reply in replies}
     assert 1 == len(lab.hosts.hosts)
 
 
