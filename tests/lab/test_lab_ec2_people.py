@@ -14,8 +14,10 @@ import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError
 
 from tests.lab.ec2 import iam
+from tests.lab.ec2.cloud import Ec2
 from tests.lab.ec2.iam import Need
-from tests.lab.ec2.trial import fresh, metadata, refusal, running  # noqa: F401 — fixtures
+from tests.lab.ec2.trial import Lab, fresh, metadata, refusal, running  # noqa: F401 — fixtures
+from tests.lab.faults import Faults
 
 
 def test_nobody_and_the_expired_are_refused(lab):
@@ -165,6 +167,14 @@ def test_a_bucket_holds_what_is_put_in_it_once(lab):
 def test_buckets_are_gone_with_their_lab(lab):
     lab.client("s3").create_bucket(Bucket="results")
     lab.ec2.reset()
+    assert [] == lab.client("s3").list_buckets()["Buckets"]
+
+
+def test_a_lab_that_is_closed_leaves_no_bucket_to_the_next(lab):
+    other = Lab(lab.clock, lab.hosts, lab.ledger, Faults(), Ec2(lab.hosts, lab.ledger, Faults(), lab.clock))
+    other.client("s3").create_bucket(Bucket="results")
+    other.client("s3").close()
+    other.ec2.close()
     assert [] == lab.client("s3").list_buckets()["Buckets"]
 
 

@@ -76,6 +76,7 @@ class Ec2:
 
     def close(self) -> None:
         self._destroy()
+        self.server.others.forget()
         self.server.close()
 
     def _destroy(self) -> None:
