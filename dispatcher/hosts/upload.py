@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import zstandard
 
 from dispatcher.errors import SyncFailed
+from dispatcher.hosts.ahead import ahead
 from dispatcher.hosts.base import Tree
 from dispatcher.hosts.hashes import Hashes, mark_of
 from dispatcher.hosts.programs import command
@@ -57,6 +58,13 @@ def push(start: Start, tree: Tree, remote: str, origin: str, name: str) -> None:
         session.close()
 
 
+def columns_of(rows: Sequence[Row]) -> dict[str, Any]:
+    """The manifest by columns, as the receiver reads it."""
+    paths, sizes, runs, hashes = zip(*rows, strict=True) if rows else ((), (), (), ())
+    joined = "".join(one or 64 * "0" for one in hashes)
+    return {"paths": paths, "sizes": sizes, "runs": "".join(map(str, runs)), "hashes": joined}
+
+
 def digest_of(rows: Sequence[Row]) -> str:
     """One hash for a manifest; the receiver computes the same."""
     lines = (f"{path}\0{size}\0{runs}\0{sha}" for path, size, runs, sha in rows)
@@ -66,7 +74,7 @@ def digest_of(rows: Sequence[Row]) -> str:
 def _send(session: Session, tree: Tree, rows: list[Row], learned: Hashes | None, *, zstd: bool, name: str) -> None:
     """The manifest and the contents. Where no hash is known yet (`learned`), both go without a question in between."""
     blind = learned is not None
-    manifest = zlib.compress(json.dumps(rows).encode(), 1)
+    manifest = zlib.compress(json.dumps(columns_of(rows)).encode(), 1)
     _tell(session, {"manifest": len(manifest), "codec": "zstd" if zstd else "zlib", "blind": blind})
     session.send(manifest)
     needed = [[number, 0] for number in range(len(rows))]
@@ -74,7 +82,7 @@ def _send(session: Session, tree: Tree, rows: list[Row], learned: Hashes | None,
         needed = [_resumed(tree, rows, wish) for wish in _heard(session, name)["need"]]
         _tell(session, needed)
     squeeze = zstandard.ZstdCompressor(level=LEVEL).compressobj() if zstd else zlib.compressobj(LEVEL)
-    for piece in _squeezed(_contents(tree, rows, needed, learned), squeeze):
+    for piece in ahead(_squeezed(_contents(tree, rows, needed, learned), squeeze)):
         if not session.send(piece):
             break
     session.end_input()
@@ -96,20 +104,18 @@ def _resumed(tree: Tree, rows: list[Row], wish: Sequence[Any]) -> list[int]:
 
 def _contents(tree: Tree, rows: list[Row], needed: Sequence[Sequence[int]], learned: Hashes | None) -> Iterator[bytes]:
     """The files' bytes; after them their hashes, where the manifest could not hold them."""
+    root = str(tree.root)
     for number, offset in needed:
         row = rows[number]
-        digest, missing = hashlib.sha256(), row[1] - offset
-        with _opened(tree, row[0]) as file:
-            now, mark = time.time_ns(), mark_of(os.fstat(file.fileno()))
-            if offset:
-                file.seek(offset)
-            while missing:
-                chunk = file.read(min(CHUNK, missing))
-                if not chunk:
-                    raise _changed(row[0])
+        digest = hashlib.sha256()
+        handle = _opened(f"{root}/{row[0]}", row[0])
+        try:
+            now, mark = time.time_ns(), mark_of(os.fstat(handle))
+            for chunk in _read(handle, row, offset):
                 digest.update(chunk)
-                missing -= len(chunk)
                 yield chunk
+        finally:
+            os.close(handle)
         if learned:
             row[3] = digest.hexdigest()
             learned.learn(row[0], mark, row[3], now)
@@ -119,11 +125,24 @@ def _contents(tree: Tree, rows: list[Row], needed: Sequence[Sequence[int]], lear
         yield b"".join(bytes.fromhex(rows[number][3]) for number, _ in needed)
 
 
-def _opened(tree: Tree, path: str) -> Any:
+def _opened(full: str, path: str) -> int:
     try:
-        return open(tree.root / path, "rb", buffering=0)  # noqa: PTH123  (its reader closes it; quicker than Path's)
+        return os.open(full, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
         raise _unreadable(path, error) from error
+
+
+def _read(handle: int, row: Row, offset: int) -> Iterator[bytes]:
+    """As many bytes as were announced: what was added meanwhile stays, what was taken away is an error."""
+    missing = row[1] - offset
+    if offset:
+        os.lseek(handle, offset, os.SEEK_SET)
+    while missing:
+        chunk = os.read(handle, min(CHUNK, missing))
+        if not chunk:
+            raise _changed(row[0])
+        missing -= len(chunk)
+        yield chunk
 
 
 def _squeezed(pieces: Iterator[bytes], codec: Compressor) -> Iterator[bytes]:
