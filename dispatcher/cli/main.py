@@ -29,6 +29,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "schedule": ("schedule:schedule", "Runs that begin later, on this computer."),
     "doctor": ("setup:doctor", "Check this machine, with a fix beside every finding."),
     "catalog": ("setup:catalog", "Accelerators, machines, models and prices, with their age and source."),
+    "setup": ("accounts:setup", "What a cloud account needs once, and taking it back."),
     "schema": ("setup:schema", "The job file's JSON Schema, for editors."),
     "config": ("setup:config", "The settings, each with where it comes from."),
     "purge": ("setup:purge", "What mlrun keeps on disk, and removing it."),

@@ -156,6 +156,16 @@ def catalog_show(words: tuple[str, ...], *, compare: bool, region: str | None, a
     return (show_comparison if compare else show_found)(words, region=region, as_json=as_json)
 
 
+@catalog.command("refresh")
+@click.option("--region", "regions", multiple=True, help="One region, or more of them; else the settings' ones.")
+@AS_JSON
+def catalog_refresh(regions: tuple[str, ...], *, as_json: bool) -> int:
+    """Read today's prices from AWS's own lists; what breaks the catalog's guards is left out."""
+    from dispatcher.cli.accounts import refresh_prices
+
+    return refresh_prices(regions, as_json=as_json)
+
+
 @click.command()
 @click.option("--older-than", default="30d", show_default=True, metavar="TIME", help="Finished runs that are older: 30d, 12h.")
 @click.option("--all", "everything", is_flag=True, help="All finished runs, and caches.")

@@ -32,6 +32,7 @@ def checks(
         ("mlrun", lambda: _own(environ)),
         ("torch", lambda: torch.torch_checks(env, torch.ask(env.path) if env else torch.TorchFacts(), seen)),
         ("credentials", lambda: credentials.credential_checks(environ, Path.home())),
+        ("aws", lambda: _aws(environ)),
     )
     for name, look in groups:
         yield from _guarded(name, look)
@@ -44,6 +45,16 @@ def _own(environ: Mapping[str, str]) -> Iterator[Check]:
     yield home.database_check(paths.database())
     yield home.clock_check(time.time(), home.newest_file((paths.data_dir(), paths.PACKAGE)))
     yield home.encoding_check(sys.stdout.encoding)
+
+
+def _aws(environ: Mapping[str, str]) -> Iterator[Check]:
+    """AWS itself is asked only where somebody has credentials for it."""
+    if credentials.aws(environ, Path.home()).level != "ok":
+        return
+    from dispatcher.doctor.aws import aws_checks
+    from dispatcher.jobfile.settings import load_settings
+
+    yield from aws_checks(load_settings().aws)
 
 
 def _guarded(name: str, look: Callable[[], Iterable[Check]]) -> Iterator[Check]:

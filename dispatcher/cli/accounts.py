@@ -1,0 +1,142 @@
+"""`setup aws` and `catalog refresh`: what is done once, or now and then, with an account."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from dispatcher.cli.render.console import bold, caution, dim, document, good, say
+from dispatcher.cli.runs import AS_JSON
+from dispatcher.errors import Cancelled, MlrunError, UsageError
+from dispatcher.jobfile.settings import Aws, load_settings
+
+if TYPE_CHECKING:
+    from dispatcher.backends.aws.client import Account
+
+POLICY_HELP = "aws iam create-policy --policy-name mlrun --policy-document file://mlrun-policy.json"
+REGION = click.option(
+    "--region", "regions", multiple=True, help="One region, or several times this; else those of the settings."
+)
+LACKS = {
+    "": "nothing is missing",
+    "group": "a security group is to be made: it lets nobody in by itself, and costs nothing",
+    "network": "a default network and a security group are to be made: they cost nothing",
+}
+YES = click.option("-y", "--yes", is_flag=True, help="Ask nothing.")
+
+
+@click.group()
+def setup() -> None:
+    """What a cloud account needs once."""
+
+
+@setup.command("aws")
+@REGION
+@click.option("--remove", is_flag=True, help="Take back what was made: the groups that let runs' callers in.")
+@click.option("--policy", is_flag=True, help="Print only the policy that a user of mlrun needs.")
+@YES
+@AS_JSON
+def setup_aws(regions: tuple[str, ...], *, remove: bool, policy: bool, yes: bool, as_json: bool) -> int:
+    """Show what AWS needs once, make it after asking, or remove it.
+
+    \b
+      mlrun setup aws --policy > mlrun-policy.json
+      mlrun setup aws --region us-east-1
+      mlrun setup aws --remove
+    """
+    from dispatcher.backends.aws import standing
+    from dispatcher.backends.aws.client import Account
+
+    if policy:
+        say(standing.policy(), to_stdout=True, nl=False)
+        return 0
+    settings = load_settings().aws
+    account = Account(settings.profile)
+    who = account.identity()["Arn"]
+    if remove:
+        return _remove_aws(account, regions or settings.regions or account.regions(), yes=yes, as_json=as_json)
+    return _make_aws(account, who, settings, regions, yes=yes, as_json=as_json)
+
+
+def _make_aws(account: Account, who: str, settings: Aws, regions: tuple[str, ...], *, yes: bool, as_json: bool) -> int:
+    from dispatcher.backends.aws import standing
+    from dispatcher.doctor.aws import region_of
+
+    chosen = regions or settings.regions or (region_of(settings, account),)
+    lacking = {region: standing.missing(account, region, settings.subnet) for region in chosen}
+    if not as_json:
+        say(f"{bold('WHO')}       {who}")
+        say(f"{bold('POLICY')}    mlrun setup aws --policy > mlrun-policy.json")
+        say(f"          {POLICY_HELP}")
+        for region, what in lacking.items():
+            say(f"{bold(region)}  {LACKS[what]}")
+    if not any(lacking.values()):
+        return _made([], as_json=as_json)
+    _agree("Make what is missing?", yes=yes, as_json=as_json)
+    made = [one for region, what in lacking.items() if what for one in standing.make(account, region, settings.subnet)]
+    return _made([{"kind": one.kind, "id": one.id, "region": one.region} for one in made], as_json=as_json)
+
+
+def _made(made: list[dict[str, str]], *, as_json: bool) -> int:
+    if as_json:
+        document({"schema": "1.0", "made": made})
+    for one in () if as_json else made:
+        say(f"{good('✓')} {one['kind']} {one['id']} in {one['region']}")
+    if not as_json:
+        say(f"Next: {bold('mlrun doctor')}; to remove it again: {bold('mlrun setup aws --remove')}")
+    return 0
+
+
+def _remove_aws(account: Account, regions: tuple[str, ...], *, yes: bool, as_json: bool) -> int:
+    from dispatcher.backends.aws import standing
+
+    found = list(standing.standing(account, regions))
+    if found:
+        for one in () if as_json else found:
+            say(f"· security {one.kind} {one.id} in {one.region}")
+        _agree("Remove them?", yes=yes, as_json=as_json)
+    kept = [one for one in found if not standing.remove(account, one)]
+    rows = [{"kind": one.kind, "id": one.id, "region": one.region, "removed": one not in kept} for one in found]
+    if as_json:
+        document({"schema": "1.0", "removed": rows})
+    else:
+        for one in kept:
+            say(f"{caution('!')} {one.id} in {one.region} is in use by a machine: mlrun sweep, then this again")
+        if not kept:
+            say(f"{good('✓')} Nothing of ours is left in this account. The policy, if you made one, is yours to remove.")
+    return 1 if kept else 0
+
+
+def _agree(question: str, *, yes: bool, as_json: bool) -> None:
+    if yes:
+        return
+    if as_json or not sys.stdin.isatty():
+        raise UsageError("This changes the account, and nobody is here to be asked.", fix="Add --yes")
+    if not click.confirm(question, err=True):
+        raise Cancelled("Nothing was changed.")
+
+
+def refresh_prices(regions: tuple[str, ...], *, as_json: bool) -> int:
+    """Read AWS's own prices into the cache, past the catalog's guards, and say what came of it."""
+    from dispatcher.backends.aws.client import Account
+    from dispatcher.backends.aws.listing import live_quotes
+    from dispatcher.catalog.refreshed import keep
+
+    settings = load_settings().aws
+    account = Account(settings.profile)
+    quotes, silent = live_quotes(account, regions or settings.regions)
+    result = keep("aws", quotes, datetime.now(UTC).date().isoformat())
+    if as_json:
+        told = {"where": "aws", "kept": result.kept, "changed": result.changed, "refused": result.refused, "silent": silent}
+        document({"schema": "1.0", "refreshed": [told]})
+        return 0 if result.kept else 1
+    say(f"{good('✓')} aws: {result.kept} prices, {result.changed} of them new; {dim(str(result.file))}", to_stdout=True)
+    for region, why in silent.items():
+        say(f"{caution('!')} {region} did not answer, and keeps its prices: {why}")
+    if result.refused:
+        more = f"; and {len(result.refused) - 3} more" if len(result.refused) > 3 else ""
+        say(f"{caution('!')} {len(result.refused)} refused: {'; '.join(result.refused[:3])}{more}")
+    return 0 if result.kept else MlrunError.exit_code
