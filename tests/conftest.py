@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 import signal
 import uuid
 from collections.abc import Iterator
@@ -23,18 +24,22 @@ FOREIGN = ("AWS_", "GOOGLE_", "CLOUDSDK_", "DISPATCHER_", "XDG_")
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--require-torch", action="store_true", help="fail where the tests marked torch would be skipped")
     parser.addoption("--require-lab", action="store_true", help="fail where the tests of the lab would be skipped")
+    parser.addoption("--require-browser", action="store_true", help="fail where the tests marked browser would be skipped")
     parser.addoption("--fuzz-count", type=int, default=10_000, help="how many spoilt job files the loader is fed")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     skip_where_impossible(items, required=config.getoption("--require-lab"))
-    if importlib.util.find_spec("torch"):
-        return
-    wanting = [item for item in items if item.get_closest_marker("torch")]
-    if wanting and config.getoption("--require-torch"):
-        raise pytest.UsageError(f"{len(wanting)} tests need torch, which is not installed")
+    _skip_without(bool(importlib.util.find_spec("torch")), "torch", "pip install torch", items, config)
+    _skip_without(bool(shutil.which("chromium")), "browser", "apt install chromium", items, config)
+
+
+def _skip_without(there: bool, mark: str, fix: str, items: list[pytest.Item], config: pytest.Config) -> None:
+    wanting = [] if there else [item for item in items if item.get_closest_marker(mark)]
+    if wanting and config.getoption(f"--require-{mark}"):
+        raise pytest.UsageError(f"{len(wanting)} tests need what is not installed: {fix}")
     for item in wanting:
-        item.add_marker(pytest.mark.skip(reason="TORCH IS MISSING: pip install torch"))
+        item.add_marker(pytest.mark.skip(reason=f"{mark.upper()} IS MISSING: {fix}"))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -1,5 +1,4 @@
 import re
-import shutil
 import subprocess
 import threading
 from functools import partial
@@ -17,7 +16,6 @@ from dispatcher.metrics.series import Series, series_of
 
 LOSS = Series("loss", "runs/metrics.jsonl", "step", tuple((float(n), 2 / (n + 1)) for n in range(60)), 60)
 SAMPLES = tuple({"t": 100.0 + n, "cpus": 1.5, "ram_gib": 2.0 + n / 50, "gpu_utilisation": 0.2} for n in range(40))
-CHROMIUM = shutil.which("chromium")
 
 
 @pytest.fixture
@@ -106,16 +104,14 @@ FLAGS = (
 )  # fmt: skip
 
 
-@pytest.mark.enable_socket
-@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+@pytest.mark.browser
 @pytest.mark.parametrize("width", [375, 1000])
 def test_a_browser_shows_it_whole_and_asks_nobody(run, material, tmp_path, width):
     """A frame of that width measures the page: a headless window is never narrower than 500 pixels."""
     assert ("false 4", {"/frame.html", "/page.html"}) == in_browser(page(run, material), width, tmp_path)
 
 
-@pytest.mark.enable_socket
-@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+@pytest.mark.browser
 def test_the_browser_would_notice(run, material, tmp_path):
     wrong = page(run, material).replace("default-src 'none'", "default-src *").replace("img-src data:", "img-src *")
     wrong = wrong.replace("polyline points", "polyline data-points")
@@ -136,7 +132,7 @@ def in_browser(html: str, width: int, folder: Path) -> tuple[str, set[str]]:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Files, directory=str(folder))) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        argv = [str(CHROMIUM), *FLAGS, f"--user-data-dir={folder}/profile", "--dump-dom"]
+        argv = ["chromium", *FLAGS, f"--user-data-dir={folder}/profile", "--dump-dom"]
         address = f"http://127.0.0.1:{server.server_port}/frame.html"
         done = subprocess.run([*argv, address], capture_output=True, text=True, timeout=60, check=True)
         server.shutdown()
