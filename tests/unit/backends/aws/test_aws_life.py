@@ -262,8 +262,7 @@ def test_a_region_that_does_not_answer_is_unknown_and_never_empty(backend, made,
     )
     found = []
     with pytest.raises(CloudRefused, match="xx-nowhere-9"):
-        for one in other.leftovers():
-            found.append(one.kind)
+        found.extend(one.kind for one in other.leftovers())
     assert "instance" in found
     with pytest.raises(CloudRefused, match="xx-nowhere-9"):
         other.find(made.label)

@@ -45,7 +45,14 @@ class Rented:
             "MLRUN_END": str(self.end),
             "MLRUN_USER": getpass.getuser(),
         }
-        done = subprocess.run(["sh", str(self.script)], env=env | {"PATH": os.environ["PATH"]}, capture_output=True, text=True, timeout=10, check=False)
+        done = subprocess.run(
+            ["sh", str(self.script)],
+            env=env | {"PATH": os.environ["PATH"]},
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=False,
+        )
         assert (0, "") == (done.returncode, done.stderr)
         ended = self.root / "ended"
         return ended.read_text().strip() if ended.exists() else ""
