@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from tests.lab import kernel, net
+from tests.lab import cgroups, kernel, net
 from tests.lab.furnish import boot_permit, clocks, furnish, hostname
 from tests.lab.image import LabError
 from tests.lab.imds import MetadataServer
@@ -87,6 +87,7 @@ class Host:
     def _command(self) -> list[str]:
         mark = f"{self.lab.slot.mark}{self.short}"
         return [
+            *cgroups.entering(self.name),
             *("nsenter", f"--net={kernel.NAMESPACES / self.name}", *clocks(self.lab.age)),
             *("systemd-nspawn", "--quiet", "--boot", "--register=no", "--keep-unit", "--console=read-only"),
             *("--resolv-conf=off", "--timezone=off", "--link-journal=no"),
@@ -156,6 +157,7 @@ class Host:
             self.metadata.close()
         self.set_wire(Link())
         self.lab.net.detach(self.short)
+        cgroups.remove(self.name)
         kernel.unmount(str(self.root))
         shutil.rmtree(self.folder, ignore_errors=True)
         if left := self.remains():
@@ -168,6 +170,7 @@ class Host:
         there += [f"mount {point}" for point in kernel.mounts(str(self.folder))]
         cables = {self.lab.net.link_of(self.short) + end for end in ("", "w", "a", "b")}
         there += [f"link {name}" for name in kernel.links(self.lab.slot.link) if name in cables]
+        there += [f"cgroup {folder}" for folder in cgroups.found(self.name) if folder.name == self.name]
         return there + ([f"disk {self.folder}"] if self.folder.exists() else [])
 
     def allow(self, rules: Sequence[Rule]) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
-from tests.lab import kernel
+from tests.lab import cgroups, kernel
 from tests.lab.image import LabError
 from tests.lab.seams import Rule
 
@@ -84,6 +84,7 @@ def remains(slot: Slot) -> list[str]:
     found += [f"namespace {name}" for name in names]
     found += [f"mount {point}" for point in kernel.mounts(str(slot.disks))]
     found += [f"link {name}" for name in kernel.links(f"{slot.link}-h")]
+    found += [f"cgroup {folder}" for folder in cgroups.found(f"{slot.name}-")]
     found += [f"disk {folder}" for folder in sorted(slot.disks.glob("h*"))]
     return found
 
@@ -113,6 +114,8 @@ def sweep_hosts(slot: Slot) -> None:
         kernel.call("ip", "netns", "delete", name, check=False)
     for point in sorted(kernel.mounts(str(slot.disks)), reverse=True):
         kernel.unmount(point)
+    for folder in cgroups.found(f"{slot.name}-"):
+        cgroups.remove(folder.name)
     for folder in slot.disks.glob("h*"):
         shutil.rmtree(folder, ignore_errors=True)
 

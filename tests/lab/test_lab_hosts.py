@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.lab import kernel, net
+from tests.lab import cgroups, kernel, net
 from tests.lab.fixtures import skip_where_impossible
 from tests.lab.hosts import RealHosts
 from tests.lab.image import LabError
@@ -258,23 +258,27 @@ def test_a_power_failure_is_told_and_leaves_no_process(lab: Lab, boot: Callable[
     lab.hosts.destroy("i-1")
 
 
-def test_a_leaked_process_tree_namespace_link_mount_or_disk_is_seen(lab: Lab, boot: Callable[..., str], login: Login) -> None:
+def test_a_leaked_process_tree_namespace_link_mount_cgroup_or_disk_is_seen(
+    lab: Lab, boot: Callable[..., str], login: Login
+) -> None:
     slot = lab.hosts.slot
     kernel.call("ip", "netns", "add", f"{slot.name}-h900")
     kernel.call("ip", "link", "add", f"{slot.link}-h900", "type", "bridge")
     (slot.disks / "h900").mkdir()
+    cgroups.entering(f"{slot.name}-h900")
     kernel.call("mount", "-t", "tmpfs", "planted", slot.disks / "h900")
     marked = kernel.clean_environment(MLRUN_LAB=f"{slot.name}-h901")
     inside = ["nsenter", f"--net={kernel.NAMESPACES / f'{slot.name}-h900'}", "sleep", "600"]
     with subprocess.Popen(["sleep", "600"], env=marked) as one, subprocess.Popen(inside) as other:
         assert eventually(lambda: len(net.processes(slot)) == 2)
         found = lab.hosts.remains()
-        assert {line.split()[0] for line in found} == {"process", "namespace", "link", "mount", "disk"}
+        assert {line.split()[0] for line in found} == {"process", "namespace", "link", "mount", "cgroup", "disk"}
         assert {f"process {one.pid}: sleep 600", f"process {other.pid}: sleep 600"} <= set(found)
         assert set(found) <= set(lab.left())
         kernel.kill_all(lambda: net.processes(slot))
     kernel.call("umount", slot.disks / "h900")
     (slot.disks / "h900").rmdir()
+    cgroups.remove(f"{slot.name}-h900")
     kernel.call("ip", "link", "delete", f"{slot.link}-h900")
     kernel.call("ip", "netns", "delete", f"{slot.name}-h900")
     assert lab.hosts.remains() == []
@@ -292,6 +296,22 @@ def test_a_tree_orphaned_by_its_manager_is_seen_and_taken(lab: Lab, boot: Callab
     assert any(line.startswith(f"process {init}:") for line in lab.hosts.remains())
     lab.hosts.destroy("i-1")
     assert eventually(lambda: not Path(f"/proc/{init}").exists())
+
+
+def test_hosts_side_by_side_do_not_touch_each_others_services(lab: Lab, boot: Callable[..., str], login: Login) -> None:
+    one, other = boot("i-1"), boot("i-2")
+    login(one, "true")
+    serving = login(other, "systemctl", "show", "--value", "--property=MainPID", "ssh")
+    login(other, "systemd-run", "--user", "--quiet", "--unit=job", "sleep", "600")
+    login(one, "sudo", "systemctl", "stop", "user@1000.service", "ssh.service", "dbus.service")
+    assert eventually(lambda: knock(one) == "refused")
+    assert login(other, "systemctl", "--user", "is-active", "job") == "active\n"
+    assert login(other, "systemctl", "show", "--value", "--property=MainPID", "ssh") == serving
+    began = time.monotonic()
+    lab.hosts.power_off("i-1")
+    assert time.monotonic() - began < 15
+    for name in lab.hosts.ids():
+        lab.hosts.destroy(name)
 
 
 def test_what_is_billed_is_left_until_it_is_not(lab: Lab) -> None:

@@ -42,7 +42,7 @@ def launch(environment: dict[str, str]) -> tuple[Any, str]:
 def test_aws_an_instance_left_running_is_told_with_its_bill_and_its_host(lab: Lab, lab_environment: dict[str, str]) -> None:
     client, name = launch(lab_environment)
     assert eventually(lambda: lab.hosts.ids() == [name])
-    kinds = {"billed", "process", "namespace", "mount", "link", "disk"}
+    kinds = {"billed", "process", "namespace", "mount", "link", "cgroup", "disk"}
     assert eventually(lambda: kinds == {line.split()[0] for line in lab.left()})
     assert eventually(lambda: f"billed aws instance {name}" in lab.left())
     left = lab.settle(0)
