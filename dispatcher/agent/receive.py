@@ -73,26 +73,33 @@ class Folder:
         self.part, self.record = (os.path.join(self.sync, self.name + end) for end in (".part", ".json"))
         self._lock = os.open(os.path.join(self.sync, self.name + ".lock"), os.O_CREAT | os.O_RDWR, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_EX)  # two that push to one folder take turns
+        self.digest, self.listed, self.files = "", _listed({}), _listed({})
+
+    def blank(self) -> bool:
+        """Whether nothing is here that could spare a byte."""
+        return not (os.path.exists(self.record) or os.path.isdir(self.part) or any(map(self._lends, self._others())))
+
+    def verify(self) -> None:
+        """Read what was recorded, and look at every file whether it still is so."""
         known = _load(self.record)
-        self.digest, self.listed = known.get("digest", ""), _listed(known)
+        self.listed = _listed(known)
         self.files = _unchanged(self.path, self.listed)
-        if len(self.files) != len(self.listed):
-            self.digest = ""
+        self.digest = known.get("digest", "") if len(self.files) == len(self.listed) else ""
 
     def lenders(self) -> Dict[str, str]:
         """By SHA-256: files of other copies of the same origin, as they were put there."""
         found = {row[2]: os.path.join(self.path, path) for path, row in self.files.items()}
-        for name in self._others():
-            known = _load(os.path.join(self.sync, name))
+        for name in filter(self._lends, self._others()):
             folder = os.path.join(os.path.dirname(self.path), name[: -len(".json")])
-            if known.get("origin") == self.origin:
-                for path, row in _unchanged(folder, _listed(known)).items():
-                    found[row[2]] = os.path.join(folder, path)
+            for path, row in _unchanged(folder, _listed(_load(os.path.join(self.sync, name)))).items():
+                found[row[2]] = os.path.join(folder, path)
         return found
 
-    def has_lenders(self) -> bool:
-        """Whether another copy of the same origin stands beside it."""
-        return any(_load(os.path.join(self.sync, name)).get("origin") == self.origin for name in self._others())
+    def _lends(self, name: str) -> bool:
+        """Whether a record is of another copy of the same origin, which stands at its beginning."""
+        with contextlib.suppress(OSError), open(os.path.join(self.sync, name)) as file:
+            return self.origin in file.read(100)
+        return False
 
     def _others(self) -> List[str]:
         return [name for name in os.listdir(self.sync) if name.endswith(".json") and name != self.name + ".json"]
@@ -109,8 +116,8 @@ class Folder:
                 if folder != self.part:
                     os.rmdir(folder)
 
-    def switch(self, rows: List[List[Any]], fresh: Dict[int, str]) -> int:
-        """Have the folder hold exactly the rows beside what is not ours. Returns how many files were removed."""
+    def switch(self, rows: List[List[Any]], fresh: Dict[int, str]) -> None:
+        """Have the folder hold exactly the rows, beside what is not ours."""
         wanted = {row[0] for row in rows}
         stale = [path for path in self.listed if path not in wanted]
         with contextlib.suppress(OSError):
@@ -133,7 +140,6 @@ class Folder:
             said = {"origin": self.origin, "digest": digest_of(rows), "marks": marks}
             file.write(json.dumps(dict(said, **columns_of(rows))))
         os.rename(part, self.record)
-        return len(stale)
 
     def _replace(self, rows: List[List[Any]], fresh: Dict[int, str], stale: List[str]) -> None:
         made: set[str] = set()
@@ -156,16 +162,16 @@ def main(argv: List[str]) -> int:
     """Say what is there, ask for the rest, put it in place."""
     os.umask(0o022)
     folder = Folder(argv[1], argv[2])
-    begun, lends = os.path.isdir(folder.part), folder.has_lenders()
-    _say(state=folder.digest, blank=not (folder.listed or begun or lends), zstd=_on_path("zstd"))
+    _say(blank=folder.blank(), zstd=_on_path("zstd"))
     head = json.loads(_line())
-    if head.get("same"):
-        _say(done=True, removed=0)
-        return 0
+    folder.verify()  # while the manifest is under way
     rows = rows_of(json.loads(zlib.decompress(_exactly(head["manifest"]))))
     for row in rows:
         _refuse_strange(row[0])
     fresh: Dict[int, str] = {}
+    if head["digest"] and head["digest"] == folder.digest:
+        _say(done=True, same=True)
+        return 0
     if head["blind"]:
         needed = [[number, 0] for number in range(len(rows))]
     else:
@@ -174,7 +180,8 @@ def main(argv: List[str]) -> int:
         needed = json.loads(_line())
     folder.clear_part({rows[number][0] for number in [*fresh, *(row[0] for row in needed if row[1])]})
     _fill(folder.part, rows, needed, fresh, head)
-    _say(done=True, removed=folder.switch(rows, fresh))
+    folder.switch(rows, fresh)
+    _say(done=True)
     return 0
 
 

@@ -48,12 +48,7 @@ def push(start: Start, tree: Tree, remote: str, origin: str, name: str) -> None:
         blind = bool(there["blank"])
         if not blind:
             _know(rows, hashes)
-            if there["state"] == digest_of(rows):
-                _tell(session, {"same": True})
-                _heard(session, name)
-                return
-        _send(session, tree, rows, hashes if blind else None, zstd=bool(there["zstd"]), name=name)
-        hashes.save()
+        _send(session, tree, rows, hashes, zstd=bool(there["zstd"]), blind=blind, name=name)
     finally:
         session.close()
 
@@ -71,21 +66,27 @@ def digest_of(rows: Sequence[Row]) -> str:
     return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def _send(session: Session, tree: Tree, rows: list[Row], learned: Hashes | None, *, zstd: bool, name: str) -> None:
-    """The manifest and the contents. Where no hash is known yet (`learned`), both go without a question in between."""
-    blind = learned is not None
+def _send(session: Session, tree: Tree, rows: list[Row], hashes: Hashes, *, zstd: bool, blind: bool, name: str) -> None:
+    """The manifest and the contents; both without a question in between, where nothing is there (`blind`)."""
+    learned = hashes if blind else None
     manifest = zlib.compress(json.dumps(columns_of(rows)).encode(), 1)
-    _tell(session, {"manifest": len(manifest), "codec": "zstd" if zstd else "zlib", "blind": blind})
+    answer = {"blind": blind, "digest": "" if blind else digest_of(rows)}
+    _tell(session, {"manifest": len(manifest), "codec": "zstd" if zstd else "zlib", **answer})
     session.send(manifest)
     needed = [[number, 0] for number in range(len(rows))]
     if not blind:
-        needed = [_resumed(tree, rows, wish) for wish in _heard(session, name)["need"]]
+        heard = _heard(session, name)
+        if heard.get("same"):
+            hashes.save()
+            return
+        needed = [_resumed(tree, rows, wish) for wish in heard["need"]]
         _tell(session, needed)
     squeeze = zstandard.ZstdCompressor(level=LEVEL).compressobj() if zstd else zlib.compressobj(LEVEL)
     for piece in ahead(_squeezed(_contents(tree, rows, needed, learned), squeeze)):
         if not session.send(piece):
             break
     session.end_input()
+    hashes.save()  # while the other side puts things in place
     _heard(session, name)
 
 
