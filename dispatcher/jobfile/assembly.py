@@ -7,11 +7,10 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import cache
 from pathlib import Path as FilePath
 from typing import Any
 
-from dispatcher.domain.job import Budget, JobConfig, Training
+from dispatcher.domain.job import JobConfig
 from dispatcher.domain.values import short
 from dispatcher.errors import Problem
 from dispatcher.jobfile.bound import Literal, agree, bound, literals, rewritten
@@ -19,10 +18,11 @@ from dispatcher.jobfile.check import Checker
 from dispatcher.jobfile.contradictions import contradictions
 from dispatcher.jobfile.families import possible
 from dispatcher.jobfile.filling import Filling, fitting, from_config, from_data, from_import, from_script
-from dispatcher.jobfile.keys import Key, every, keys_of, resolve, similar
+from dispatcher.jobfile.keys import every, resolve, similar
+from dispatcher.jobfile.pieces import as_in_file, defaults, drop, full_path, quoted, shell_text, workdir_of
 from dispatcher.jobfile.refused import REFUSED
 from dispatcher.jobfile.words import Reference, appended, references
-from dispatcher.jobfile.yaml import Document, Path, Place, dotted, leaves, parse, scalar
+from dispatcher.jobfile.yaml import Document, Path, Place, dotted, leaves
 
 DESCRIBED = ("task", "model", "dataset", "training", "checkpoint")
 """Sections that describe the script: changing one without the script would make the plan a lie."""
@@ -95,13 +95,13 @@ class Assembly:
                 self.note(path, message, fix)
             self._references(told)
         if config:
-            self.origins = dict.fromkeys(_defaults(), "default") | self.origins
+            self.origins = dict.fromkeys(defaults(), "default") | self.origins
         return config
 
     def command(self, config: JobConfig) -> str:
         """`run` as the shell gets it: literals that were changed, and settings in place of their names."""
-        changes = {dotted(path): _text(value) for path, value in self.sets.items()}
-        whole = rewritten(config.run, changes, lambda setting: _text(self._value(setting)[1])).rstrip("\n")
+        changes = {dotted(path): shell_text(value) for path, value in self.sets.items()}
+        whole = rewritten(config.run, changes, lambda setting: shell_text(self._value(setting)[1])).rstrip("\n")
         own = bound(config.run)
         theirs = (
             (name, changes[ours]) for ours, name in self.imported.overrides.items() if ours in changes and ours not in own
@@ -127,7 +127,7 @@ class Assembly:
         section = self.data.get("import")
         if folder is None or not isinstance(section, dict) or self.document.broken:
             return Filling()
-        found = from_import(section, _workdir(folder, self.data))
+        found = from_import(section, workdir_of(folder, self.data))
         self.problems.extend(self.checker.problem(tuple(one.path.split(".")), one.message, one.fix) for one in found.problems)
         command = found.values.get("run")
         if command and "run" not in self.data:
@@ -140,7 +140,7 @@ class Assembly:
         self._fill(self.imported)
         if folder is None:
             return
-        home = _workdir(folder, self.data)
+        home = workdir_of(folder, self.data)
         self._fill(from_config(self.stated, home))
         self._fill(from_script(appended(self.run, self.extra), self.stated, home))
         self._fill(from_data(self.stated, home))
@@ -178,14 +178,14 @@ class Assembly:
         if not keys:
             near = similar(name, [".".join(path) for path, _ in every(JobConfig)])
             return Problem(f"{short(name)} is no setting.", f"Did you mean {near!r}?" if near else "", path=told)
-        path = _full(keys, name)
+        path = full_path(keys, name)
         if path == ("run",):
             return Problem("the command itself stands in the file.", "Edit run, or append words after --.", path=told)
         if keys[-1].section[0] and path[-1] == keys[-1].name:
             return Problem(f"{name} is a section.", f"Name one of its settings: {name}.….", path=told)
         if path[0] in DESCRIBED and dotted(path) not in self.bound and not self.free:
             return self._unbound(dotted(path), given, told)
-        value = _given(given)
+        value = as_in_file(given)
         if isinstance(value, Problem):
             return Problem(value.message, value.fix, path=told)
         self.sets[path] = value
@@ -228,13 +228,13 @@ class Assembly:
         """Words after -- that give a setting anew would leave the plan behind."""
         own = literals(self.run)
         named = {one.setting for one in references(self.run)}
-        for setting, some in literals(" ".join(["x", *map(_word, self.extra)])).items():
+        for setting, some in literals(" ".join(["x", *map(quoted, self.extra)])).items():
             clash = setting in own and not agree(own[setting][0].value, some[0].value)
             if clash or setting in named:
                 self.problems.append(
                     Problem(
                         f"the words after -- give {setting} a second time: {some[0].said}.",
-                        f"Write --set {setting}={_text(some[0].value)} instead.",
+                        f"Write --set {setting}={shell_text(some[0].value)} instead.",
                         path="--",
                     )
                 )
@@ -245,7 +245,7 @@ class Assembly:
                 self.problems.append(Problem(f"--set {dotted(path)}, and {one.said} after --.", "Keep one.", path="--"))
 
     def _contradicted(self, path: Path, stated: Any, literal: Literal) -> None:
-        message = f"{dotted(path)} is {_text(stated)} here, and run says {literal.said}."
+        message = f"{dotted(path)} is {shell_text(stated)} here, and run says {literal.said}."
         fix = f"Keep one; ${{{dotted(path)}}} in run takes it from here."
         self.note(path, message, fix)
 
@@ -299,7 +299,7 @@ class Assembly:
         keys = resolve(JobConfig, names)
         if not keys:
             return False, None
-        path = _full(keys, setting)
+        path = full_path(keys, setting)
         stated = self._stated_value(path)
         if stated is not None or keys[-1].section[0]:
             return True, stated if stated is not None else {}
@@ -325,7 +325,7 @@ class Assembly:
         data, wrong = copy.deepcopy(self.data), self.checker.wrong
         for _ in range(ROUNDS):
             for path in filter(None, wrong):
-                _drop(data, path)
+                drop(data, path)
             data.setdefault("run", "true")
             rest: Checker[JobConfig] = Checker(Document(data=data), JobConfig, {})
             rest.named()
@@ -334,63 +334,3 @@ class Assembly:
                 return config
             wrong = rest.wrong
         return None
-
-
-def _workdir(folder: FilePath, data: Mapping[str, Any]) -> FilePath:
-    """Where files that the job names lie; the folder itself where workdir cannot be a path."""
-    try:
-        return folder / FilePath(str(data.get("workdir", "."))).expanduser()
-    except (RuntimeError, ValueError):
-        return folder
-
-
-def _full(keys: list[Key], name: str) -> Path:
-    """The setting's path under its own names; a plain text for a model is its name."""
-    path: Path = tuple(key.name for key in keys)
-    rest = tuple(name.split("."))[len(keys) :]
-    return (*path, *rest, *((keys[-1].section[1],) if keys[-1].section[1] else ()))
-
-
-def _given(value: Any) -> Any:
-    """What a text after = means: as in the file."""
-    if not isinstance(value, str):
-        return value
-    if value[:1] not in "[{'\"":
-        return scalar(value)
-    document = parse(value)
-    return document.problems[0] if document.problems else document.data
-
-
-def _text(value: Any) -> str:
-    """A value for a command line."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, (list, tuple)):
-        return ",".join(map(_text, value))
-    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
-        return str(int(value))
-    return str(value)
-
-
-def _drop(data: dict[str, Any], path: Path) -> None:
-    """Leave out what stands at a path; of a list, the whole; where nothing stands there, what lacks it."""
-    here = data
-    for depth, part in enumerate(path[:-1]):
-        inner = here.get(str(part))
-        if not isinstance(inner, dict) or (depth == len(path) - 2 and path[-1] not in inner):
-            here.pop(str(part), None)
-            return
-        here = inner
-    here.pop(str(path[-1]), None)
-
-
-def _word(text: str) -> str:
-    return "'" + text.replace("'", "'\"'\"'") + "'"
-
-
-@cache
-def _defaults() -> tuple[str, ...]:
-    """Settings that hold even where nobody says them."""
-    sections = (("", JobConfig), ("training.", Training), ("budget.", Budget))
-    keys = ((above, key) for above, section in sections for key in keys_of(section).values())
-    return tuple(above + key.name for above, key in keys if not key.required and key.default not in (None, ()))

@@ -1,4 +1,4 @@
-"""Files of other tools that are given as if they were job files."""
+"""Files of other tools, given as if they were job files."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from dispatcher.domain.job import JobConfig
 from dispatcher.domain.workload import Block, Workload
 from dispatcher.errors import UnknownError
 from dispatcher.planner.precision import numbers, resolve
-from dispatcher.planner.workload.work import amounts, batch_of, noted, task_of
+from dispatcher.planner.workload.work import around, task_of
 
 LAYERS = 16
 """The totals are spread over so many equal layers: memory's peak lies between them."""
@@ -29,7 +29,6 @@ def build(job: JobConfig, device: Device, *, for_time: bool = False) -> Workload
     precision, training = resolve(train.precision, device), task_of(job) != "inference"
     kept = model.activation_bytes_per_sample / LAYERS
     each = model.parameters / LAYERS
-    samples, steps = amounts(job, device.count)
     layer = Block(
         name="layers",
         repeats=LAYERS,
@@ -49,23 +48,4 @@ def build(job: JobConfig, device: Device, *, for_time: bool = False) -> Workload
         moved_bytes=2 * kept,
         kernels=10,
     )
-    return Workload(
-        family="custom",
-        name=model.name or "custom",
-        task=task_of(job),
-        method=train.method,
-        precision=precision,
-        optimizer=train.optimizer or "adamw",
-        batch_size=batch_of(job),
-        gradient_accumulation=train.gradient_accumulation,
-        blocks=(layer,),
-        checkpointing=train.gradient_checkpointing,
-        sharding=train.sharding,
-        offload=train.offload,
-        compiled=train.compile,
-        optimizer_in_backward=train.optimizer_in_backward,
-        samples=samples,
-        steps=steps,
-        workers=train.workers,
-        notes=noted(job),
-    )
+    return around(job, device, (layer,), family="custom", name=model.name or "custom")

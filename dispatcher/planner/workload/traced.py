@@ -13,7 +13,7 @@ from dispatcher.domain.workload import Block, Workload
 from dispatcher.planner.constants import constant
 from dispatcher.planner.precision import Numbers, numbers, resolve
 from dispatcher.planner.workload.parts import Setting, efficiency
-from dispatcher.planner.workload.work import amounts, batch_of, noted, task_of
+from dispatcher.planner.workload.work import around, batch_of, task_of
 from dispatcher.units import GIB
 
 WIDTHS = {"fp32": 4.0, "autocast": 2.0, "half": 2.0}
@@ -35,30 +35,13 @@ def build(job: JobConfig, device: Device, traced: Traced, family: str, *, for_ti
     found = numbers(precision, train.method, train.sharding)
     tokens, share = _tokens(job, traced, for_time=for_time)
     blocks = tuple(_block(m, job, device, traced, found, share) for m in traced.modules)
-    samples, steps = amounts(job, device.count, tokens)
     convolving = any(m.product in CONVOLUTIONS for m in traced.modules)
-    return Workload(
-        family=family,
-        name=traced.name,
-        task=task_of(job),
-        method=train.method,
-        precision=precision,
-        optimizer=train.optimizer or "adamw",
-        batch_size=batch_of(job),
-        gradient_accumulation=train.gradient_accumulation,
-        blocks=blocks,
-        checkpointing=train.gradient_checkpointing,
-        sharding=train.sharding,
-        offload=train.offload,
-        compiled=train.compile,
-        optimizer_in_backward=train.optimizer_in_backward,
-        tokens_per_sample=tokens,
-        samples=samples,
-        steps=steps,
+    whole = around(job, device, blocks, family=family, name=traced.name, tokens=tokens)
+    return replace(
+        whole,
         sample_bytes=traced.sample_bytes,
         workspace_bytes=constant("cudnn_workspace") * GIB if convolving and device.kind == "cuda" else 0.0,
-        workers=train.workers,
-        notes=(*noted(job), *traced.notes, *_rescaled(traced, found)),
+        notes=(*whole.notes, *traced.notes, *_rescaled(traced, found)),
         basis="traced",
     )
 

@@ -15,7 +15,7 @@ from dispatcher.planner.precision import Numbers, numbers, resolve
 from dispatcher.planner.workload import lora
 from dispatcher.planner.workload.layers import FP32, Layer
 from dispatcher.planner.workload.shapes import Shape, shape_of
-from dispatcher.planner.workload.work import amounts, batch_of, noted, task_of
+from dispatcher.planner.workload.work import around, batch_of, task_of
 
 CHUNKS = 8
 """torchtune's default number of chunks of a chunked loss."""
@@ -48,30 +48,19 @@ def build(job: JobConfig, device: Device, *, for_time: bool = False) -> Workload
     shape = shape_of(job.model)
     setting = _setting(job, shape, device, for_time=for_time)
     blocks = _stacked(setting)
-    train = job.training
-    samples, steps = amounts(job, device.count, setting.tokens)
-    return Workload(
+    whole = around(
+        job,
+        device,
+        blocks,
         family="transformer",
         name=shape.name or f"{shape.layers} layers of {shape.hidden}",
-        task=task_of(job),
-        method=train.method,
-        precision=resolve(train.precision, device),
-        optimizer=train.optimizer or "adamw",
-        batch_size=setting.batch,
-        gradient_accumulation=train.gradient_accumulation,
-        blocks=blocks,
-        checkpointing=train.gradient_checkpointing,
-        sharding=train.sharding,
-        offload=train.offload,
-        compiled=train.compile,
-        optimizer_in_backward=train.optimizer_in_backward,
-        tokens_per_sample=setting.tokens,
-        samples=samples,
-        steps=steps,
+        tokens=setting.tokens,
+    )
+    return replace(
+        whole,
         sample_bytes=8 * 3 * setting.tokens,
         workspace_bytes=_dequantised(setting),
-        workers=train.workers,
-        notes=(*noted(job), *_long(shape, setting.tokens)),
+        notes=(*whole.notes, *_long(shape, setting.tokens)),
     )
 
 

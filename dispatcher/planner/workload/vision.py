@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from dispatcher import catalog
 from dispatcher.catalog.networks import Network, Part
@@ -13,7 +14,7 @@ from dispatcher.errors import UnknownError
 from dispatcher.planner.constants import constant
 from dispatcher.planner.precision import numbers, resolve
 from dispatcher.planner.workload.parts import Setting, convolves, part_blocks
-from dispatcher.planner.workload.work import amounts, batch_of, noted, task_of
+from dispatcher.planner.workload.work import around, task_of
 from dispatcher.units import GIB
 
 CHANNELS = 3
@@ -85,30 +86,13 @@ def setting_of(job: JobConfig, device: Device, size: int) -> Setting:
 
 def workload_of(job: JobConfig, device: Device, network: Network, blocks: tuple[Block, ...], setting: Setting) -> Workload:
     """The job around the network's blocks."""
-    train = job.training
-    samples, steps = amounts(job, device.count)
-    return Workload(
-        family=network.family,
-        name=network.name,
-        task=task_of(job),
-        method=train.method,
-        precision=resolve(train.precision, device),
-        optimizer=train.optimizer or "adamw",
-        batch_size=batch_of(job),
-        gradient_accumulation=train.gradient_accumulation,
-        blocks=blocks,
-        checkpointing=train.gradient_checkpointing,
-        sharding=train.sharding,
-        offload=train.offload,
-        compiled=train.compile,
-        optimizer_in_backward=train.optimizer_in_backward,
-        samples=samples,
-        steps=steps,
+    whole = around(job, device, blocks, family=network.family, name=network.name)
+    return replace(
+        whole,
         sample_bytes=4.0 * CHANNELS * setting.image_size**2,
         workspace_bytes=workspace(network.parts, device),
         host_seconds=decoding(job),
-        workers=train.workers,
-        notes=(*noted(job), *_sized(job, network)),
+        notes=(*whole.notes, *_sized(job, network)),
     )
 
 

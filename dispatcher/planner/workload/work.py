@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dispatcher.domain.hardware import Device
 from dispatcher.domain.job import JobConfig
+from dispatcher.domain.workload import Block, Workload
 from dispatcher.errors import UnknownError
+from dispatcher.planner.precision import resolve
 
 
 def task_of(job: JobConfig) -> str:
@@ -46,3 +49,32 @@ def noted(job: JobConfig) -> tuple[str, ...]:
     if train.optimizer is None and task_of(job) != "inference":
         found.append("The optimizer is not stated: taken as AdamW.")
     return tuple(found)
+
+
+def around(
+    job: JobConfig, device: Device, blocks: tuple[Block, ...], *, family: str, name: str, tokens: float = 1.0
+) -> Workload:
+    """A network's blocks with what every family takes from the job in the same way; the rest is the family's to add."""
+    train = job.training
+    samples, steps = amounts(job, device.count, tokens)
+    return Workload(
+        family=family,
+        name=name,
+        task=task_of(job),
+        method=train.method,
+        precision=resolve(train.precision, device),
+        optimizer=train.optimizer or "adamw",
+        batch_size=batch_of(job),
+        gradient_accumulation=train.gradient_accumulation,
+        blocks=blocks,
+        checkpointing=train.gradient_checkpointing,
+        sharding=train.sharding,
+        offload=train.offload,
+        compiled=train.compile,
+        optimizer_in_backward=train.optimizer_in_backward,
+        tokens_per_sample=tokens,
+        samples=samples,
+        steps=steps,
+        workers=train.workers,
+        notes=noted(job),
+    )

@@ -8,7 +8,6 @@ import re
 import pytest
 
 from dispatcher.domain.job import JobConfig
-from dispatcher.errors import JobFileError
 from dispatcher.jobfile.keys import every
 from dispatcher.jobfile.load import load
 from dispatcher.jobfile.reference import reference
@@ -64,8 +63,4 @@ def test_every_line_is_valid_when_uncommented(tmp_path, text):
         (tmp_path / name).write_text("data: {batch_size: 3}\n")
     shape = {"num_hidden_layers": 2, "hidden_size": 8, "num_attention_heads": 2, "vocab_size": 9}
     (tmp_path / "config.json").write_text(json.dumps(shape))
-    if last.startswith("  command"):
-        with pytest.raises(JobFileError, match="1 problem"):
-            load(file)
-        return
     assert "t" == load(file).config.run
