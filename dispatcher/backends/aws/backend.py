@@ -135,7 +135,8 @@ class AwsBackend:
         site = network.site_for(self.account, region, offer.zone, self.settings.subnet)
         image = image_for(self.account, offer)
         site = network.grouped(self.account, site, self.owner)
-        birth = bootstrap.Birth(label, keyring.public_key(), terms.max_seconds, terms.grace_seconds)
+        limits = terms.max_seconds, terms.grace_seconds, bootstrap.CONTACT_SECONDS
+        birth = bootstrap.Birth(label, keyring.public_key(), *limits)
         private, public = keyring.host_key()
         tags = tags_of(label, self.owner, terms) | {HOST_KEY: public}
         user_data = bootstrap.cloud_config(birth, private, public)
