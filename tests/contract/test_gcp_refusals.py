@@ -183,7 +183,7 @@ def test_gcp_what_other_zones_have_is_listed_before_one_is_told_unknown(cloud, b
     seen = []
     with pytest.raises(HostUnreachable, match="europe-west4-a"):
         seen.extend(one.kind for one in backend.leftovers())
-    assert {"instance", "rule"} == set(seen)
+    assert {"instance", "disk", "rule"} == set(seen)
 
 
 def test_gcp_a_machine_that_was_stopped_by_hand_is_still_there_and_is_removed(cloud, backend, label):  # noqa: F811

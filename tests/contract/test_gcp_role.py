@@ -36,7 +36,7 @@ def live(cloud, monkeypatch) -> None:  # noqa: F811
     )
     monkeypatch.setenv("DISPATCHER_CALLER_IP", "198.51.100.8")
     backend._admit(label, _site(backend, label))
-    assert {"instance", "rule"} == {one.kind for one in backend.leftovers()}
+    assert {"instance", "disk", "rule"} == {one.kind for one in backend.leftovers()}
     (made,) = cloud.power.known.values()
     made.resource["disks"][0]["autoDelete"] = False
     GcpBackend(Gcp(project=PROJECT), runs=runs_dir() / "elsewhere").terminate(label)

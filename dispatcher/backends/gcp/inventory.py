@@ -92,8 +92,7 @@ def _machines(account: Account, now: float) -> Iterator[Leftover]:
 def _disks(account: Account, now: float) -> Iterator[Leftover]:
     for zone, one in machines.everywhere(account, "Disks", "disks", LABELLED):
         usd = int(one.size_gb) * tariff("gcp", zone.rpartition("-")[0]).disk_gb_month / HOURS_PER_MONTH
-        if not one.users:  # an attached one goes with its machine
-            yield _leftover("disk", one, zone, now, usd)
+        yield _leftover("disk", one, zone, now, usd)
 
 
 def _price(instance: Instance, region: str) -> float | None:

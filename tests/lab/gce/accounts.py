@@ -58,7 +58,7 @@ NEEDED: dict[str, tuple[str, ...]] = {
     "zones.list": ("compute.zones.list",),
     "iam.projects.serviceAccounts.get": ("iam.serviceAccounts.get",),
 }
-"""Method to permissions: Google's page of each method, section IAM permissions, as of 2026; public images need none."""
+"""Method to permissions, as Compute Engine's reference tells them under IAM permissions; recalled on 2026-11-21."""
 
 
 def needed(call: Call) -> tuple[str, ...]:

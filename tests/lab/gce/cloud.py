@@ -90,7 +90,7 @@ class Gce:
             "stop": lambda: self.power.stop(self._machine(arguments)),
             "console": lambda: self.hosts.console(self._machine(arguments).host).decode("utf-8", "replace"),
             "host": lambda: self._machine(arguments).host,
-            "instances": lambda: [_summary(one) for one in self.power.known.values()],
+            "instances": lambda: self._shown(arguments),
             "guest": lambda: self._set_guest(arguments),
             "calls": lambda: [
                 {"name": one.name, "path": dict(one.path), "principal": one.principal} for one in self.front.calls
@@ -109,6 +109,7 @@ class Gce:
 
     def reset(self) -> None:
         self.power.clear()
+        self.power.gone.clear()
         self.disks.clear()
         self.firewalls.clear()
         self.operations.forget()
@@ -138,6 +139,11 @@ class Gce:
         said = self.front.answer(method, target, headers, body)
         return Reply(said.status or 503, json.dumps(said.body).encode(), {"Content-Type": "application/json"})
 
+    def _shown(self, arguments: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Instances that are; with `all` also those that were."""
+        gone = self.power.gone if arguments.get("all") else []
+        return [_summary(one) for one in (*gone, *self.power.known.values())]
+
     def _machine(self, arguments: Mapping[str, Any]) -> Machine:
         """By name, or by label: the first that is meant."""
         wanted = arguments.get("instance") or arguments.get("id")
@@ -154,4 +160,5 @@ class Gce:
 
 def _summary(machine: Machine) -> dict[str, Any]:
     names = {"name": machine.name, "zone": machine.zone, "machine": machine.kind.name, "status": machine.status}
+    names["state"] = machine.status.lower()
     return {**names, "host": machine.host, "address": machine.address, "labels": machine.labels}

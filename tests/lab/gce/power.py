@@ -40,6 +40,7 @@ class Power:
         self.operations, self.disks = operations, disks
         self._bill, self._firewalls, self._lock, self._metadata = bill, firewalls, lock, metadata
         self.known: dict[Key, Machine] = {}
+        self.gone: list[Machine] = []
         firewalls.changed = self._let_in_all
 
     def in_use(self, call: Call) -> bool:
@@ -98,7 +99,7 @@ class Power:
                 self._disarm(machine)
             self.hosts.destroy(machine.host)
             with self._lock:
-                self.known.pop(machine.key, None)
+                self.gone.append(self.known.pop(machine.key))
                 self._stop_costs(machine)
                 self.disks.left_by(machine)
         machine.tell()
