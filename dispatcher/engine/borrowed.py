@@ -30,6 +30,7 @@ class Borrowed:
     def __init__(self, inner: Backend, lender: Label) -> None:
         self._inner, self._lender = inner, lender
         self.name = inner.name
+        self._cleared: set[Label] = set()
 
     @property
     def owner(self) -> str:
@@ -52,8 +53,8 @@ class Borrowed:
         return machine
 
     def find(self, label: Label) -> ProvisionedMachine | None:
-        """The lender's machine."""
-        machine = self._inner.find(self._lender)
+        """The lender's machine, until this label's job was cleared from it."""
+        machine = None if label in self._cleared else self._inner.find(self._lender)
         return replace(machine, details=machine.details | {"lender": str(self._lender)}) if machine else None
 
     def connect(self, machine: ProvisionedMachine) -> Host:
@@ -64,6 +65,7 @@ class Borrowed:
         """End this label's job, and remove its folder; the machine stays held. One that is gone holds nothing."""
         machine = self._inner.find(self._lender)
         if machine is None:
+            self._cleared.add(label)
             return
         host = self._inner.connect(machine)
         try:
@@ -71,6 +73,7 @@ class Borrowed:
             if status.phase != "absent" and not status.over:
                 jobs.stop(host, str(label), 5.0)
             jobs.forget(host, str(label))
+            self._cleared.add(label)
         except HostError:
             if self._inner.find(self._lender) is not None:
                 raise

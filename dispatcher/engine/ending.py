@@ -31,10 +31,10 @@ def record_verdict(work: Work, ctx: Context, error: BaseException | None) -> Non
         work.attempt.reason = error.message
         if not isinstance(error, Cancelled):
             ctx.tell(Warned(run.id, ctx.clock.now(), error.message, error.fix))
-    changes: dict[str, Any] = {}
+    changes: dict[str, Any] = {"held_for": "", "held_until": None}
     if not tries_next(error, ctx):
         verdict = conclude(work.status, error)
-        changes = {"outcome": verdict.outcome, "reason": verdict.reason, "exit_code": verdict.exit_code}
+        changes |= {"outcome": verdict.outcome, "reason": verdict.reason, "exit_code": verdict.exit_code}
     ctx.move(run, RunState.TERMINATING, **changes)
 
 

@@ -23,6 +23,7 @@ class Ladder:
         self._offers, self._ctx, self._run = offers, ctx, run
         self._begun = ctx.clock.monotonic()
         self._full: set[tuple[str, str | None, str]] = set()
+        self._tried = 0
         self.error: MlrunError | None = None
 
     def __iter__(self) -> Iterator[Offer]:
@@ -30,9 +31,10 @@ class Ladder:
             for place in self._places(offer):
                 if _kind(place) in self._full:
                     continue
-                if self._ctx.clock.monotonic() - self._begun > LADDER_SECONDS:
+                if self._tried and self._ctx.clock.monotonic() - self._begun > LADDER_SECONDS:
                     self._say(f"No further place is tried after {LADDER_SECONDS / 60:.0f} minutes of refusals")
                     return
+                self._tried += 1
                 yield place
 
     def refused(self, offer: Offer, error: BaseException | None) -> None:

@@ -69,7 +69,7 @@ def resume(run_id: str, ctx: Context, *, offset: int = 0, grace: float | None = 
             return finish(run, ctx, NeverStarted())
         job = JobInstructions.from_record(run.job["instructions"])
         job = job if grace is None else replace(job, stop_grace=grace)
-        if run.held_for == WISH and not (ctx.cancel.is_set() or ctx.keep is not None):
+        if run.state is RunState.HELD and run.held_for == WISH and not (ctx.cancel.is_set() or ctx.keep is not None):
             return run
         held = run.state is RunState.HELD
         work = Work(run, attempt, place(ctx, run, attempt.where), job, adopting=True, was_held=held, offset=offset)

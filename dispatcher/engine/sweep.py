@@ -53,9 +53,9 @@ def _action(one: Leftover, backend: Backend, ctx: Context, *, any_owner: bool) -
     run = ctx.store.get(one.label.run)
     if run is not None:
         return "keep" if run.open and not run.doubt else "remove"
-    if one.age_seconds < YOUNG_SECONDS:
-        return "young"
-    return "elsewhere" if _of_another(one, ctx) and not _past(one) and not any_owner else "remove"
+    if _of_another(one, ctx) and not _past(one) and not any_owner:
+        return "elsewhere"
+    return "young" if one.age_seconds < YOUNG_SECONDS else "remove"
 
 
 def _of_another(one: Leftover, ctx: Context) -> bool:
