@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from tests.lab.image import lacking
+from tests.lab.lab import SETTLE_SECONDS, Lab
+from tests.lab.net import RANGE
 
-NETWORK = "198.18.0.0/15"
+NETWORK = str(RANGE)
 
 
 def wanting(items: list[pytest.Item]) -> list[pytest.Item]:
@@ -31,39 +35,38 @@ def skip_where_impossible(items: list[pytest.Item], *, required: bool) -> None:
 
 
 @pytest.fixture(scope="session")
-def whole_lab() -> Iterator[object]:
+def whole_lab() -> Iterator[Lab]:
     """Kept over many tests: its bridge, its slot, its servers."""
-    from tests.lab.lab import Lab
-
     lab = Lab()
     yield lab
     lab.close()
     assert lab.hosts.remains() == []
 
 
+@contextmanager
+def as_new(lab: Lab, seconds: float = SETTLE_SECONDS) -> Iterator[Lab]:
+    """Nothing may be left of what was done with the lab, once what is being deleted has had its time."""
+    lab.reset()
+    yield lab
+    left = lab.settle(seconds)
+    lab.reset()
+    assert left == [], f"left over: {left}"
+    assert (remains := lab.hosts.remains()) == [], f"left over by the lab itself: {remains}"
+
+
 @pytest.fixture
-def lab(whole_lab: object, home: object) -> Iterator[object]:
+def lab(whole_lab: Lab, home: Path) -> Iterator[Lab]:
     """A lab as new. At the end nothing may be billed, running or lying about, and nobody may have spoken as no cloud would.
 
     A test that leaves something on purpose calls `lab.reset()` itself.
     """
-    from tests.lab.lab import Lab
-
-    assert isinstance(whole_lab, Lab)
-    whole_lab.reset()
-    yield whole_lab
-    left = whole_lab.settle()
-    whole_lab.reset()
-    assert left == [], "left over after the test"
-    assert whole_lab.hosts.remains() == [], "left over by the lab itself"
+    with as_new(whole_lab):
+        yield whole_lab
 
 
 @pytest.fixture
-def lab_environment(lab: object, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+def lab_environment(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """Clients of this test, and programs it starts, reach the lab's clouds."""
-    from tests.lab.lab import Lab
-
-    assert isinstance(lab, Lab)
     environment = lab.environment()
     for name, value in environment.items():
         monkeypatch.setenv(name, value)

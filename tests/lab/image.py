@@ -48,7 +48,9 @@ def lacking() -> str:
         return "the lab's hosts need root"
     if absent := sorted(TOOLS[tool] for tool in NEEDED if not shutil.which(tool)):
         return f"the lab's hosts need {' '.join(absent)}: scripts/lab prepare installs them"
-    return "" if Path("/dev/net/tun").exists() else "the lab's wire needs /dev/net/tun"
+    parts = {"/dev/net/tun": "a TUN device", "/proc/self/ns/time": "time namespaces"}
+    missing = [words for path, words in parts.items() if not Path(path).exists()]
+    return f"this kernel lacks {' and '.join(missing)}" if missing else ""
 
 
 def cache() -> Path:

@@ -5,71 +5,21 @@ from __future__ import annotations
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.lab import cgroups, kernel, net
-from tests.lab.fixtures import skip_where_impossible
+from tests.lab.fixtures import as_new, skip_where_impossible
 from tests.lab.hosts import RealHosts
 from tests.lab.image import LabError
 from tests.lab.lab import Lab
-from tests.lab.seams import HostSpec, Reply, Rule
+from tests.lab.seams import HostSpec, Rule
+from tests.lab.visiting import Login, eventually, knock, metadata
 
-SCRIPT = """#!/bin/bash
-echo user-data ran on the console > /dev/console
-echo here > /var/lib/user-data-ran
-"""
 ADDRESSES = ("ip", "-4", "-brief", "address")
-
-
-def metadata(public_key: str, script: str = SCRIPT) -> Callable[[str, str, Mapping[str, str], bytes], Reply]:
-    """The least that cloud-init asks for."""
-    tree = {"instance-id": "i-1", "local-hostname": "planted", "public-keys/": "0=k", "public-keys/0/openssh-key": public_key}
-    told = {f"meta-data/{path}": text for path, text in tree.items()} | {"user-data": script}
-    told["meta-data/"] = "instance-id\nlocal-hostname\npublic-keys/"
-
-    def answer(method: str, path: str, headers: Mapping[str, str], body: bytes) -> Reply:
-        if method == "PUT":
-            return Reply(body=b"token")
-        if "x-aws-ec2-metadata-token" not in headers:
-            return Reply(401)
-        wanted = path.split("/", 2)[2]
-        return Reply(body=told[wanted].encode()) if wanted in told else Reply(404)
-
-    return answer
-
-
-class Login:
-    """A key, and the ssh program with it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.key = folder / "key"
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.key], check=True)
-        self.public = self.key.with_suffix(".pub").read_text().strip()
-
-    def try_once(self, address: str, *command: str, user: str = "ubuntu") -> subprocess.CompletedProcess[str]:
-        options = [
-            "StrictHostKeyChecking=no",
-            "UserKnownHostsFile=/dev/null",
-            "LogLevel=ERROR",
-            "BatchMode=yes",
-            "ConnectTimeout=2",
-        ]
-        words = [word for option in options for word in ("-o", option)]
-        command = ("ssh", "-i", str(self.key), *words, f"{user}@{address}", *command)
-        return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
-
-    def __call__(self, address: str, *command: str, user: str = "ubuntu") -> str:
-        """As soon as it lets us in."""
-        until = time.monotonic() + 30
-        while (done := self.try_once(address, *command, user=user)).returncode == 255:
-            assert time.monotonic() < until, done.stderr
-            time.sleep(0.1)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
 
 
 @pytest.fixture
@@ -87,25 +37,6 @@ def boot(lab: Lab, login: Login) -> Callable[..., str]:
         return address
 
     return start
-
-
-def eventually(true: Callable[[], object], seconds: float = 15.0) -> bool:
-    until = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > until:
-            return False
-        time.sleep(0.05)
-    return True
-
-
-def knock(address: str, port: int = 22, seconds: float = 0.5) -> str:
-    try:
-        socket.create_connection((address, port), seconds).close()
-    except ConnectionRefusedError:
-        return "refused"
-    except OSError:
-        return "nothing"
-    return "open"
 
 
 def test_a_host_boots_real_systemd_runs_its_user_data_and_is_gone_when_destroyed(
@@ -320,6 +251,16 @@ def test_what_is_billed_is_left_until_it_is_not(lab: Lab) -> None:
     assert lab.settle(0) == ["billed aws volume vol-planted"]
     lab.ledger.end("aws", "volume", "vol-planted")
     assert lab.left() == []
+
+
+def test_the_fixture_fails_a_test_that_leaves_something_and_the_next_begins_as_new(lab: Lab, boot: Callable[..., str]) -> None:
+    with pytest.raises(AssertionError, match=r"left over: .*billed aws instance i-planted"), as_new(lab, seconds=0):
+        lab.ledger.begin("aws", "instance", "i-planted", 1.0, {})
+    with pytest.raises(AssertionError, match=r"left over: .*process .*namespace .*mount .*disk "), as_new(lab, seconds=0):
+        eventually(lambda: net.processes(lab.hosts.slot), seconds=15 if boot() else 0)
+    assert lab.left() == []
+    with as_new(lab, seconds=0):
+        pass
 
 
 def test_a_host_that_fails_by_the_labs_own_fault_is_a_wrong(lab: Lab, boot: Callable[..., str]) -> None:

@@ -17,7 +17,7 @@ from tests.lab.control import ask, down, settings, up
 from tests.lab.daemon import socket_of
 from tests.lab.image import LabError
 from tests.lab.lab import Lab
-from tests.lab.test_lab_hosts import Login, eventually
+from tests.lab.visiting import Login, eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 ZONE, PROJECT = "us-central1-a", "lab-project"
