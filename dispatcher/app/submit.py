@@ -54,7 +54,8 @@ def submit(
         run.job["beside_per_hour"] = beside
     _keep_job(run, loaded)
     job = instructions(loaded, settings, chosen.hard_stop_seconds, do_setup=do_setup, here=chosen.offer.where == "local")
-    return lifecycle.execute(run, rungs(plan, alike(settings), tariff, named=named), ctx, replace(job, keep_seconds=keep))
+    job = replace(job, keep_seconds=keep, grace_seconds=chosen.grace_seconds)
+    return lifecycle.execute(run, rungs(plan, alike(settings), tariff, named=named), ctx, job)
 
 
 def submit_on(ctx: Context, loaded: LoadedJob, plan: Plan, settings: Settings, lender: Run) -> Run:

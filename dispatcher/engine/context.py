@@ -28,7 +28,8 @@ class JobInstructions:
     """What to do on the machine, wherever it is. `secrets` are values: they are never written down.
 
     `deadline_seconds` count from the job's start on a machine of one's own, from its creation on a rented one. `data` are paths
-    that travel even if git ignores them. `keep_seconds`: how long a rented machine is kept where the job failed.
+    that travel even if git ignores them. `keep_seconds`: how long a rented machine is kept where the job failed;
+    `grace_seconds`: how long it keeps what nobody fetched, which the plan's cost at worst counts.
     """
 
     command: str
@@ -43,6 +44,7 @@ class JobInstructions:
     stop_grace: float = STOP_GRACE
     data: tuple[str, ...] = ()
     keep_seconds: float | None = None
+    grace_seconds: float = 3600.0
 
     def as_record(self) -> dict[str, Any]:
         """As the run's record keeps it: secrets by name only."""

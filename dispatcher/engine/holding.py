@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dispatcher.backends.base import Terms
 from dispatcher.domain.run import Run
 from dispatcher.engine.context import Context, JobInstructions, Work
 from dispatcher.errors import HostError
@@ -10,8 +9,6 @@ from dispatcher.hosts.base import Host
 
 DEFAULT_LIFE_SECONDS = 3600.0
 """A machine whose job has no limit of its own is rented for an hour."""
-GRACE_SECONDS = Terms().grace_seconds
-"""How long a machine keeps what an ended job left, where nobody fetched it."""
 WISH, OUTPUTS = "wish", "outputs"
 """Why a machine is kept."""
 HOLD = """
@@ -28,7 +25,7 @@ os.replace(path + ".part", path)
 
 def life_seconds(job: JobInstructions) -> float:
     """Seconds from its creation after which a rented machine ends by itself: the hard stop, then time to fetch."""
-    return (job.deadline_seconds or DEFAULT_LIFE_SECONDS) + GRACE_SECONDS
+    return (job.deadline_seconds or DEFAULT_LIFE_SECONDS) + job.grace_seconds
 
 
 def hold(host: Host, run: Run, seconds: float, now: float) -> float:
@@ -59,5 +56,5 @@ def keep(ctx: Context, work: Work, seconds: float) -> None:
 def keep_outputs(ctx: Context, work: Work) -> None:
     """What could not be brought home waits there until the grace ends."""
     run = work.run
-    until = (run.ended or ctx.clock.now()) + GRACE_SECONDS
+    until = (run.ended or ctx.clock.now()) + work.job.grace_seconds
     run.held_until, run.held_for = min(until, run.ends_itself or until), OUTPUTS

@@ -247,6 +247,7 @@ def _terms(ctx: Context, work: Work) -> Terms:
     """What a rented machine is told at birth: its end, its disk, its price."""
     return Terms(
         max_seconds=round(holding.life_seconds(work.job)),
+        grace_seconds=round(work.job.grace_seconds),
         max_hourly=work.attempt.price_per_hour,
         disk_gb=_offer(work).disk_gb,
         keys=ctx.runs / work.run.id if ctx.runs else None,

@@ -7,7 +7,6 @@ from dispatcher.cli.render.options import chosen_lines
 from dispatcher.cli.render.plan import plan_lines, sends_lines
 from dispatcher.cli.render.tables import wrapped
 from dispatcher.domain.plan import Candidate, Plan
-from dispatcher.planner.cost import GRACE_SECONDS
 from dispatcher.units import show_seconds, show_usd
 
 HANGS = {
@@ -21,7 +20,7 @@ def consent_lines(plan: Plan, width: int, *, detached: bool, outputs: bool) -> l
     chosen = plan.chosen
     assert chosen is not None
     lines = [*plan_lines(plan, width=width, starting=True), *chosen_lines(plan, width), *sends_lines(plan, width)]
-    said = [*_ends(chosen), *(_left_alone() if detached and outputs else [])]
+    said = [*_ends(chosen), *(_left_alone(chosen) if detached and outputs else [])]
     return [*lines, *(part for words in said for part in wrapped(f"  {caution('!')} {words}", width, "    "))]
 
 
@@ -42,11 +41,11 @@ def question(plan: Plan) -> str:
 def _ends(chosen: Candidate) -> list[str]:
     if chosen.offer.market == "owned" or not chosen.hard_stop_seconds:
         return []
-    life = chosen.hard_stop_seconds + GRACE_SECONDS
+    life = chosen.hard_stop_seconds + chosen.grace_seconds
     first = f"It ends by itself {show_seconds(life)} after launch at the latest, whatever happens to this computer."
     return [first, *filter(None, [HANGS.get(chosen.offer.where)])]
 
 
-def _left_alone() -> list[str]:
-    kept = show_seconds(GRACE_SECONDS)
+def _left_alone(chosen: Candidate) -> list[str]:
+    kept = show_seconds(chosen.grace_seconds)
     return [f"Outputs wait on the machine for {kept} after the job's end: come back in time (mlrun attach), or they are lost."]
