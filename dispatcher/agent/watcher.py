@@ -12,6 +12,7 @@ from typing import Any, Dict, List, Optional, Set, Tuple
 
 from files import append, boot_id, disk_free_gb, lines, read, size_of, tail_of, touch, write  # type: ignore[import-not-found]
 from gauge import GIB, Gauge, spawn  # type: ignore[import-not-found]
+from notices import Notices  # type: ignore[import-not-found]
 from processes import (  # type: ignore[import-not-found]
     LINUX,
     alive,
@@ -59,6 +60,7 @@ class Watcher:
         self.asked = False
         self.statuses = {}  # type: Dict[int, int]
         self.gauge = Gauge(folder, spec["cwd"], str(spec.get("command", "")))
+        self.notices, self.taken = Notices(folder, spec.get("cloud") or ""), False
         self.beat_due, self.sample_due = 0.0, 0.0
         self._make_wake()
 
@@ -79,6 +81,7 @@ class Watcher:
         self._reserve()
         if self.spec.get("keep_awake"):
             self._keep_awake()
+        self.notices.listen(self.gauge.tools)
         end = (0, None)  # type: End
         if self.spec.get("setup"):
             end = self.conduct("setup", self.spec["setup"], "setup.log")
@@ -227,6 +230,9 @@ class Watcher:
             self.asked = False
             self._begin_end("stopped", float(read(self.folder, "stop.json").get("grace", self.spec.get("stop_grace", 30.0))))
         moment = now()
+        if self.notices.came():
+            self.taken = True  # what time is left is the job's, to save its state: the machine's end is the provider's affair
+            signal_job(self.job, self.family(), signal.SIGTERM)
         self._mind_deadline(moment)
         if self.ending:
             self._climb(moment)
@@ -325,7 +331,8 @@ class Watcher:
 
     def _record(self, end: End, reason: str) -> None:
         scarce = self.gauge.scarcity.killed(_signal_of(end), self.gauge.most())
-        reason = self.ending or reason or why(end, tail_of(os.path.join(self.folder, "log")), scarce=scarce)
+        reason = self.ending or ("preempted" if self.taken else reason)
+        reason = reason or why(end, tail_of(os.path.join(self.folder, "log")), scarce=scarce)
         phase = "lost" if reason == "lost" else "ended"
         outcome: Dict[str, Any] = {"phase": phase, "exit_code": end[0], "signal": end[1], "reason": reason}
         for tool in self.gauge.tools:

@@ -27,12 +27,14 @@ OURS: dict[str, tuple[Outcome, int]] = {
     "deadline": (Outcome.FAILED, 105),
     "stopped": (Outcome.CANCELLED, _CANCELLED),
     "setup-failed": (Outcome.FAILED, 104),
+    "preempted": (Outcome.PREEMPTED, 108),
     "lost": (Outcome.LOST, UNKNOWN),
 }
 """Ends that the job did not choose: their exit codes are ours."""
 
 WORDS: dict[str, str] = {
     "exited": "the job ended by itself",
+    "preempted": "the provider took the machine back",
     "signal": "the job was ended by a signal",
     "oom-host": "out of memory: this computer's RAM was full",
     "oom-device": "out of memory: the GPU's memory was full",

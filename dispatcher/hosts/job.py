@@ -25,7 +25,11 @@ KILL_GRACE_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class JobSpec:
-    """What the agent is told. Times in seconds; values of `secrets` reach the job's environment and no file."""
+    """What the agent is told. Times in seconds; values of `secrets` reach the job's environment and no file.
+
+    `cloud` is aws or gcp on machines that their provider may take back: the agent listens for that. An
+    address and a pause in seconds may follow, for stand-ins of the provider's.
+    """
 
     label: str
     command: str
@@ -38,13 +42,14 @@ class JobSpec:
     stop_grace: float = 30.0
     keep_awake: bool = False
     sample_seconds: float = 2.0
+    cloud: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class JobStatus:
     """Where a job stands. `phase`: absent, starting, setup, running, ended or lost; times are Unix seconds.
 
-    `reason`: exited, signal, oom-host, oom-device, deadline, stopped, setup-failed or lost.
+    `reason`: exited, signal, oom-host, oom-device, deadline, stopped, preempted, setup-failed or lost.
     """
 
     phase: str
