@@ -19,9 +19,9 @@ from dispatcher.jobfile.settings import load_settings
 from dispatcher.units import show_seconds, show_usd
 
 MEANS = {
-    "keep": "its run is open",
+    "keep": "in use",
     "stranger": "another owner's",
-    "elsewhere": "runs on another computer of yours",
+    "elsewhere": "another computer's",
     "young": "too young to judge",
     "shared": "shared, costs nothing",
     "remove": "should not exist",
@@ -74,8 +74,8 @@ def _row(one: Found) -> tuple[str, ...]:
     thing = one.leftover
     cost = "unknown" if thing.usd_per_hour is None else show_usd(thing.usd_per_hour) if thing.usd_per_hour else "–"
     where = " ".join(filter(None, (thing.where, thing.region)))
-    run = thing.label.run if thing.label else "–"
-    return (where, f"{thing.kind} {thing.id}", run, show_seconds(thing.age_seconds), cost, MEANS[one.action])
+    run = thing.label.run[:4] if thing.label else "–"
+    return (where, thing.id, run, show_seconds(thing.age_seconds), cost, MEANS[one.action])
 
 
 def _agree(wrong: Sequence[Found], *, yes: bool, as_json: bool) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from dispatcher.backends.base import Backend, Leftover
@@ -35,7 +35,10 @@ class Found:
 def survey(backends: Iterable[Backend], ctx: Context, *, any_owner: bool = False) -> list[Found]:
     """Everything with our labels, and what should be done about it. Changes nothing."""
     listed = [(backend, one) for backend in backends for one in backend.leftovers()]
-    return [Found(one, _action(one, backend, ctx, any_owner=any_owner)) for backend, one in listed]
+    tags: dict[Label | None, dict[str, str]] = {}
+    for _, one in listed:  # a rule tells less than its machine does
+        tags.setdefault(one.label, {}).update(one.tags)
+    return [Found(one, _action(one, tags[one.label], backend, ctx, any_owner=any_owner)) for backend, one in listed]
 
 
 def sweep(backends: Iterable[Backend], ctx: Context, found: Iterable[Found]) -> list[Found]:
@@ -45,7 +48,7 @@ def sweep(backends: Iterable[Backend], ctx: Context, found: Iterable[Found]) -> 
     return [_removed(one, by_name[one.leftover.where.partition(":")[0]], ctx, done) for one in found]
 
 
-def _action(one: Leftover, backend: Backend, ctx: Context, *, any_owner: bool) -> str:
+def _action(one: Leftover, tags: Mapping[str, str], backend: Backend, ctx: Context, *, any_owner: bool) -> str:
     if one.owner != backend.owner and not any_owner:
         return "stranger"
     if one.label is None:
@@ -53,21 +56,21 @@ def _action(one: Leftover, backend: Backend, ctx: Context, *, any_owner: bool) -
     run = ctx.store.get(one.label.run)
     if run is not None:
         return "keep" if run.open and not run.doubt else "remove"
-    if _of_another(one, ctx) and not _past(one) and not any_owner:
+    if _of_another(tags, ctx) and not _past(one.age_seconds, tags) and not any_owner:
         return "elsewhere"
     return "young" if one.age_seconds < YOUNG_SECONDS else "remove"
 
 
-def _of_another(one: Leftover, ctx: Context) -> bool:
+def _of_another(tags: Mapping[str, str], ctx: Context) -> bool:
     """Whether another computer of the same owner made it: its record is there."""
-    client = one.tags.get("mlrun-client", "")
+    client = tags.get("mlrun-client", "")
     return bool(client) and (ctx.runs is None or client != client_name(ctx.runs))
 
 
-def _past(one: Leftover) -> bool:
+def _past(age: float, tags: Mapping[str, str]) -> bool:
     """Whether it lives beyond the end that it was made with."""
-    life = one.tags.get("mlrun-max-seconds", "")
-    return life.isdigit() and one.age_seconds > float(life)
+    life = tags.get("mlrun-max-seconds", "")
+    return life.isdigit() and age > float(life)
 
 
 def _removed(one: Found, backend: Backend, ctx: Context, done: dict[Label, str]) -> Found:

@@ -89,3 +89,14 @@ def test_a_run_in_doubt_is_swept_and_can_then_be_finished(stage, cloud, ctx):
     assert Doubt.TEARDOWN == run.doubt
     assert ["removed"] == actions(sweep([cloud], ctx, survey([cloud], ctx)))
     assert RunState.FINISHED == resume(run.id, ctx).state
+
+
+def test_runs_of_other_computers_are_left_alone_until_their_end(cloud, ctx):
+    label = Label(new_run_id())
+    cloud.provision(OFFER, label, Terms(max_seconds=7200, client="another"))
+    cloud.age(label, 3600)
+    assert ["elsewhere"] == actions(sweep([cloud], ctx, survey([cloud], ctx)))
+    assert ["remove"] == actions(survey([cloud], ctx, any_owner=True))
+    cloud.age(label, 3601)
+    assert ["removed"] == actions(sweep([cloud], ctx, survey([cloud], ctx)))
+    assert [] == cloud.alive()
