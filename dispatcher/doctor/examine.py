@@ -33,6 +33,7 @@ def checks(
         ("torch", lambda: torch.torch_checks(env, torch.ask(env.path) if env else torch.TorchFacts(), seen)),
         ("credentials", lambda: credentials.credential_checks(environ, Path.home())),
         ("aws", lambda: _aws(environ)),
+        ("gcp", lambda: _gcp(environ)),
     )
     for name, look in groups:
         yield from _guarded(name, look)
@@ -55,6 +56,16 @@ def _aws(environ: Mapping[str, str]) -> Iterator[Check]:
     from dispatcher.jobfile.settings import load_settings
 
     yield from aws_checks(load_settings().aws)
+
+
+def _gcp(environ: Mapping[str, str]) -> Iterator[Check]:
+    """Google Cloud itself is asked only where somebody has credentials for it, or a stand-in needs none."""
+    if credentials.gcp(environ, Path.home()).level != "ok" and not environ.get("DISPATCHER_GCP_ENDPOINT"):
+        return
+    from dispatcher.doctor.gcp import gcp_checks
+    from dispatcher.jobfile.settings import load_settings
+
+    yield from gcp_checks(load_settings().gcp)
 
 
 def _guarded(name: str, look: Callable[[], Iterable[Check]]) -> Iterator[Check]:

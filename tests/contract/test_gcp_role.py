@@ -11,6 +11,7 @@ from dispatcher.backends.gcp import prices
 from dispatcher.backends.gcp.account import email
 from dispatcher.backends.gcp.backend import GcpBackend
 from dispatcher.backends.gcp.contact import Contact
+from dispatcher.doctor.gcp import gcp_checks
 from dispatcher.domain.run import Label, new_run_id
 from dispatcher.jobfile.settings import Gcp
 from dispatcher.paths import runs_dir, templates_dir
@@ -35,19 +36,14 @@ def live(cloud, monkeypatch) -> None:  # noqa: F811
         "ssh-ed25519 AAAA" == Contact(backend.account, machine, Keyring(runs_dir() / label.run, label), SystemClock())._told()
     )
     monkeypatch.setenv("DISPATCHER_CALLER_IP", "198.51.100.8")
-    backend._admit(label, _site(backend, label))
+    backend._admit(label, backend._keyring(label).launch())
     assert {"instance", "disk", "rule"} == {one.kind for one in backend.leftovers()}
     (made,) = cloud.power.known.values()
     made.resource["disks"][0]["autoDelete"] = False
     GcpBackend(Gcp(project=PROJECT), runs=runs_dir() / "elsewhere").terminate(label)
     assert "delete" == backend.fate(label)
     assert prices.sold_in(backend.account)
-
-
-def _site(backend: GcpBackend, label: Label):
-    from dispatcher.backends.gcp.payload import Site
-
-    return Site(**backend._keyring(label).launch()["site"])
+    assert {"ok"} == {one.level for one in gcp_checks(Gcp(project=PROJECT, subnet="default"), backend.account)}
 
 
 def test_gcp_the_role_is_what_the_recorded_calls_need(cloud, monkeypatch):  # noqa: F811

@@ -85,7 +85,7 @@ class GcpBackend:
             if found := self.find(label):
                 return found
             launch = self._intended(offer, label, terms, keyring)
-        self._admit(label, Site(**launch["site"]))
+        self._admit(label, launch)
         try:
             made = Launcher(self.account, self._clock).made(keyring, launch)
         except Refused as refused:
@@ -109,7 +109,7 @@ class GcpBackend:
 
         launch = self._keyring(machine.label).launch()
         if launch:
-            self._admit(machine.label, Site(**launch["site"]))
+            self._admit(machine.label, launch)
         return Contact(self.account, machine, self._keyring(machine.label), self._clock).made()
 
     def terminate(self, label: Label) -> None:
@@ -176,11 +176,11 @@ class GcpBackend:
             self._refused[bool(offer.count)] = told
         return told
 
-    def _admit(self, label: Label, site: Site) -> None:
+    def _admit(self, label: Label, launch: dict[str, Any]) -> None:
         """Have a rule that lets this computer in from where it is now."""
         networks = self._networks()
         if self._let_in.get(str(label)) != networks:
-            network.let_in(self.account, site, label, self.owner, networks)
+            network.let_in(self.account, Site(**launch["site"]), label, launch["request"]["labels"], networks)
             self._let_in[str(label)] = networks
 
     def _networks(self) -> tuple[str, ...]:

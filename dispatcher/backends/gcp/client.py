@@ -129,11 +129,11 @@ class Account:
         if failure := self.finished(str(begun.name), zone, doing):
             raise failure
 
-    def rest(self, url: str, doing: str, **query: str) -> dict[str, Any]:
-        """Read from another of Google's interfaces than Compute Engine's; the stand-in has it at its own address."""
-        target = self.endpoint + urlsplit(url).path if self.lab else url
+    def rest(self, url: str, doing: str, body: dict[str, Any] | None = None, **query: str) -> dict[str, Any]:
+        """Ask another of Google's interfaces than Compute Engine's; the stand-in has it at its own address."""
+        target, verb = (self.endpoint + urlsplit(url).path if self.lab else url), ("GET" if body is None else "POST")
         try:
-            answer = self._session().get(target, params=query, timeout=SECONDS)
+            answer = self._session().request(verb, target, params=query, json=body, timeout=SECONDS)
         except Exception as error:
             raise _failure(error, doing, "") from error
         document = answer.json() if answer.content else {}

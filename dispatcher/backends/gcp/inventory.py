@@ -26,10 +26,9 @@ def leftovers(account: Account, now: float) -> Iterator[Leftover]:
             yield from found
         except Exception as error:  # noqa: BLE001  (raised below: what answers is told first)
             unknown = error
-    for label, owner, rule in network.openings(account):
+    for label, tags, rule in network.openings(account):
         age = max(0.0, now - machines.born(rule))
-        tags = {LABEL: str(label), OWNER: owner}
-        yield Leftover("gcp", "rule", str(rule.name), label, owner, None, age, 0.0, tags)
+        yield Leftover("gcp", "rule", str(rule.name), label, tags.get(OWNER, ""), None, age, 0.0, tags)
     if unknown:
         raise unknown
 

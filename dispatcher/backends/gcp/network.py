@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dispatcher.backends.gcp.client import Account
 from dispatcher.backends.gcp.codes import GcpFailure, Kind
-from dispatcher.backends.gcp.payload import Site, closing, opening, owner_of
+from dispatcher.backends.gcp.payload import Site, closing, described, opening
 from dispatcher.domain.run import Label
 from dispatcher.errors import CloudRefused
 
@@ -23,10 +23,10 @@ def site_for(account: Account, region: str, zone: str, subnet: str | None) -> Si
     return Site(region, zone, _short(found.network), f"regions/{region}/subnetworks/{name}")
 
 
-def let_in(account: Account, site: Site, label: Label, owner: str, networks: Iterable[str]) -> None:
+def let_in(account: Account, site: Site, label: Label, tags: Mapping[str, str], networks: Iterable[str]) -> None:
     """Keep everybody out of our machines, and let these networks in to one of them."""
     _make(account, site, closing(site))
-    wanted = opening(label, site, networks, owner)
+    wanted = opening(label, site, networks, tags)
     if not _make(account, site, wanted):
         _update(account, wanted)
 
@@ -40,11 +40,11 @@ def shut_out(account: Account, label: Label) -> None:
             raise failure.told() from failure
 
 
-def openings(account: Account) -> list[tuple[Label, str, Any]]:
-    """Every rule that lets somebody in to a machine of ours: its label, whose it is, the rule."""
+def openings(account: Account) -> list[tuple[Label, dict[str, str], Any]]:
+    """Every rule that lets somebody in to a machine of ours: its label, its tags, the rule."""
     pages = account.pages("Firewalls", "list", "the rules for SSH", filter="name:mlrun-*")
-    found = [(Label.parse(str(rule.name)), owner_of(str(rule.description)), rule) for page in pages for rule in page.items]
-    return [(label, owner, rule) for label, owner, rule in found if label]
+    found = [(Label.parse(str(rule.name)), described(str(rule.description)), rule) for page in pages for rule in page.items]
+    return [(label, tags, rule) for label, tags, rule in found if label]
 
 
 def _make(account: Account, site: Site, rule: dict[str, Any]) -> bool:

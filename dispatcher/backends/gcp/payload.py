@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import uuid
@@ -144,7 +145,7 @@ HYPERDISK_ONLY = frozenset({"a4", "a4x", "c4", "c4a", "c4d", "n4", "g4", "tpu7x"
 """Families without Persistent Disk (cloud.google.com/compute/docs/disks/hyperdisks, 2026; recalled)."""
 
 
-def opening(label: Label, site: Site, networks: Iterable[str], owner: str) -> dict[str, Any]:
+def opening(label: Label, site: Site, networks: Iterable[str], tags: Mapping[str, str]) -> dict[str, Any]:
     """The rule that lets the caller in to one machine, and nobody else."""
     return {
         "name": str(label),
@@ -154,7 +155,7 @@ def opening(label: Label, site: Site, networks: Iterable[str], owner: str) -> di
         "source_ranges": sorted(networks),
         "target_tags": [str(label)],
         "allowed": [{"I_p_protocol": "tcp", "ports": ["22"]}],
-        "description": f"mlrun-owner={owner}",
+        "description": json.dumps(dict(tags)),
     }
 
 
@@ -178,9 +179,13 @@ def closed_name(site: Site) -> str:
     return CLOSED if name == "default" else f"{CLOSED}-{name}"[:63].rstrip("-")
 
 
-def owner_of(rule_description: str) -> str:
-    """Whose an opening is."""
-    return rule_description.removeprefix("mlrun-owner=") if rule_description.startswith("mlrun-owner=") else ""
+def described(text: str) -> dict[str, str]:
+    """The tags of an opening: rules have no labels, so that they stand in its description."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return {str(name): str(value) for name, value in found.items()} if isinstance(found, dict) else {}
 
 
 def labels_of(tags: Mapping[str, str]) -> dict[str, str]:

@@ -30,7 +30,7 @@ def skus(account: Account) -> Iterator[dict[str, Any]]:
     token = ""
     while True:
         try:
-            page = account.rest(SKUS, "the price list", pageSize="5000", **({"pageToken": token} if token else {}))
+            page = account.rest(SKUS, "the price list", None, pageSize="5000", pageToken=token)
         except GcpFailure as failure:
             raise failure.told() from failure
         yield from page.get("skus", ())

@@ -87,7 +87,11 @@ class Accounts:
         self._tokens: dict[str, str] = {}
 
     def handlers(self) -> dict[str, Handler]:
-        return {"iam.projects.serviceAccounts.get": self.get}
+        return {
+            "iam.projects.serviceAccounts.get": self.get,
+            "manager.projects.testIamPermissions": self.test,
+            "billing.projects.getBillingInfo": self.billing,
+        }
 
     def token(self, machine: Machine) -> str:
         """What the metadata server gives to a machine with a service account."""
@@ -113,6 +117,15 @@ class Accounts:
         for permission in needed(call):
             if not _granted(permission, str(name), call.may):
                 raise not_permitted(permission, "/".join(f"{key}s/{value}" for key, value in call.path.items()))
+
+    def test(self, call: Call) -> dict[str, Any]:
+        """Those of the permissions asked about that the caller has."""
+        asked = call.body.get("permissions", [])
+        return {"permissions": [one for one in asked if call.may is None or _granted(one, "", call.may)]}
+
+    def billing(self, call: Call) -> dict[str, Any]:
+        project, on = call.path["projectsId"], self._settings.billing_enabled
+        return {"name": f"projects/{project}/billingInfo", "projectId": project, "billingEnabled": on}
 
     def get(self, call: Call) -> dict[str, Any]:
         email = call.path["serviceAccountsId"]

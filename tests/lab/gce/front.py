@@ -18,7 +18,7 @@ from tests.lab.gce.resource import Call, Handler, check_request_id
 from tests.lab.gce.settings import Settings
 from tests.lab.seams import Bill
 
-INTERFACES = {"": "compute.v1", "billing.": "cloudbilling.v1", "iam.": "iam.v1"}
+INTERFACES = {"": "compute.v1", "billing.": "cloudbilling.v1", "iam.": "iam.v1", "manager.": "cloudresourcemanager.v1"}
 UNCHECKED = frozenset({"zoneOperations.wait", "globalOperations.wait"})
 """They wait without the lock."""
 
@@ -93,7 +93,7 @@ class Front:
         if wrong := kind.wrong_query(route, call.query) + kind.wrong_request(route, call.body):
             self.violations += [f"request: {one}" for one in wrong]
             raise Refused(400, "invalid", f"Invalid JSON payload received. {'; '.join(wrong[:5])}")
-        if not self._settings.api_enabled and not call.name.startswith(("billing.", "iam.")):
+        if not self._settings.api_enabled and not call.name.startswith(("billing.", "iam.", "manager.")):
             raise disabled("compute.googleapis.com", call.project)
         if not self._settings.billing_enabled and call.name.endswith(".insert"):
             raise no_billing(call.project)

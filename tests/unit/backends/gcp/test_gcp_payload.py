@@ -14,13 +14,13 @@ from dispatcher.backends.gcp.payload import (
     Site,
     closed_name,
     closing,
+    described,
     disk_gib,
     disk_type,
     instance,
     labels_of,
     machine_type,
     opening,
-    owner_of,
     request_id,
     scheduling,
 )
@@ -90,10 +90,10 @@ def test_gcp_the_users_subnetwork_replaces_the_default_network():
 
 
 def test_gcp_the_opening_outranks_the_closing_which_outranks_everything():
-    letting, keeping = opening(LABEL, SITE, ["203.0.113.7/32"], "me"), closing(SITE)
+    letting, keeping = opening(LABEL, SITE, ["203.0.113.7/32"], {"mlrun-owner": "me"}), closing(SITE)
     assert letting["priority"] < keeping["priority"] < 1000
     assert ([str(LABEL)], ["mlrun"]) == (letting["target_tags"], keeping["target_tags"])
-    assert ("me", "") == (owner_of(letting["description"]), owner_of(keeping["description"]))
+    assert ({"mlrun-owner": "me"}, {}) == (described(letting["description"]), described(keeping["description"]))
 
 
 def test_gcp_labels_hold_what_google_takes():
