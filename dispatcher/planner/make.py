@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from dispatcher.domain.hardware import Device, Machine
 from dispatcher.domain.job import JobConfig
 from dispatcher.domain.plan import Candidate, Estimate, Here, JobSummary, Offer, Plan, Rejection
+from dispatcher.errors import NothingFits
 from dispatcher.planner.assess import assess
 from dispatcher.planner.assessment import Assessment
 from dispatcher.planner.candidates import Terms, candidate, judged, over_budget
@@ -162,7 +163,13 @@ def _reference(
         return found.needs[shown.where, shown.machine]
     if local and (local[0].gpu or local[1].surely or not found.nearest):
         return local[0]
-    return found.nearest.need if found.nearest else next(iter(found.needs.values()))
+    if found.nearest:
+        return found.nearest.need
+    if found.needs:
+        return next(iter(found.needs.values()))
+    raise NothingFits(
+        "; ".join(f"{one.where} {one.machine}: {one.reason}" for one in found.rejected[:3]) or "Nothing was offered."
+    )
 
 
 def _on_gpu(order: list[Candidate], found: Survey) -> Assessment | None:

@@ -172,8 +172,9 @@ def _judge(job: JobConfig, need: Assessment, group: list[Offer], terms: Terms, f
     ruling = judged(need, first, terms)
     if not ruling.fits:
         found.rejected.append(Rejection(first.where, first.machine, ruling.reasons[0]))
-        if not need.forbidden and (found.nearest is None or ruling.lack < found.nearest.lack):
-            found.nearest = Near(ruling.lack, first, ruling.reasons[0], need)
+        lack = math.inf if need.forbidden else ruling.lack  # what cannot run at all is near only where nothing else is
+        if found.nearest is None or lack < found.nearest.lack:
+            found.nearest = Near(lack, first, ruling.reasons[0], need)
         return
     found.needs[first.where, first.machine] = need
     for offer in group if everything else _cheapest(group):

@@ -9,6 +9,7 @@ import pytest
 
 from dispatcher.domain.hardware import Battery, Machine
 from dispatcher.domain.plan import JobSummary, Tariff
+from dispatcher.errors import NothingFits
 from dispatcher.jobfile.load import from_mapping, load
 from dispatcher.planner.candidates import Terms
 from dispatcher.planner.make import World, plan_all, plan_for
@@ -229,3 +230,14 @@ def test_likely_is_the_sum_of_the_terms(file, kind):
     for amount in filter(None, (plan.estimate.gpu_memory, plan.estimate.ram)):
         assert sum(amount.terms.values()) == pytest.approx(amount.range.likely, rel=1e-6, abs=1e-9)
         assert amount.range.low <= amount.range.likely <= amount.range.high
+
+
+def test_an_offer_that_is_not_wanted_where_nothing_else_is_ends_with_its_reason():
+    with pytest.raises(NothingFits, match=r"aws g4dn\.xlarge: where: gcp"):
+        planned(SMALL, offer(), here=None, keys={"where": "gcp"})
+
+
+def test_an_only_offer_that_cannot_run_it_is_told_with_the_reason():
+    plan = planned(SMALL, offer(), here=None, keys={"training": {"precision": "fp8"}})
+    assert plan.choice is None
+    assert any("fp8 needs" in warning for warning in plan.warnings)
