@@ -18,6 +18,7 @@ from processes import environments, marked, send  # type: ignore[import-not-foun
 
 MARK = ".live"
 PATIENCE_SECONDS = 10.0
+UNUSED_SECONDS = 60 * 86400.0
 
 
 def main(argv: List[str]) -> int:
@@ -37,7 +38,27 @@ def make(root: str, label: str, client: str) -> Dict[str, Any]:
         with open(part, "w") as file:
             json.dump({"client": client, "made": time.time()}, file)
         os.rename(part, mark)
+    clear_unused(root)
     return {"made": True}
+
+
+def clear_unused(root: str) -> None:
+    """Remove copies and environments that no run has used for long."""
+    uses = [(os.path.join(root, ".sync", name), os.path.join(root, name[: -len(".json")])) for name in _copies(root)]
+    envs = os.path.join(root, "envs")
+    made = os.listdir(envs) if os.path.isdir(envs) else []
+    uses += [(os.path.join(envs, name, ".ready"), os.path.join(envs, name)) for name in made]
+    for used, folder in uses:
+        with contextlib.suppress(OSError):
+            if time.time() - os.stat(used).st_mtime > UNUSED_SECONDS:
+                _remove(folder)
+                _remove(used)
+
+
+def _copies(root: str) -> List[str]:
+    sync = os.path.join(root, ".sync")
+    names = os.listdir(sync) if os.path.isdir(sync) else []
+    return [name for name in names if name.startswith("copy-") and name.endswith(".json")]
 
 
 def listed(root: str) -> List[Dict[str, Any]]:

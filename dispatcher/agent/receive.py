@@ -170,6 +170,7 @@ def main(argv: List[str]) -> int:
         _refuse_strange(row[0])
     fresh: Dict[int, str] = {}
     if head["digest"] and head["digest"] == folder.digest:
+        os.utime(folder.record)  # it is used
         _say(done=True, same=True)
         return 0
     if head["blind"]:

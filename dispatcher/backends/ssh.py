@@ -162,7 +162,7 @@ class SshBackend:
 
     def _open(self, known: Known) -> SshHost:
         target = Target(known.name, known.ssh.rpartition("@")[2], known.ssh.rpartition("@")[0], config=True)
-        return SshHost.open(target, ROOT, clock=self._clock)
+        return SshHost.open(target, ROOT, clock=self._clock, keeps=True)
 
     @contextlib.contextmanager
     def _reached(self, known: Known) -> Iterator[SshHost]:

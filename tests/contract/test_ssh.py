@@ -17,6 +17,7 @@ from dispatcher.domain.plan import Offer, Requirements
 from dispatcher.domain.run import Label
 from dispatcher.errors import HostKeyMismatch, HostUnreachable, NoCapacity, UsageError
 from dispatcher.hosts import job as jobs
+from dispatcher.hosts.sync import manifest
 from dispatcher.jobfile.settings import ListedHost
 from tests.contract.contract import BackendContract, mine, spec
 from tests.sshd import available, sshd
@@ -188,3 +189,44 @@ class TestSsh(BackendContract):
         assert ([backend.client], "desk") == ([one.tags["mlrun-client"] for one in seen], seen[0].region)
         assert other.client != backend.client
         assert Label.parse(str(label)) == seen[0].label
+
+    def test_a_second_run_is_sent_only_what_changed(self, backend, offer, label, tmp_path, server):
+        work = tmp_path / "work"
+        work.mkdir()
+        (work / "data").write_bytes(os.urandom(500_000))
+        (work / "train.py").write_text("one")
+        host = backend.connect(backend.provision(offer, label, Terms()))
+        host.push(manifest(work).tree, f"{label}.work")
+        host.run(["rm", "-rf", f"{host.root}/{label}.work"])
+        (work / "train.py").write_text("two")
+        sent = []
+        start = host.start
+        host.start = lambda argv: _counted(start(argv), sent)
+        host.push(manifest(work).tree, "other.work")
+        assert "two" == (Path(host.root) / "other.work" / "train.py").read_text()
+        assert (work / "data").read_bytes() == (Path(host.root) / "other.work" / "data").read_bytes()
+        assert 0 < sum(sent) < 5_000
+        host.close()
+
+    def test_copies_and_environments_that_no_run_used_for_long_are_removed(self, backend, offer, label, tmp_path):
+        host = backend.connect(backend.provision(offer, label, Terms()))
+        (tmp_path / "work").mkdir()
+        (tmp_path / "work" / "f").write_text("x")
+        host.push(manifest(tmp_path / "work").tree, "old.work")
+        env = Path(host.root) / "envs" / "abc"
+        env.mkdir(parents=True)
+        (env / ".ready").write_text("")
+        copies = [one for one in Path(host.root).iterdir() if one.name.startswith("copy-")]
+        records = [one for one in (Path(host.root) / ".sync").iterdir() if one.name.startswith("copy-")]
+        long_ago = time.time() - 90 * 86400
+        for file in [env / ".ready", *records]:
+            os.utime(file, (long_ago, long_ago))
+        backend.provision(offer, label, Terms())
+        assert ([], False) == ([one for one in copies if one.exists()], env.exists())
+        host.close()
+
+
+def _counted(session, sent: list[int]):
+    send = session.send
+    session.send = lambda data: sent.append(len(data)) or send(data)
+    return session
