@@ -1,4 +1,4 @@
-"""`setup aws` and `catalog refresh`: what is done once, or now and then, with an account."""
+"""`setup aws` and `catalog refresh`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""AWS as a place to run: machines that end themselves, found by tag."""
+"""AWS as a place to run: machines that end themselves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One launch from its intent to its answer: looked up, sent, sent again."""
+"""One launch from its intent to its answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The address from which this computer is seen: the only one let in."""
+"""The address from which this computer is seen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What this computer keeps of an attempt: keys, pins, the launch as sent."""
+"""Keys, pins and launches that this computer keeps of an attempt."""
 
 from __future__ import annotations
 
