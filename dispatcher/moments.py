@@ -1,4 +1,4 @@
-"""Times as people write them, in a zone: nights of changing clocks included."""
+"""Times as people write them, in a zone."""
 
 from __future__ import annotations
 

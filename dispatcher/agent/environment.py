@@ -1,4 +1,4 @@
-"""Has a Python environment that holds what a file lists; one that is there and whole is used again.
+"""Makes a Python environment of what a file lists, or reuses it.
 
 python3 environment.py FOLDER [FILE]. FILE is a lock file, or a list for pip; it stands in the folder where this runs.
 """

@@ -1,4 +1,4 @@
-"""Gathers what a computer tells of itself, unread: files and answers of tools, as one JSON object.
+"""Gathers what a computer tells of itself, unread, as JSON.
 
 python3 look.py FOLDER. It stands alone; whoever asked makes sense of it.
 """

@@ -1,4 +1,4 @@
-"""Sends a growing file in frames, and how the job that writes it ended.
+"""Sends a growing file in frames, then how its job ended.
 
 python3 tail.py FILE OFFSET [FOLDER]. A frame is one letter, four bytes of length, and so many bytes: `d` data; `p` all of it
 was sent for now; `e` the end: FOLDER's outcome.json and the file's size. Without FOLDER there is no end. It ends when its own

@@ -1,4 +1,4 @@
-"""What a run's report is made of, read from its folder and its outputs."""
+"""What a run's report is made of, from its folder and outputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is tried after the choice: nothing dearer than the line that was shown."""
+"""What is tried after the choice: nothing dearer than was shown."""
 
 from __future__ import annotations
 

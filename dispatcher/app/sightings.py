@@ -1,4 +1,4 @@
-"""What the clouds say that exists: runs of other computers, and runs nobody remembers."""
+"""Runs that clouds show: of other computers, or remembered by nobody."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether Google Cloud would let a run happen: login, project, permissions, quotas, network."""
+"""Whether Google Cloud would let a run happen."""
 
 from __future__ import annotations
 

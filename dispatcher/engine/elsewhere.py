@@ -1,4 +1,4 @@
-"""Following a job on another machine: lost links, the log kept here, machines that are gone."""
+"""Following a job on another machine, over links that break."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keeping a rented machine after its job, and when it ends by itself."""
+"""Keeping a rented machine after its job, until its end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The job's output, kept here byte for byte: its size is where to go on."""
+"""The job's output, kept here: its size is where to go on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Brings files home from a computer we do not trust: framed, verified, resumed."""
+"""Brings files home from a computer we do not trust."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A private place for files on their way home, and their way to their names."""
+"""A private place for files on their way home."""
 
 from __future__ import annotations
 

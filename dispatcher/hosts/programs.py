@@ -1,4 +1,4 @@
-"""Programs of the agent that a host runs without having them: they travel as an argument."""
+"""The agent's programs, sent as an argument where it is not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which Python a job gets on another computer: an environment per project, used again."""
+"""Which Python a job gets on another computer."""
 
 from __future__ import annotations
 

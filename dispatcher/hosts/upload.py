@@ -1,4 +1,4 @@
-"""Makes a folder on a host hold a tree: one stream, deltas, resumed."""
+"""Makes a folder on a host hold a tree, in one stream."""
 
 from __future__ import annotations
 

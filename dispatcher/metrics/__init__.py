@@ -1,1 +1,1 @@
-"""Curves that a job left in its outputs, in the formats that jobs leave them."""
+"""Curves that a job left in its outputs."""

@@ -1,4 +1,4 @@
-"""Curves in rows: JSON lines, CSV, and the state of Hugging Face trainers."""
+"""Curves in JSON lines, CSV, and Hugging Face trainer states."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A curve: a name, where it was read, and its points, thinned for a page."""
+"""A curve: its name, its source, its points, thinned."""
 
 from __future__ import annotations
 

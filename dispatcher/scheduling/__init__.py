@@ -1,1 +1,1 @@
-"""Runs that begin later: what is to happen, and who wakes mlrun for it."""
+"""Runs that begin later, and who wakes mlrun for them."""

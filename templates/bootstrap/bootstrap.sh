@@ -57,8 +57,8 @@ put 0440 /etc/sudoers.d/90-mlrun <<'MLRUN_FILE'
 mlrun ALL=(root) NOPASSWD: /usr/local/sbin/mlrun-hostkey new, /usr/local/sbin/mlrun-hostkey use
 MLRUN_FILE
 systemctl mask apt-daily.timer apt-daily-upgrade.timer unattended-upgrades.service >/dev/null 2>&1 || true
-install -d -o mlrun -g mlrun -m 0700 /home/mlrun/.ssh
-printf '%s\n' '@PUBLIC_KEY@' | put 0600 /home/mlrun/.ssh/authorized_keys
-chown mlrun:mlrun /home/mlrun/.ssh/authorized_keys
+install -d -o mlrun -g mlrun -m 0700 ~mlrun/.ssh
+printf '%s\n' '@PUBLIC_KEY@' | put 0600 ~mlrun/.ssh/authorized_keys
+chown mlrun:mlrun ~mlrun/.ssh/authorized_keys
 systemctl try-reload-or-restart --no-block ssh.service sshd.service 2>/dev/null || true
 : >"$base/ready"

@@ -1,4 +1,4 @@
-"""The service account with which a machine deletes itself, where there is one."""
+"""The service account with which a machine deletes itself."""
 
 from __future__ import annotations
 

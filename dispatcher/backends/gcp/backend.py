@@ -1,4 +1,4 @@
-"""Google Cloud as a place to run: machines that Google deletes when their time is over, found by label."""
+"""Google Cloud as a place to run: machines that end by themselves."""
 
 from __future__ import annotations
 

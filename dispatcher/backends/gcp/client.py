@@ -1,4 +1,4 @@
-"""The one door to Google Cloud: credentials, clients, operations, and errors translated once."""
+"""The one door to Google Cloud: credentials, clients, operations, errors."""
 
 from __future__ import annotations
 

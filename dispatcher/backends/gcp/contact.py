@@ -1,4 +1,4 @@
-"""The way to a running machine: host keys as Google tells them, pin, identity."""
+"""The way to a running machine: host keys, pin, identity."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which machine image a type boots: the newest of a public family, resolved at launch."""
+"""Which image a type boots: the newest of a public family."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One launch from its intent to its machine: looked up, sent, sent again, waited for."""
+"""One launch, from its intent to its machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Instances as Google describes them, and lists that say what they do not know."""
+"""Instances as Google lists them, and what a list leaves unknown."""
 
 from __future__ import annotations
 

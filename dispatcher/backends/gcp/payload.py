@@ -1,4 +1,4 @@
-"""The requests that make a machine and let its user in, field by field; pure."""
+"""The requests that make a machine, field by field; pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prices as Google states them now, composed of their parts, where the machines are had."""
+"""Prices as Google states them now, composed of their parts."""
 
 from __future__ import annotations
 

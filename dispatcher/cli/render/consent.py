@@ -1,4 +1,4 @@
-"""What is said before money is spent: what, for how much, until when, and what is sent."""
+"""What is said before money is spent."""
 
 from __future__ import annotations
 

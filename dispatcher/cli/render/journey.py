@@ -1,4 +1,4 @@
-"""A rented machine's way, state by state: since when, for how much so far."""
+"""A rented machine's way, state by state, with time and cost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Charts as SVG, each with its words: a page reads without its pictures."""
+"""Charts as SVG, each with its words."""
 
 from __future__ import annotations
 

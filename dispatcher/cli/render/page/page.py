@@ -1,4 +1,4 @@
-"""The page: headline, planned against actual, curves, phases, files, where it came from."""
+"""The page of a run, from headline to origin."""
 
 from __future__ import annotations
 
