@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
@@ -24,6 +25,23 @@ def reminders(runs: Iterable[Run], now: float, about: str | None = None) -> Iter
         yield Warned(run.id, now, words, fix)
     if len(shown) > MOST:
         yield Warned("", now, f"{len(shown) - MOST} more runs have rented machines", "mlrun ps")
+
+
+def at_a_glance() -> list[Warned]:
+    """The same, read without opening the record: for commands that have no need of it."""
+    from dispatcher import paths
+    from dispatcher.store.observations import open_documents
+
+    documents = open_documents(paths.database())
+    if not documents:
+        return []
+    from dispatcher.errors import HostError
+    from dispatcher.store.records import from_document
+
+    try:
+        return list(reminders(map(from_document, documents), time.time()))
+    except HostError:
+        return []  # the next command that opens the record says so
 
 
 def line(run: Run, now: float) -> tuple[str, str]:

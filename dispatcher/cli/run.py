@@ -68,7 +68,9 @@ def run(job: Path, words: tuple[str, ...], **flags: Any) -> int:
         raise UsageError(f"{job} is a script, not a job file.", fix=f"mlrun init {job}, or mlrun plan {job}")
     loaded = load(job, sets=settings_of(flags), extra_args=words)
     if flags["dry_run"]:
-        return _show(_planned(loaded, flags), flags)
+        code = _show(_planned(loaded, flags), flags)
+        _remind()
+        return code
     if flags["at"]:
         from dispatcher.cli.schedule import later
 
@@ -103,7 +105,22 @@ def plan(job: Path, **flags: Any) -> int:
     """The dry run."""
     refuse_unbuilt(flags)
     loaded = _read(job, flags)
-    return _show(_planned(loaded, flags), flags)
+    code = _show(_planned(loaded, flags), flags)
+    _remind()
+    return code
+
+
+def _remind() -> None:
+    """Machines that cost money while nobody looks are told by every command."""
+    from dispatcher import paths
+
+    if not paths.database().is_file():
+        return
+    from dispatcher.app.reminders import at_a_glance
+    from dispatcher.cli.render.errors import warn
+
+    for one in at_a_glance():
+        warn(one.message, one.fix)
 
 
 def _read(job: Path, flags: dict[str, Any]) -> LoadedJob:

@@ -30,6 +30,17 @@ def observations(path: Path) -> list[Observation]:
         return []
 
 
+def open_documents(path: Path) -> list[str]:
+    """The documents of runs that are not finished, in the store at `path`; none where it cannot be read at once."""
+    if not path.is_file():
+        return []
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=SECONDS_TO_WAIT)) as db:
+            return [str(row[0]) for row in db.execute("SELECT document FROM run WHERE state != 'finished'")]
+    except (sqlite3.Error, ValueError):
+        return []
+
+
 def to_row(one: Observation) -> tuple[Any, ...]:
     """The table's row of an observation."""
     key = one.key
