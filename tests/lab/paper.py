@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -145,9 +146,13 @@ class PaperHosts:
         return min(ends, default=None)
 
     def _expire(self, host: PaperHost) -> None:
-        if host.on and not host.hung:
-            self._down(host)
-            host.ended(host.spec.id, "poweroff")
+        if not host.on or host.hung:
+            return
+        if host.spec.kind == "gce":
+            delete_itself(host.spec)
+            return
+        self._down(host)
+        host.ended(host.spec.id, "poweroff")
 
     def _uptime(self, host: PaperHost) -> float:
         return host.uptime + (self.clock.now() - host.booted if host.on else 0.0)
@@ -171,3 +176,17 @@ def user_data(spec: HostSpec) -> bytes:
     if reply.status != 200:
         return b""
     return gzip.decompress(reply.body) if reply.body.startswith(b"\x1f\x8b") else reply.body
+
+
+def delete_itself(spec: HostSpec) -> None:
+    """A machine of Compute Engine never powers off: it deletes itself where it has an account, else it waits."""
+
+    def ask(path: str) -> str:
+        reply = spec.metadata("GET", f"/computeMetadata/v1/{path}", {"metadata-flavor": "Google"}, b"")
+        return reply.body.decode() if reply.status == 200 else ""
+
+    if not (token := ask("instance/service-accounts/default/token")):
+        return
+    project, zone, name = ask("project/project-id"), ask("instance/zone").rpartition("/")[2], ask("instance/name")
+    bearer = {"authorization": f"Bearer {json.loads(token)['access_token']}"}
+    spec.metadata("DELETE", f"/compute/v1/projects/{project}/zones/{zone}/instances/{name}", bearer, b"")

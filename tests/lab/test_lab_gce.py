@@ -403,3 +403,19 @@ def test_gcp_what_a_test_leaves_is_seen(lab):
         lab.gce.control("dance", {})
     with pytest.raises(ValueError, match="nothing here is called"):
         lab.gce.control("set", {"colour": "red"})
+
+
+def test_gcp_a_host_on_paper_deletes_itself_with_its_account_and_waits_without(lab):
+    from google.cloud import compute_v1 as api
+
+    email = f"mlrun-machine@{PROJECT}.iam.gserviceaccount.com"
+    lab.gce.control("set", {"accounts": {email: ["compute.instances.delete"]}})
+    script = "# mlrun-limits: max_seconds=3000, grace_seconds=60, contact_seconds=1200"
+    metadata = api.Metadata(items=[api.Items(key="startup-script", value=script)])
+    account = api.ServiceAccount(email=email, scopes=["https://www.googleapis.com/auth/compute"])
+    lab.insert(metadata=metadata, service_accounts=[account], scheduling=limited(3600))
+    lab.insert("two", metadata=metadata, scheduling=limited(3600))
+    lab.clock.advance(1201)
+    assert ["instance us-central1-a/two", "disk us-central1-a/two"] == lab.gce.left()
+    lab.clock.advance(2400)
+    assert ([], 1200.0 + 3600.0) == (lab.gce.left(), lab.ledger.seconds())
