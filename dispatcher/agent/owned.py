@@ -1,4 +1,4 @@
-"""Attempts on a computer that is nobody's to end: made, listed, cleared away.
+"""Attempts on an owned computer: made, listed, cleared away.
 
 python3 owned.py make|list|end ROOT [LABEL CLIENT]. ROOT/LABEL.live stands from the first to the last.
 """

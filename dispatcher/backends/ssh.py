@@ -1,4 +1,4 @@
-"""Computers of the user's own, reached over SSH: free, shared, never powered off."""
+"""The user's own computers over SSH: free, shared, never powered off."""
 
 from __future__ import annotations
 
