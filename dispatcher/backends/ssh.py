@@ -20,7 +20,7 @@ from dispatcher.domain.hardware import Device
 from dispatcher.domain.plan import Offer, Requirements
 from dispatcher.domain.run import Label
 from dispatcher.errors import HostError, MlrunError, NoCapacity, TeardownUnconfirmed, UsageError
-from dispatcher.hosts.base import Host
+from dispatcher.hosts.base import Host, plain
 from dispatcher.hosts.job import push_agent, run_program
 from dispatcher.hosts.probe.distant import Seen, probe_host
 from dispatcher.hosts.ssh import SshHost, Target
@@ -218,7 +218,7 @@ def _told(host: Host, verb: str, *arguments: str) -> Any:
     try:
         return json.loads(done.stdout)
     except ValueError as error:
-        said = done.stderr.decode("utf-8", "replace").strip()[-300:]
+        said = plain(done.stderr)
         raise HostError(f"{host.name} does not tell which runs it has: {said}", fix="mlrun doctor") from error
 
 

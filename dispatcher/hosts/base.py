@@ -47,6 +47,12 @@ def discard(_chunk: bytes) -> None:
     """An output nobody reads."""
 
 
+def plain(said: bytes, most: int = 300) -> str:
+    """The end of what a program of a host said, as a line that a terminal only shows."""
+    text = said.decode("utf-8", "replace").strip()[-most:]
+    return "".join(letter if letter.isprintable() else " " for letter in text)
+
+
 class Host(Protocol):
     """A computer that runs commands and holds files. Every method raises a HostError when the computer fails us."""
 

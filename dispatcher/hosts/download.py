@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dispatcher.errors import SyncFailed
-from dispatcher.hosts.base import Entry
+from dispatcher.hosts.base import Entry, plain
 from dispatcher.hosts.collect import fault
 from dispatcher.hosts.landing import Landing
 from dispatcher.hosts.programs import command
@@ -57,7 +57,7 @@ def _pieces(session: Session, entry: Entry, size: int) -> Iterator[bytes]:
         if kind == b"n" and len(head) == HEAD:
             return
         if kind == b"x" and length < CHUNK:
-            why = session.exactly(length).decode("utf-8", "replace")
+            why = plain(session.exactly(length))
             raise SyncFailed(f"{entry.path} cannot be fetched: {why}", fix="mlrun fetch")
         if kind != b"d" or len(head) < HEAD:
             raise SyncFailed(f"{entry.path} cannot be fetched: its host sends what is no file", fix="mlrun fetch")

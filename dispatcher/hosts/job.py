@@ -12,7 +12,7 @@ from typing import Any
 
 from dispatcher.domain.run import Label
 from dispatcher.errors import HostError, HostUnreachable
-from dispatcher.hosts.base import Entry, Exit, Host, Tree
+from dispatcher.hosts.base import Entry, Exit, Host, Tree, plain
 
 AGENT = Path(__file__).resolve().parent.parent / "agent"
 PROGRAMS = tuple(sorted(file.name for file in AGENT.glob("*.py") if file.name != "__init__.py"))
@@ -84,7 +84,7 @@ def launch(host: Host, spec: JobSpec) -> None:
     if done.code == STARTED_BEFORE:
         raise HostError(f"The job {spec.label} was started on {host.name} before", fix="mlrun ps")
     if done.code:
-        said = done.stderr.decode("utf-8", "replace").strip() or f"the agent ended with {done.code}"
+        said = plain(done.stderr) or f"the agent ended with {done.code}"
         raise HostError(f"The job could not be started on {host.name}: {said}", fix="mlrun doctor")
 
 
@@ -167,6 +167,6 @@ def _told(host: Host, label: str, done: Exit) -> JobStatus:
     try:
         document = json.loads(done.stdout)
     except ValueError as error:
-        said = done.stderr.decode("utf-8", "replace").strip()[-300:]
+        said = plain(done.stderr)
         raise HostUnreachable(f"{host.name} does not tell how {label} stands: {said}", fix="mlrun doctor") from error
     return status_of(document)

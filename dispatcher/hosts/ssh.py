@@ -14,7 +14,7 @@ from typing import Any
 
 from dispatcher.errors import HostError, HostUnreachable
 from dispatcher.hosts import download, upload
-from dispatcher.hosts.base import End, Entry, Exit, Tree
+from dispatcher.hosts.base import End, Entry, Exit, Tree, plain
 from dispatcher.hosts.dial import CHANNEL_SECONDS, Link, Target, dial
 from dispatcher.hosts.job import agent_folder
 from dispatcher.hosts.session import Pulse, Session
@@ -172,7 +172,7 @@ class SshHost:
         try:
             home, version = json.loads(done.stdout)
         except ValueError as error:
-            said = done.stderr.decode("utf-8", "replace").strip()[-200:]
+            said = plain(done.stderr)
             raise HostError(f"{self.name} has no usable python3: {said}", fix="Install Python 3.8 or newer there.") from error
         if tuple(version) < OLDEST_PYTHON:
             shown = ".".join(map(str, version))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 
 from dispatcher.errors import HostError
-from dispatcher.hosts.base import End
+from dispatcher.hosts.base import End, plain
 from dispatcher.hosts.programs import command
 from dispatcher.hosts.session import CHUNK, Session
 
@@ -39,7 +39,7 @@ class Tail:
             return b""
         if said == b"":
             code, complaints = self._session.end()
-            text = complaints.decode("utf-8", "replace").strip()[-300:] or f"its reader ended with {code}"
+            text = plain(complaints) or f"its reader ended with {code}"
             raise HostError(f"{self._path} cannot be read: {text}", fix="mlrun doctor")
         return self._unpack(said)
 

@@ -14,7 +14,7 @@ import zstandard
 
 from dispatcher.errors import SyncFailed
 from dispatcher.hosts.ahead import ahead
-from dispatcher.hosts.base import Tree
+from dispatcher.hosts.base import Tree, plain
 from dispatcher.hosts.hashes import Hashes, mark_of
 from dispatcher.hosts.programs import command
 from dispatcher.hosts.session import Session
@@ -45,10 +45,10 @@ def push(start: Start, tree: Tree, remote: str, origin: str, name: str) -> None:
         if hashes.known:
             _know(rows, hashes)  # while the other side looks at what it has
         there = _heard(session, name)
-        blind = bool(there["blank"])
+        blind = bool(there.get("blank"))
         if not blind:
             _know(rows, hashes)
-        _send(session, tree, rows, hashes, zstd=bool(there["zstd"]), blind=blind, name=name)
+        _send(session, tree, rows, hashes, zstd=bool(there.get("zstd")), blind=blind, name=name)
     finally:
         session.close()
 
@@ -79,7 +79,7 @@ def _send(session: Session, tree: Tree, rows: list[Row], hashes: Hashes, *, zstd
         if heard.get("same"):
             hashes.save()
             return
-        needed = [_resumed(tree, rows, wish) for wish in heard["need"]]
+        needed = [_resumed(tree, rows, wish) for wish in _wishes(heard, rows, name)]
         _tell(session, needed)
     squeeze = zstandard.ZstdCompressor(level=LEVEL).compressobj() if zstd else zlib.compressobj(LEVEL)
     for piece in ahead(_squeezed(_contents(tree, rows, needed, learned), squeeze)):
@@ -87,7 +87,19 @@ def _send(session: Session, tree: Tree, rows: list[Row], hashes: Hashes, *, zstd
             break
     session.end_input()
     hashes.save()  # while the other side puts things in place
-    _heard(session, name)
+    if not _heard(session, name).get("done"):
+        raise _nonsense(name)
+
+
+def _wishes(heard: dict[str, Any], rows: Sequence[Row], name: str) -> list[tuple[int, int, str]]:
+    """What the receiver asks for: [number, offset, SHA-256 of what stands before it], each a file of ours."""
+    try:
+        wishes = [(int(number), int(offset), str(prefix)) for number, offset, prefix in heard["need"]]
+        if all(0 <= number < len(rows) and 0 <= offset <= rows[number][1] for number, offset, _ in wishes):
+            return wishes
+    except (KeyError, TypeError, ValueError) as error:
+        raise _nonsense(name) from error
+    raise _nonsense(name)
 
 
 def _resumed(tree: Tree, rows: list[Row], wish: Sequence[Any]) -> list[int]:
@@ -179,15 +191,19 @@ def _heard(session: Session, name: str) -> dict[str, Any]:
     while not said.endswith(b"\n") and (chunk := session.receive()):
         said += chunk
     try:
-        told = json.loads(said)
-    except ValueError as error:
+        told = dict(json.loads(said))
+    except (ValueError, TypeError) as error:
         code, complaints = session.end()
-        text = complaints.decode("utf-8", "replace").strip()[-300:] or f"the receiver ended with {code}"
+        text = plain(complaints) or f"the receiver ended with {code}"
         raise SyncFailed(f"Files cannot be sent to {name}: {text}", fix="Is python3 there, and the disk not full?") from error
     if "error" in told:
         fix = f"Look at the disk and the rights on {name}."
-        raise SyncFailed(f"Files cannot be written on {name}: {told['error']}", fix=fix)
-    return dict(told)
+        raise SyncFailed(f"Files cannot be written on {name}: {plain(str(told['error']).encode())}", fix=fix)
+    return told
+
+
+def _nonsense(name: str) -> SyncFailed:
+    return SyncFailed(f"Files cannot be sent to {name}: it answers what is no answer", fix="mlrun doctor")
 
 
 def _unreadable(path: str, error: OSError) -> SyncFailed:

@@ -11,7 +11,7 @@ from typing import Any
 
 from dispatcher.domain.hardware import Gpu, Machine
 from dispatcher.errors import HostError
-from dispatcher.hosts.base import Host
+from dispatcher.hosts.base import Host, plain
 from dispatcher.hosts.probe import amd, apple, cgroup, container, cpu, memory, speed
 from dispatcher.hosts.probe.machine import ARCHITECTURES
 from dispatcher.hosts.programs import command
@@ -39,7 +39,7 @@ def probe_host(host: Host) -> Seen:
         told = json.loads(done.stdout)
         return Seen(machine_of(told), tuple(users_of(told)), float(told["load"]))
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
-        said = done.stderr.decode("utf-8", "replace").strip()[-200:] or repr(error)
+        said = plain(done.stderr) or repr(error)
         raise HostError(f"{host.name} does not tell what it has: {said}", fix="mlrun doctor") from error
 
 
