@@ -110,6 +110,21 @@ def test_the_job_on_an_aws_machine_is_nobody_special(backend, label):
     host.close()
 
 
+def test_an_aws_machine_is_born_with_three_timers_that_end_it(backend, label, lab):
+    machine = made(backend, label, max_seconds=7200)
+    backend.connect(machine).close()
+    inside = lab.find(machine.details["id"])
+
+    def armed() -> bool:
+        timers = lab.hosts.run(inside, "systemctl", "is-active", "mlrun-deadman.timer", check=False)
+        processes = lab.hosts.run(inside, "sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '", check=False)
+        scheduled = lab.hosts.run(inside, "cat", "/run/systemd/shutdown/scheduled", check=False)
+        return "active" in timers and "sleep 7800" in processes and "MODE=poweroff" in scheduled
+
+    assert until(armed, 30)
+    assert "max_seconds=7200" in lab.hosts.run(inside, "cat", "/var/lib/mlrun/limits")
+
+
 def test_an_aws_machine_that_nobody_comes_to_ends_itself(backend, label, lab, monkeypatch):
     monkeypatch.setattr("dispatcher.backends.cloud.bootstrap.CONTACT_SECONDS", 3)
     made(backend, label, max_seconds=600)

@@ -49,6 +49,7 @@ class Account:
         self._session: boto3.Session | None = None
         self._clients: dict[tuple[str, str, bool], Any] = {}
         self._identity: dict[str, str] | None = None
+        self._regions: tuple[str, ...] | None = None
         self.lab = False
 
     def call(self, service: str, region: str, action: str, doing: str, **parameters: Any) -> dict[str, Any]:
@@ -125,8 +126,11 @@ class Account:
 
     def regions(self) -> tuple[str, ...]:
         """Every region that is enabled for the account."""
-        found = self.call("ec2", HOME, "describe_regions", "the list of regions")
-        return tuple(sorted(one["RegionName"] for one in found["Regions"]))
+        with self._lock:
+            if self._regions is None:
+                found = self.call("ec2", HOME, "describe_regions", "the list of regions")
+                self._regions = tuple(sorted(one["RegionName"] for one in found["Regions"]))
+            return self._regions
 
     def told(self, failure: AwsFailure) -> MlrunError:
         """The error for people; a denial in AWS's own cipher is read where the account may."""

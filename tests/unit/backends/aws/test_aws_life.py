@@ -299,3 +299,72 @@ def test_a_gpu_type_boots_an_image_with_its_driver_and_one_without_is_passed_ove
     assert "base-oss-nvidia-driver" in str(image)
     with pytest.raises(NoCapacity, match="no image with a driver for V100"):
         backend.provision(replace(gpu, machine="p3.2xlarge", device="V100-16GB"), Label(label.run, 2), TERMS)
+
+
+@pytest.mark.parametrize("code", ["RequestExpired", "SignatureDoesNotMatch"])
+def test_a_request_signed_before_sleep_is_signed_once_more(backend, offer, label, ec2, code):
+    ec2.control("fault", {"action": "RunInstances", "when": "before", "code": code})
+    assert backend.provision(offer, label, TERMS).details["id"]
+    ec2.control("fault", {"action": "RunInstances", "when": "before", "code": code, "n": 2})
+    with pytest.raises(CloudRefused, match=code) as caught:
+        backend.provision(offer, Label(label.run, 2), TERMS)
+    assert "clock" in caught.value.fix
+
+
+def test_a_caller_who_moved_is_let_in_from_there_too_and_both_rules_end(backend, made, label, ec2, monkeypatch):
+    monkeypatch.setenv("DISPATCHER_CALLER_IP", "198.18.0.99")
+    backend._admit(label, "us-east-1", made.details["group"])
+    assert 2 == len([one for one in backend.leftovers() if one.kind == "rule"])
+    backend.terminate(label)
+    assert [] == list(backend.leftovers())
+
+
+def test_a_spot_machine_that_is_taken_back_tells_its_fate(backend, offer, label, ec2, time):
+    spot = replace(offer, machine="g4dn.xlarge", device="T4", count=1, market="spot")
+    made = backend.provision(spot, label, Terms(max_hourly=5.0))
+    assert "spot" == made.details["market"]
+    ec2.control("preempt", {"id": made.details["id"]})
+    time.advance(130)
+    assert (None, "Server.SpotInstanceTermination") == (backend.find(label), backend.fate(label))
+
+
+def test_spot_above_the_highest_price_is_another_zone(backend, offer, label):
+    spot = replace(offer, machine="g4dn.xlarge", device="T4", count=1, market="spot")
+    with pytest.raises(NoCapacity, match="SpotMaxPriceTooLow"):
+        backend.provision(spot, label, Terms(max_hourly=0.01))
+
+
+def test_the_users_own_subnet_is_used_and_its_zone_is_the_only_one(backend, offer, label, settings, ec2):
+    found = backend.account.call("ec2", "us-east-1", "describe_subnets", "a test")["Subnets"]
+    subnet = next(one for one in found if one["AvailabilityZone"] == "us-east-1c")
+    other = AwsBackend(settings.model_copy(update={"subnet": subnet["SubnetId"]}), runs=backend._runs, clock=backend._clock)
+    assert ["us-east-1c"] == [one.zone for one in other.placements(replace(offer, zone=None))]
+    assert "us-east-1c" == other.provision(replace(offer, zone=None), label, TERMS).details["zone"]
+    with pytest.raises(NoCapacity, match="no subnet in us-east-1a"):
+        other.provision(offer, Label(label.run, 2), TERMS)
+
+
+def test_a_subnet_that_does_not_exist_is_the_users_to_correct(backend, offer, label, settings):
+    other = AwsBackend(
+        settings.model_copy(update={"subnet": "subnet-0123456789abcdef0"}), runs=backend._runs, clock=backend._clock
+    )
+    with pytest.raises(CloudRefused, match="InvalidSubnetID") as caught:
+        other.provision(offer, label, TERMS)
+    assert "aws.subnet" in caught.value.fix
+
+
+def test_a_machine_that_hangs_is_found_and_ended_by_any_computer_of_its_owner(
+    backend, made, label, hosts, time, tmp_path, ledger
+):
+    hosts.hosts[made.details["id"]].hung = True
+    time.advance(40_000)
+    other = elsewhere(backend, tmp_path)
+    (found,) = [one for one in other.leftovers() if one.kind == "instance"]
+    assert (label, backend.owner, True) == (found.label, found.owner, found.age_seconds > 39_000)
+    other.terminate(label)
+    assert [] == ledger.open()
+
+
+def test_throttled_lists_are_asked_again(backend, made, label, ec2):
+    ec2.control("fault", {"action": "DescribeInstances", "code": "RequestLimitExceeded", "n": 2})
+    assert made == backend.find(label)
