@@ -129,9 +129,9 @@ class Account:
         if failure := self.finished(str(begun.name), zone, doing):
             raise failure
 
-    def rest(self, url: str, doing: str, body: dict[str, Any] | None = None, **query: str) -> dict[str, Any]:
+    def rest(self, url: str, doing: str, body: dict[str, Any] | None = None, verb: str = "", **query: str) -> dict[str, Any]:
         """Ask another of Google's interfaces than Compute Engine's; the stand-in has it at its own address."""
-        target, verb = (self.endpoint + urlsplit(url).path if self.lab else url), ("GET" if body is None else "POST")
+        target, verb = (self.endpoint + urlsplit(url).path if self.lab else url), verb or ("GET" if body is None else "POST")
         try:
             answer = self._session().request(verb, target, params=query, json=body, timeout=SECONDS)
         except Exception as error:

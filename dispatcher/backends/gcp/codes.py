@@ -25,15 +25,15 @@ _CODES: dict[Kind, tuple[str, ...]] = {
     Kind.AGAIN: (
         "rateLimitExceeded", "userRateLimitExceeded", "tooManyRequests", "RATE_LIMIT_EXCEEDED", "backendError",
         "internalError", "internalServerError", "badGateway", "serviceUnavailable", "resourceNotReady",
-        "RESOURCE_OPERATION_RATE_EXCEEDED", "RESOURCE_NOT_READY", "INTERNAL_ERROR", "NotConnected", "ConnectionFailed",
+        "RESOURCE_OPERATION_RATE_EXCEEDED", "RESOURCE_NOT_READY", "INTERNAL_ERROR", "RESOURCE_EXHAUSTED", "UNAVAILABLE", "NotConnected", "ConnectionFailed",
     ),
     Kind.NEXT_ZONE: (
         "ZONE_RESOURCE_POOL_EXHAUSTED*", "RESOURCE_POOL_EXHAUSTED*", "STOCKOUT", "UNSUPPORTED_OPERATION",
         "RESERVATION_CAPACITY*",
     ),
     Kind.NEXT_REGION: ("QUOTA_EXCEEDED", "quotaExceeded", "REGION_QUOTA_EXCEEDED"),
-    Kind.TAKEN: ("alreadyExists", "RESOURCE_ALREADY_EXISTS"),
-    Kind.ABSENT: ("notFound", "RESOURCE_NOT_FOUND"),
+    Kind.TAKEN: ("alreadyExists", "RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS"),
+    Kind.ABSENT: ("notFound", "RESOURCE_NOT_FOUND", "NOT_FOUND"),
     Kind.CREDENTIALS: ("authError", "UNAUTHENTICATED", "NoCredentials", "ExpiredLogin", "ClockOff", "ACCESS_TOKEN_EXPIRED"),
 }  # fmt: skip
 _EXACT = {code: kind for kind, codes in _CODES.items() for code in codes if not code.endswith("*")}
@@ -48,6 +48,7 @@ _FIXES: dict[str, str] = {
     "accessNotConfigured": "gcloud services enable compute.googleapis.com",
     "BILLING_DISABLED": "https://console.cloud.google.com/billing/linkedaccount   # link a billing account to the project",
     "forbidden": "mlrun doctor   # lists what this account may not do; the role it needs: mlrun setup gcp",
+    "PERMISSION_DENIED": "mlrun doctor   # lists what this account may not do; the role it needs: mlrun setup gcp",
     "IAM_PERMISSION_DENIED": "mlrun doctor   # lists what this account may not do; the role it needs: mlrun setup gcp",
     "conditionNotMet": "A policy of the organisation forbids it: ask its administrator, or name another project",
     "notFound": "mlrun doctor   # is gcp.project right?",

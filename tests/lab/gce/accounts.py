@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from tests.lab.gce.machine import Machine
-from tests.lab.gce.refusals import Refused, expired, not_found, not_permitted
+from tests.lab.gce.refusals import expired, not_permitted
 from tests.lab.gce.resource import OWNER, Call, Handler
 from tests.lab.gce.settings import Settings
 
@@ -56,7 +56,15 @@ NEEDED: dict[str, tuple[str, ...]] = {
     "zoneOperations.wait": ("compute.zoneOperations.get",),
     "zones.get": ("compute.zones.get",),
     "zones.list": ("compute.zones.list",),
+    "iam.projects.roles.create": ("iam.roles.create",),
+    "iam.projects.roles.delete": ("iam.roles.delete",),
+    "iam.projects.roles.get": ("iam.roles.get",),
+    "iam.projects.roles.undelete": ("iam.roles.undelete",),
+    "iam.projects.serviceAccounts.create": ("iam.serviceAccounts.create",),
+    "iam.projects.serviceAccounts.delete": ("iam.serviceAccounts.delete",),
     "iam.projects.serviceAccounts.get": ("iam.serviceAccounts.get",),
+    "manager.projects.getIamPolicy": ("resourcemanager.projects.getIamPolicy",),
+    "manager.projects.setIamPolicy": ("resourcemanager.projects.setIamPolicy",),
 }
 """Method to permissions, as Compute Engine's reference tells them under IAM permissions; recalled on 2026-11-21."""
 
@@ -88,7 +96,6 @@ class Accounts:
 
     def handlers(self) -> dict[str, Handler]:
         return {
-            "iam.projects.serviceAccounts.get": self.get,
             "manager.projects.testIamPermissions": self.test,
             "billing.projects.getBillingInfo": self.billing,
         }
@@ -126,13 +133,6 @@ class Accounts:
     def billing(self, call: Call) -> dict[str, Any]:
         project, on = call.path["projectsId"], self._settings.billing_enabled
         return {"name": f"projects/{project}/billingInfo", "projectId": project, "billingEnabled": on}
-
-    def get(self, call: Call) -> dict[str, Any]:
-        email = call.path["serviceAccountsId"]
-        if email not in self._settings.accounts:
-            raise Refused(404, "notFound", f"Unknown service account: {email}") if "@" in email else not_found(email)
-        name = f"projects/{call.path['projectsId']}/serviceAccounts/{email}"
-        return {"name": name, "email": email, "projectId": call.path["projectsId"], "uniqueId": "1" * 21}
 
 
 def _granted(permission: str, name: str, may: Iterable[str]) -> bool:

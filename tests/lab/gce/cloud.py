@@ -14,6 +14,7 @@ from tests.lab.gce.billing import Billing
 from tests.lab.gce.disks import Disks
 from tests.lab.gce.firewalls import Firewalls
 from tests.lab.gce.front import Front
+from tests.lab.gce.identities import Identities
 from tests.lab.gce.images import Images
 from tests.lab.gce.instances import Instances
 from tests.lab.gce.machine import Machine
@@ -42,6 +43,7 @@ class Gce:
         self.disks = Disks(self._links, clock, bill, self.settings, images, self.operations)
         self.firewalls = Firewalls(self._links, clock, self.settings, self.operations)
         self.accounts = Accounts(self.settings)
+        self.identities = Identities(self.settings)
         self.power = Power(
             hosts=hosts,
             bill=bill,
@@ -55,7 +57,7 @@ class Gce:
             metadata=self._metadata,
         )
         self.instances = Instances(self.power, self._lock)
-        parts = (self.operations, self.disks, self.firewalls, self.accounts, self.instances, images, Billing())
+        parts = (self.operations, self.disks, self.firewalls, self.accounts, self.identities, self.instances, images, Billing())
         handlers = {name: act for part in parts for name, act in part.handlers().items()}
         handlers |= Offered(self._links, self.settings, self.instances).handlers() | {"fail": self._fail}
         self.front = Front(
@@ -113,6 +115,7 @@ class Gce:
         self.disks.clear()
         self.firewalls.clear()
         self.operations.forget()
+        self.identities.clear()
         self.faults.clear()
         self.front.violations.clear()
         self.front.calls.clear()

@@ -19,6 +19,7 @@ from tests.lab.gce.settings import Settings
 from tests.lab.seams import Bill
 
 INTERFACES = {"": "compute.v1", "billing.": "cloudbilling.v1", "iam.": "iam.v1", "manager.": "cloudresourcemanager.v1"}
+NEWER = ("billing.", "iam.", "manager.")
 UNCHECKED = frozenset({"zoneOperations.wait", "globalOperations.wait"})
 """They wait without the lock."""
 
@@ -81,7 +82,8 @@ class Front:
             if fault and fault.when == "after":
                 raise _refusal(fault)
         except Refused as refused:
-            return self._told(call, parameters, Answer(refused.status, refused.body), refused.reason)
+            body = refused.plain_body if call.name.startswith(NEWER) else refused.body
+            return self._told(call, parameters, Answer(refused.status, body), refused.reason)
         wrong = kind.wrong_response(route, body)
         self.violations += [f"reply: {one}" for one in wrong]
         dropped = fault is not None and fault.when == "drop_after"
@@ -93,7 +95,7 @@ class Front:
         if wrong := kind.wrong_query(route, call.query) + kind.wrong_request(route, call.body):
             self.violations += [f"request: {one}" for one in wrong]
             raise Refused(400, "invalid", f"Invalid JSON payload received. {'; '.join(wrong[:5])}")
-        if not self._settings.api_enabled and not call.name.startswith(("billing.", "iam.", "manager.")):
+        if not self._settings.api_enabled and not call.name.startswith(NEWER):
             raise disabled("compute.googleapis.com", call.project)
         if not self._settings.billing_enabled and call.name.endswith(".insert"):
             raise no_billing(call.project)

@@ -27,6 +27,23 @@ class Refused(Exception):
         error = {"code": self.status, "message": self.message, "errors": [one]}
         return {"error": {**error, "details": list(self.details)} if self.details else error}
 
+    @property
+    def plain_body(self) -> dict[str, Any]:
+        """As Google's newer interfaces say it: a status in capitals, and no list of reasons."""
+        status = STATUSES.get(self.status, "INTERNAL")
+        return {"error": {"code": self.status, "message": self.message, "status": status}}
+
+
+STATUSES = {
+    400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    409: "ALREADY_EXISTS",
+    429: "RESOURCE_EXHAUSTED",
+    503: "UNAVAILABLE",
+}
+
 
 def not_found(resource: str) -> Refused:
     return Refused(404, "notFound", f"The resource '{resource}' was not found")
