@@ -129,6 +129,26 @@ class Answering:
         person = self.people.find(call.key, call.service)
         call.by = person.name
         self._in_time(call)
+        return self._carried_out(call, person, problems, fault)
+
+    def act(self, person: Principal, service: str, name: str, region: str, parameters: dict[str, Any]) -> None:
+        """A call that no client sent: a schedule's, in its role's name. Raises AwsError, or Dropped for a lost answer."""
+        operation = protocol.model(protocol.SERVICES[service]).operation_model(name)
+        call = Call(service, operation, region, "", parameters=parameters, by=person.name)
+        problems = protocol.problems(operation, parameters)
+        fault = self.faults.take(name, {"region": region, **parameters})
+        try:
+            if fault and fault.when.startswith("drop_before"):
+                raise Dropped
+            if fault and fault.when == "before":
+                raise planned(fault, parameters)
+            self.violations += [f"{name}: {one.message}" for one in problems if one.flaw]
+            self._carried_out(call, person, problems, fault)
+        except AwsError as error:
+            self.keep(call, error.code)
+            raise
+
+    def _carried_out(self, call: Call, person: Principal, problems: list[protocol.Problem], fault: Fault | None) -> Answer:
         if problems:
             raise AwsError(problems[0].code, problems[0].message)
         if fault and fault.when == "late":

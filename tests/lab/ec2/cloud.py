@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tests.lab.clock import Clock
-from tests.lab.ec2 import images, instances, launch, life, lookups, network, side  # noqa: F401 — they register their handlers
+from tests.lab.ec2 import fleets, images, instances, launch, life, lookups, network, side  # noqa: F401 — they register their handlers
 from tests.lab.ec2.answering import Answering
 from tests.lab.ec2.people import ADMIN, ADMIN_SECRET
 from tests.lab.ec2.server import Server
@@ -58,6 +58,9 @@ class Ec2:
             "instances": self._instances,
             "host": self._host,
             "console": self._console,
+            "fire": lambda name: self.server.others.schedules.fire(name),
+            "schedules": lambda: self.server.others.schedules.names(),
+            "parameter": self._parameter,
         }
         if verb not in verbs:
             raise ValueError(f"the lab's EC2 knows {', '.join(verbs)}, not {verb!r}")
@@ -140,6 +143,12 @@ class Ec2:
     def _host(self, id: str, instance: str = "") -> str:  # noqa: A002
         """An instance's host has its name."""
         return self.world.instance(id).id
+
+    def _parameter(self, name: str, value: str | None, region: str = "us-east-1") -> None:
+        """A parameter of the account's own, as a SecureString; None removes it."""
+        self.world.parameters.pop((region, name), None)
+        if value is not None:
+            self.world.parameters[region, name] = value
 
     def _console(self, id: str) -> str:  # noqa: A002
         return life.console(self.world, self.world.instance(id), latest=True).decode(errors="replace")

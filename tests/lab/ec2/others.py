@@ -20,6 +20,7 @@ from tests.lab.ec2 import iam, protocol
 from tests.lab.ec2.answering import Answering, Call, Dropped, planned
 from tests.lab.ec2.errors import AwsError
 from tests.lab.ec2.protocol import Answer
+from tests.lab.ec2.scheduler import Schedules
 from tests.lab.ec2.state import ACCOUNT
 
 SCOPE = re.compile(r"(?:Credential=|^)([^/,\s]+)/\d{8}/([^/]+)/([^/]+)/aws4_request")
@@ -53,6 +54,7 @@ class Others:
 
     def __init__(self, answering: Answering) -> None:
         self.lab = answering
+        self.schedules = Schedules(answering)
         self._moto: Any = None
 
     def __call__(self, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
@@ -75,6 +77,7 @@ class Others:
         return _send(answer, start, empty=request.method == "HEAD")
 
     def forget(self) -> None:
+        self.schedules.forget()
         if self._moto is not None:
             Client(self._moto).post("/moto-api/reset")
 
@@ -87,9 +90,13 @@ class Others:
         if fault and fault.when == "before":
             raise planned(fault, call.parameters)
         self._permit(call, request)
+        if call.service == "scheduler":
+            self.schedules.check(call)
         answer = self._ask(environ, request.get_data())
         outcome = "ok" if answer.status < 400 else _code(answer)
         self._check(call, answer)
+        if call.service == "scheduler" and outcome == "ok":
+            self.schedules.changed(call)
         if fault:
             self.lab.keep(call, "lost" if fault.when == "drop_after" else fault.code)
             if fault.when == "drop_after":
@@ -175,10 +182,23 @@ def _needs(call: Call, keys: Mapping[str, list[str]]) -> Iterable[iam.Need]:
         for action in S3_ACTIONS.get(call.name, [call.name]):
             yield iam.Need(f"s3:{action}", place, {**keys, **prefix})
         return
+    if call.service == "scheduler":
+        yield from _of_schedules(call, keys)
+        return
     name = next((f"{kind}/{asked[field]}" for field, kind in NAMED.items() if field in asked), "")
     tags = {f"aws:requesttag/{tag['Key']}".lower(): [tag["Value"]] for tag in asked.get("Tags", []) if isinstance(tag, dict)}
     where = f"arn:aws:iam::{ACCOUNT}:{name}" if call.service == "iam" and name else "*"
     yield iam.Need(f"{call.service}:{call.name}", where, {**keys, **tags})
+
+
+def _of_schedules(call: Call, keys: Mapping[str, list[str]]) -> Iterable[iam.Need]:
+    asked = call.parameters
+    name = asked.get("Name", "*")
+    group = asked.get("GroupName", "*" if name == "*" else "default")
+    yield iam.Need(f"scheduler:{call.name}", f"arn:aws:scheduler:{call.region}:{ACCOUNT}:schedule/{group}/{name}", keys)
+    if "Target" in asked:
+        passed = {**keys, "iam:passedtoservice": ["scheduler.amazonaws.com"]}
+        yield iam.Need("iam:PassRole", asked["Target"]["RoleArn"], passed)
 
 
 def _code(answer: Answer) -> str:

@@ -50,9 +50,8 @@ class People:
         expires = self.world.now() + ROLE_HOURS * 3600
         arn = f"arn:aws:sts::{ACCOUNT}:assumed-role/{role.name if role else profile}/{instance}"
         key = f"ASIALAB{secrets.token_hex(6).upper()}"
-        person = Principal(
-            profile, f"AROALAB:{instance}", arn, secrets.token_hex(16), secrets.token_hex(16), _policies(role), expires
-        )
+        name, secret, session = f"{role.id if role else 'AROALAB'}:{instance}", secrets.token_hex(16), secrets.token_hex(16)
+        person = Principal(profile, name, arn, secret, session, policies_of(role), expires)
         self.known[key] = person
         names = {"AccessKeyId": key, "SecretAccessKey": person.secret, "Token": str(person.session)}
         return names | {"Expiration": f"{when(expires):%Y-%m-%dT%H:%M:%SZ}"}
@@ -72,7 +71,8 @@ def _role_of(profile: str) -> Any:
     return found.roles[0] if found is not None and found.roles else None
 
 
-def _policies(role: Any) -> list[Mapping[str, Any]]:
+def policies_of(role: Any) -> list[Mapping[str, Any]]:
+    """What a role may do."""
     import json
 
     if role is None:

@@ -22,6 +22,8 @@ def needs(service: str, operation: str, context: Context) -> list[Need]:
         return [Need(f"{service}:{operation}", arn(context, name), keys)]
     if service != "ec2":
         return [Need(f"{service}:{operation}", _other(service, operation, context), whole)]
+    if operation in {"CreateFleet", "CreateLaunchTemplate", "DeleteLaunchTemplate"}:
+        return list(_fleet(context, whole, operation))
     if operation == "RunInstances":
         return [*_launch(context, whole), *_tagging(context, whole, operation)]
     if operation in {"CreateTags", "DeleteTags"}:
@@ -39,6 +41,20 @@ def needs(service: str, operation: str, context: Context) -> list[Need]:
     return [Need(f"ec2:{operation}", arn(context, name), whole | _own(context, name)) for name in named] or [
         Need(f"ec2:{operation}", "*", whole)
     ]
+
+
+def _fleet(context: Context, whole: Mapping[str, list[str]], operation: str) -> Iterable[Need]:
+    asked = context.parameters
+    named = [one.get("LaunchTemplateSpecification", {}) for one in asked.get("LaunchTemplateConfigs", [])] or [asked]
+    for one in named:
+        name = one.get("LaunchTemplateId", "*")
+        held = context.region.templates.get(name, {"tags": {}})["tags"]
+        keys = {f"aws:resourcetag/{key}".lower(): [value] for key, value in held.items()}
+        tags = _request_tags(_born_tags(asked, "launch-template")) if operation == "CreateLaunchTemplate" else {}
+        yield Need(f"ec2:{operation}", _arn(context, "launch-template", name), {**whole, **keys, **tags})
+    if operation == "CreateFleet":
+        yield Need("ec2:CreateFleet", _arn(context, "fleet", "*"), {**whole, **_request_tags(_born_tags(asked, "fleet"))})
+    yield from _tagging(context, whole, operation)
 
 
 def _of_all(context: Context) -> dict[str, list[str]]:
@@ -150,7 +166,8 @@ def _other(service: str, operation: str, context: Context) -> str:
     asked, region = context.parameters, context.region.name
     if service == "ssm":
         name = asked.get("Name") or next(iter(asked.get("Names", [])), "") or asked.get("Path", "")
-        return f"arn:aws:ssm:{region}::parameter{name}"
+        public = name.startswith("/aws/")
+        return f"arn:aws:ssm:{region}:{'' if public else ACCOUNT}:parameter{name}" if name else "*"
     if service == "servicequotas" and "QuotaCode" in asked:
         return f"arn:aws:servicequotas:{region}:{ACCOUNT}:{asked['ServiceCode']}/{asked['QuotaCode']}"
     return "*"

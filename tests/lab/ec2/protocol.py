@@ -26,6 +26,7 @@ SERVICES = {
     "ssm": "ssm",
     "pricing": "pricing",
     "ec2-instance-connect": "ec2-instance-connect",
+    "cloudtrail": "cloudtrail",
 }
 """What the lab answers itself, by the name in the signature; moto answers the others."""
 
@@ -89,6 +90,14 @@ def _invalid(operation: OperationModel, parameters: Any) -> Iterator[Problem]:
     for path, shape, value in _leaves(operation.input_shape, parameters):
         if shape.enum and value not in shape.enum:
             yield Problem("InvalidParameterValue", f"Invalid value '{value}' for {path}.", flaw=shape.name not in USERS_OWN)
+
+
+def problems(operation: OperationModel, parameters: Mapping[str, Any]) -> list[Problem]:
+    """What is wrong with parameters that came as they are, not over a wire."""
+    shape = operation.input_shape
+    unknown = sorted(set(parameters) - set(shape.members if shape else {}))
+    found = [Problem("UnknownParameter", f"The parameter {name} is not recognized") for name in unknown]
+    return [*found, *_invalid(operation, parameters)]
 
 
 def misshapen(operation: OperationModel, reply: Mapping[str, Any]) -> list[str]:

@@ -105,10 +105,29 @@ def get_parameters_by_path(context: Context) -> dict[str, Any]:
 def _parameter(context: Context, name: str) -> dict[str, Any] | None:
     value = parameter(context.world, context.region.name, name)
     if value is None:
-        return None
+        return _own_parameter(context, name)
     arn = f"arn:aws:ssm:{context.region.name}::parameter{name}"
     facts = {"Name": name, "Type": "String", "Value": value, "Version": 7, "ARN": arn, "DataType": "aws:ec2:image"}
     return facts | {"LastModifiedDate": when(context.now() - 86400)}
+
+
+def _own_parameter(context: Context, name: str) -> dict[str, Any] | None:
+    """One of the account's, always a SecureString."""
+    value = context.world.parameters.get((context.region.name, name))
+    if value is None:
+        return None
+    shown = value if context.parameters.get("WithDecryption") else "AQICAHh" + "x" * 24
+    arn = f"arn:aws:ssm:{context.region.name}:{ACCOUNT}:parameter{name}"
+    facts = {"Name": name, "Type": "SecureString", "Value": shown, "Version": 1, "ARN": arn, "DataType": "text"}
+    return facts | {"LastModifiedDate": when(context.now() - 86400)}
+
+
+@answers("ssm", "DescribeParameters")
+def describe_parameters(context: Context) -> dict[str, Any]:
+    filters = [one for one in context.parameters.get("ParameterFilters", []) if one["Key"] == "Name"]
+    wanted = [value for one in filters for value in one["Values"]]
+    known = [name for region, name in context.world.parameters if region == context.region.name]
+    return {"Parameters": [{"Name": name, "Type": "SecureString"} for name in known if not wanted or name in wanted]}
 
 
 @answers("pricing", "GetProducts")

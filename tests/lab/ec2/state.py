@@ -26,7 +26,8 @@ class Settings:
 
     lag: what was made is not found so long; pending: launch to running; address: running to a public address; ending: the
     shortest shutting-down; console: boot to its console being readable without Latest; remembered: how long terminated
-    instances are listed; notice: of a preemption; skew: how far AWS's clock is ahead. stillborn: the StateReason with which
+    instances are listed; notice: of a preemption; skew: how far AWS's clock is ahead; retry: until a schedule that failed fires
+    again. stillborn: the StateReason with which
     launches end instead of running. capacity: [{"zone": "us-east-1?", "type": "g4dn.*", "market": "*", "most": 0}] alive at
     once. quota: {code or "code@region": vCPUs}. price: {"g4dn.xlarge" or "spot:g4dn.xlarge", with @region or not: USD}.
     absent: image parameters not published. host: what HostSpec is given beside, by pattern of the instance type.
@@ -43,6 +44,7 @@ class Settings:
     skew: float = 0.0
     default_network: bool = True
     page: int = 1000
+    retry: float = 60.0
     capacity: list[dict[str, Any]] = field(default_factory=list)
     quota: dict[str, float] = field(default_factory=dict)
     price: dict[str, float] = field(default_factory=dict)
@@ -159,6 +161,8 @@ class Region:
     subnets: dict[str, dict[str, Any]] = field(default_factory=dict)
     spot_requests: dict[str, dict[str, Any]] = field(default_factory=dict)
     tokens: dict[tuple[str, str], tuple[str, tuple[str, ...]]] = field(default_factory=dict)
+    templates: dict[str, dict[str, Any]] = field(default_factory=dict)
+    fleets: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def zones(self) -> tuple[str, ...]:
@@ -189,6 +193,7 @@ class World:
         """A new account. Ids go on counting, so that nothing old is met again."""
         self.settings = Settings()
         self.regions: dict[str, Region] = {}
+        self.parameters: dict[tuple[str, str], str] = {}
 
     def now(self) -> float:
         return self.clock.now()
