@@ -13,6 +13,7 @@ from pathlib import Path
 from dispatcher import paths
 from dispatcher.app import learning
 from dispatcher.app.access import usable
+from dispatcher.app.machines import tidy
 from dispatcher.app.reminders import reminders
 from dispatcher.app.sightings import Seen, look, matching
 from dispatcher.backends import registry
@@ -61,7 +62,9 @@ def opened(
         for warning in store.warnings:
             emit(Warned("", clock.now(), warning))
         _reconcile(ctx)
-        for line in reminders(store.open_runs(), clock.now(), about):
+        open_runs = store.open_runs()
+        tidy(open_runs)
+        for line in reminders(open_runs, clock.now(), about):
             emit(line)
         yield ctx
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from dispatcher import paths
 from dispatcher.app import learning
+from dispatcher.app.access import CLOUDS
 from dispatcher.app.limits import check_limits
 from dispatcher.app.rungs import rungs
 from dispatcher.app.world import data_paths, tariff
@@ -47,6 +48,7 @@ def submit(
     if chosen is None:
         raise UsageError("The plan has no choice to run.", fix="mlrun plan JOB")
     check_limits(chosen, settings.limits, ctx.store, ctx.clock.now())
+    signed_in(ctx, chosen.offer)
     run = begun(ctx, loaded, plan, settings)
     run.cost_likely = chosen.cost.range.likely if chosen.cost else 0.0
     run.cost_worst = chosen.cost.worst_case if chosen.cost else 0.0
@@ -56,6 +58,11 @@ def submit(
     job = instructions(loaded, settings, chosen.hard_stop_seconds, do_setup=do_setup, here=chosen.offer.where == "local")
     job = replace(job, keep_seconds=keep, grace_seconds=chosen.grace_seconds)
     return lifecycle.execute(run, rungs(plan, alike(settings), tariff, named=named), ctx, job)
+
+
+def signed_in(ctx: Context, offer: Offer) -> str:
+    """Who we are to a cloud. Raises LoginNeeded, or that it cannot be reached, before anything is begun there."""
+    return ctx.backend(offer.where).owner if offer.where in CLOUDS else ""
 
 
 def submit_on(ctx: Context, loaded: LoadedJob, plan: Plan, settings: Settings, lender: Run) -> Run:

@@ -1,7 +1,8 @@
-"""`setup aws` and `catalog refresh`."""
+"""`setup aws`, `setup gcp` and `catalog refresh`."""
 
 from __future__ import annotations
 
+import re
 import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -10,11 +11,12 @@ import click
 
 from dispatcher.cli.render.console import bold, caution, dim, document, good, say
 from dispatcher.cli.runs import AS_JSON
-from dispatcher.errors import Cancelled, MlrunError, UsageError
+from dispatcher.errors import Cancelled, LoginNeeded, MlrunError, UsageError
 from dispatcher.jobfile.settings import Aws, load_settings
 
 if TYPE_CHECKING:
     from dispatcher.backends.aws.client import Account
+    from dispatcher.catalog.refreshed import Refreshed
 
 POLICY_HELP = "aws iam create-policy --policy-name mlrun --policy-document file://mlrun-policy.json"
 REGION = click.option(
@@ -25,6 +27,8 @@ LACKS = {
     "group": "a security group is to be made: it lets nobody in by itself, and costs nothing",
     "network": "a default network and a security group are to be made: they cost nothing",
 }
+AMAZONS = re.compile(r"-\d+$")
+"""us-east-1 is a region of Amazon's, us-east1 one of Google's."""
 YES = click.option("-y", "--yes", is_flag=True, help="Ask nothing.")
 
 
@@ -119,24 +123,84 @@ def _agree(question: str, *, yes: bool, as_json: bool) -> None:
         raise Cancelled("Nothing was changed.")
 
 
+@setup.command("gcp")
+@click.option("--remove", is_flag=True, help="Take back what was made.")
+@click.option("--role", "role_only", is_flag=True, help="Print only the role that a user of mlrun needs.")
+@YES
+@AS_JSON
+def setup_gcp(*, remove: bool, role_only: bool, yes: bool, as_json: bool) -> int:
+    """Show what a Google Cloud project needs once, make it after asking, or remove it.
+
+    \b
+      mlrun setup gcp --role > mlrun-role.yaml
+      mlrun setup gcp
+      mlrun setup gcp --remove
+    """
+    from dispatcher.cli.google import make, remove_all, role
+
+    if role_only:
+        say(role(), to_stdout=True, nl=False)
+        return 0
+
+    def agree(question: str) -> None:
+        _agree(question, yes=yes, as_json=as_json)
+
+    return remove_all(agree, as_json=as_json) if remove else make(agree, as_json=as_json)
+
+
 def refresh_prices(regions: tuple[str, ...], *, as_json: bool) -> int:
-    """Read AWS's own prices into the cache, past the catalog's guards, and say what came of it."""
+    """Read the clouds' own prices into the cache, past the catalog's guards, and say what came of it."""
+    google = tuple(one for one in regions if not AMAZONS.search(one))
+    amazon = tuple(one for one in regions if AMAZONS.search(one))
+    readers = (_aws_prices, amazon), (_gcp_prices, google)
+    read = [one for look, named in readers if (named or not regions) and (one := look(named))]
+    if not read:
+        raise LoginNeeded("Prices are read with an account, and there is none here", fix="mlrun doctor")
+    if as_json:
+        document({"schema": "1.0", "refreshed": [_told(*one) for one in read]})
+    for where, result in () if as_json else read:
+        _show(where, result)
+    return 0 if all(result.kept for _, result in read) else MlrunError.exit_code
+
+
+def _aws_prices(regions: tuple[str, ...]) -> tuple[str, Refreshed] | None:
     from dispatcher.backends.aws.client import Account
     from dispatcher.backends.aws.listing import live_quotes
     from dispatcher.catalog.refreshed import keep
 
     settings = load_settings().aws
     account = Account(settings.profile)
+    if not account.signed_in():
+        return None
     quotes, silent = live_quotes(account, regions or settings.regions)
     result = keep("aws", quotes, datetime.now(UTC).date().isoformat())
-    if as_json:
-        told = {"where": "aws", "kept": result.kept, "changed": result.changed, "refused": result.refused, "silent": silent}
-        document({"schema": "1.0", "refreshed": [told]})
-        return 0 if result.kept else 1
-    say(f"{good('✓')} aws: {result.kept} prices, {result.changed} of them new; {dim(str(result.file))}", to_stdout=True)
-    for region, why in silent.items():
+    result.silent = silent
+    return "aws", result
+
+
+def _gcp_prices(regions: tuple[str, ...]) -> tuple[str, Refreshed] | None:
+    from dispatcher.backends.gcp.client import Account
+    from dispatcher.backends.gcp.prices import quotes
+    from dispatcher.catalog.refreshed import keep
+
+    settings = load_settings().gcp
+    account = Account(settings.project)
+    if not account.has_credentials():
+        return None
+    wanted = regions or settings.regions
+    found = [one for one in quotes(account) if not wanted or one.region in wanted]
+    return "gcp", keep("gcp", found, datetime.now(UTC).date().isoformat())
+
+
+def _told(where: str, result: Refreshed) -> dict[str, object]:
+    counts = {"kept": result.kept, "changed": result.changed, "refused": result.refused}
+    return {"where": where, **counts, "silent": result.silent}
+
+
+def _show(where: str, result: Refreshed) -> None:
+    say(f"{good('✓')} {where}: {result.kept} prices, {result.changed} of them new; {dim(str(result.file))}", to_stdout=True)
+    for region, why in result.silent.items():
         say(f"{caution('!')} {region} did not answer, and keeps its prices: {why}")
     if result.refused:
         more = f"; and {len(result.refused) - 3} more" if len(result.refused) > 3 else ""
         say(f"{caution('!')} {len(result.refused)} refused: {'; '.join(result.refused[:3])}{more}")
-    return 0 if result.kept else MlrunError.exit_code

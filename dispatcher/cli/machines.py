@@ -72,7 +72,6 @@ def hold(run: str, duration: str, *, as_json: bool) -> int:
 def ssh(run: str, command: tuple[str, ...], *, as_json: bool) -> int:
     """A shell on a run's machine, or a command there. Also makes `ssh mlrun-RUN` work for as long as the machine lives."""
     with runs.opened(tell_warnings, about=run) as ctx:
-        machines.tidy(ctx.store.open_runs())
         file, alias = machines.shell(ctx, runs.find(ctx, run, load_settings()))
     if as_json:
         document({"schema": "1.0", "host": alias, "config": str(file), "include": f"{machines.ssh_folder()}/*.conf"})

@@ -53,7 +53,6 @@ def _but_reminders(event: Event) -> None:
 @AS_JSON
 def ps(number: int, *, everything: bool, as_json: bool) -> int:
     """Runs, newest first; those that are open always, also of your other computers, where a cloud's tags tell."""
-    from dispatcher.app import machines
     from dispatcher.cli.render.listing import ps_lines, stranger_lines, stranger_record
     from dispatcher.engine.teardown import spent
 
@@ -65,7 +64,6 @@ def ps(number: int, *, everything: bool, as_json: bool) -> int:
         seen = runs.elsewhere(ctx, load_settings())
         others = seen.runs(now, lambda run: ctx.store.get(run) is not None)
         found = [*others, *found]
-        machines.tidy(ctx.store.open_runs())
     for run in found:
         run.cost_so_far = spent(run, now) if run.open else run.cost_so_far
     if as_json:

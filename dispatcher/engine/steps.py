@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from datetime import datetime
 from pathlib import PurePosixPath
 
 from dispatcher.backends.base import Terms
@@ -150,6 +151,9 @@ class Launch:
             ctx.store.save(work.run)
         except RecordUnusable as error:  # a job that runs is followed; its end gives back the space it kept in reserve
             ctx.tell(Warned(work.run.id, ctx.clock.now(), f"{error.message}. The job goes on", error.fix))
+        if work.attempt.rented and work.run.hard_stop and work.run.ends_itself:
+            words = f"it is ended at {_at(work.run.hard_stop)}, and the machine ends by itself at {_at(work.run.ends_itself)}"
+            ctx.tell(Progress(work.run.id, ctx.clock.now(), "launch", f"the job is started; at the latest {words}"))
 
     def undo(self, ctx: Context, work: Work) -> None:
         """End the job if it still runs."""
@@ -254,6 +258,10 @@ def _terms(ctx: Context, work: Work) -> Terms:
         run_name=work.run.name,
         client=client_name(ctx.runs) if ctx.runs else "",
     )
+
+
+def _at(moment: float) -> str:
+    return f"{datetime.fromtimestamp(moment).astimezone():%H:%M}"
 
 
 def _send(work: Work, tree: Tree) -> None:
