@@ -25,7 +25,8 @@ _CODES: dict[Kind, tuple[str, ...]] = {
     Kind.AGAIN: (
         "rateLimitExceeded", "userRateLimitExceeded", "tooManyRequests", "RATE_LIMIT_EXCEEDED", "backendError",
         "internalError", "internalServerError", "badGateway", "serviceUnavailable", "resourceNotReady",
-        "RESOURCE_OPERATION_RATE_EXCEEDED", "RESOURCE_NOT_READY", "INTERNAL_ERROR", "RESOURCE_EXHAUSTED", "UNAVAILABLE", "NotConnected", "ConnectionFailed",
+        "RESOURCE_OPERATION_RATE_EXCEEDED", "RESOURCE_NOT_READY", "INTERNAL_ERROR",
+        "RESOURCE_EXHAUSTED", "UNAVAILABLE", "NotConnected", "ConnectionFailed",
     ),
     Kind.NEXT_ZONE: (
         "ZONE_RESOURCE_POOL_EXHAUSTED*", "RESOURCE_POOL_EXHAUSTED*", "STOCKOUT", "UNSUPPORTED_OPERATION",
