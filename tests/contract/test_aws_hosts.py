@@ -148,11 +148,16 @@ def test_an_aws_machine_keeps_what_a_job_left_for_its_grace_and_then_ends(backen
     assert until(lambda: not lab.ledger.open(), 90)
 
 
-def test_an_aws_machine_without_ssh_is_given_up_in_time_and_ended(backend, label, lab, monkeypatch):
+@pytest.mark.parametrize(
+    ("fault", "printed"), [("no-ssh", "It printed last: .*cloud-init"), ("never-boots", "not reached in 8 s")]
+)
+def test_an_aws_machine_that_does_not_answer_is_given_up_in_time_with_its_last_words(
+    backend, label, lab, monkeypatch, fault, printed
+):
     monkeypatch.setattr(reach, "BOOT", Policy(0.5, 1.0, 8.0))
-    lab.ec2.control("set", {"host": {"t3.*": {"fault": "no-ssh"}}})
+    lab.ec2.control("set", {"host": {"t3.*": {"fault": fault}}})
     machine = made(backend, label)
-    with pytest.raises(HostUnreachable, match="not reached in 8 s"):
+    with pytest.raises(HostUnreachable, match=printed):
         backend.connect(machine)
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from dataclasses import dataclass
 
 from dispatcher.backends.aws.client import Account
+from dispatcher.backends.aws.codes import AwsFailure
 from dispatcher.backends.aws.machines import ENDING, by_label, ended_because, state
 from dispatcher.backends.aws.payload import tag_list
 from dispatcher.backends.base import ProvisionedMachine
@@ -17,6 +19,7 @@ from dispatcher.errors import CloudRefused, HostUnreachable
 from dispatcher.hosts.ssh import SshHost
 from dispatcher.retries import Clock, Policy
 
+CONTROLS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x1f\x7f-\x9f]")
 IDENTITY = "/var/lib/cloud/data/instance-id"
 """What cloud-init read from the machine's own metadata."""
 
@@ -64,7 +67,12 @@ class Contact:
 
     def _reach(self, keys: tuple[str, ...], policy: Policy) -> tuple[SshHost, str]:
         login = reach.login(self.machine.details["id"], self.machine.address, self.keyring)
-        return reach.reach(login, keys, self.clock, policy, self._alive)
+        try:
+            return reach.reach(login, keys, self.clock, policy, self._alive)
+        except HostUnreachable as error:
+            if printed := last_words(self.account, self.machine):
+                raise HostUnreachable(f"{error.message}. It printed last: {printed}", fix=error.fix) from error
+            raise
 
     def _alive(self) -> None:
         found = by_label(self.account, str(self.machine.region), self.machine.label)
@@ -98,3 +106,17 @@ def lend_key(account: Account, machine: ProvisionedMachine, public: str) -> None
         "ec2-instance-connect", str(machine.region), "send_ssh_public_key", "a key for this computer",
         InstanceId=machine.details["id"], InstanceOSUser=USER, SSHPublicKey=public,
     )  # fmt: skip
+
+
+def last_words(account: Account, machine: ProvisionedMachine) -> str:
+    """The end of what a machine printed while it booted; "" where AWS has none of it, or may not tell."""
+    for latest in ({"Latest": True}, {}):
+        try:
+            asked = {"InstanceId": machine.details["id"], **latest}
+            found = account.ask("ec2", str(machine.region), "get_console_output", "what it printed", **asked)
+        except AwsFailure:
+            continue
+        lines = str(found.get("Output", "")).split("\n")
+        kept = [words for line in lines if (words := CONTROLS.sub("", line).strip())]
+        return " / ".join(kept[-3:])[-300:]
+    return ""

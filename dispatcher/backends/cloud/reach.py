@@ -91,12 +91,3 @@ def replace_host_key(host: SshHost, keyring: Keyring) -> str:
 def login(name: str, address: str, keyring: Keyring) -> Callable[[str], Target]:
     """How to log in to a machine that shows a given key."""
     return lambda host_key: Target(name, address, USER, key=keyring.key, host_keys=(host_key,))
-
-
-def hold(host: SshHost, seconds: float) -> None:
-    """Keep the machine for so long from now on, whatever its grace says; its hard limit stays."""
-    up = host.run(["cat", "/proc/uptime"])
-    until = int(float(up.stdout.split()[0]) + seconds)
-    done = host.run(["tee", f"{ROOT}/hold"], stdin=str(until).encode())
-    if up.code or done.code:
-        raise HostError(f"{host.name} cannot be held: {done.stderr.decode(errors='replace').strip()}", fix="mlrun fetch RUN")

@@ -44,6 +44,7 @@ def story(ec2, user, settings, offer, clock, tmp_path):
     labels = [Label(new_run_id()), Label(new_run_id())]
     made = [backend.provision(next(iter(backend.placements(gpu))), label, Terms(max_hourly=5.0)) for label in labels]
     contact.say_host_key(account, made[0], "ssh-ed25519 AAAA")
+    contact.last_words(account, made[0])
     contact.lend_key(account, made[0], backend._keyring(labels[0]).public_key())
     keep_disks(ec2)
     assert set(labels) == {backend.find(label).label for label in labels}
