@@ -14,7 +14,7 @@ from dispatcher.backends.base import Backend, Terms
 from dispatcher.backends.registry import load
 from dispatcher.backends.ssh import SshBackend
 from dispatcher.domain.plan import Offer, Requirements
-from dispatcher.domain.run import Label
+from dispatcher.domain.run import Label, new_run_id
 from dispatcher.errors import HostKeyMismatch, HostUnreachable, NoCapacity, UsageError
 from dispatcher.hosts import job as jobs
 from dispatcher.hosts.sync import manifest
@@ -159,7 +159,7 @@ class TestSsh(BackendContract):
     def test_our_own_runs_do_not_count_as_others(self, configured, gpu, label):
         backend = SshBackend({"desk": ListedHost(ssh="desk-lan", share="idle")})
         argv = ["sleep", "30"]
-        with subprocess.Popen(argv, env={**os.environ, "DISPATCHER_LABEL": "mlrun-abcdefghjk-1"}) as ours:
+        with subprocess.Popen(argv, env={**os.environ, "DISPATCHER_LABEL": str(Label(new_run_id()))}) as ours:
             gpu(f"GPU-1, {ours.pid}\n")
             time.sleep(0.05)
             assert next(iter(backend.offers(Requirements()))).usable
