@@ -234,6 +234,7 @@ def specify(work: Work, now: float) -> JobSpec:
         stop_grace=job.stop_grace,
         keep_awake=job.keep_awake,
         sample_seconds=SAMPLE_SECONDS,
+        cloud=work.attempt.where if work.attempt.market == "spot" else "",
     )
 
 

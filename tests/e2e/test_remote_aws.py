@@ -163,6 +163,38 @@ def test_aws_killed_while_the_job_runs_loses_neither_log_nor_code(aws: Shell, la
     assert instances(lab) == []
 
 
+def test_aws_a_link_that_is_cut_for_a_while_loses_no_byte(aws: Shell, lab: Any) -> None:
+    running = aws.start(aws.write(COUNTS.replace("600", "400") + DESCRIBED), "--yes")
+    assert running.stdout is not None
+    assert running.stdout.readline() == b"line 1\n"
+    (machine,) = instances(lab)
+    lab.hosts.set_wire(lab.find(machine["id"]), cut=True)
+    assert running.stderr is not None
+    said = iter(running.stderr.readline, b"")
+    assert any(b"Lost contact" in line for line in said)
+    lab.hosts.set_wire(lab.find(machine["id"]))
+    out, err = running.communicate(timeout=LONGEST)
+    assert (7, b"in contact again" in err) == (running.returncode, True), err.decode()
+    assert out == b"".join(b"line %d\n" % number for number in range(2, 401))
+    assert instances(lab) == []
+
+
+def test_aws_a_spot_machine_that_is_taken_back_tells_its_job_and_is_108(aws: Shell, lab: Any) -> None:
+    lab.ec2.control("set", {"notice": 15.0})
+    text = "    run: trap 'echo saved; exit 0' TERM; echo up; while true; do sleep 0.1; done\n"
+    running = aws.start(aws.write(text + DESCRIBED), "--yes", "--spot")
+    assert running.stdout is not None
+    assert running.stdout.readline() == b"up\n"
+    (machine,) = instances(lab)
+    assert machine["market"] == "spot"
+    lab.ec2.control("preempt", {"id": machine["id"]})
+    out, err = running.communicate(timeout=LONGEST)
+    assert running.returncode == 108, err.decode()
+    assert out.endswith(b"saved\n")
+    assert ("finished", "preempted") == tuple(aws.last()[key] for key in ("state", "outcome"))
+    assert instances(lab) == []
+
+
 def test_aws_setup_that_fails_shows_its_words_and_costs_no_more(aws: Shell, lab: Any) -> None:
     done = start(aws, "    setup: echo no such wheel; exit 9\n    run: echo never\n")
     assert done.code == 104, done.said
