@@ -126,7 +126,12 @@ def quotas(account: Account, region: str) -> Iterator[Check]:
     """Limits that are zero: new accounts have none for GPUs."""
     values = {}
     for code in QUOTAS:
-        found = account.call("service-quotas", region, "get_service_quota", "a quota", ServiceCode="ec2", QuotaCode=code)
+        try:
+            found = account.ask("service-quotas", region, "get_service_quota", "a quota", ServiceCode="ec2", QuotaCode=code)
+        except AwsFailure as failure:
+            if failure.code != "NoSuchResourceException":  # the region sells none of these, or keeps AWS's default
+                raise account.told(failure) from failure
+            continue
         values[code] = float(found["Quota"]["Value"])
     for code, value in values.items():
         kind, market = QUOTAS[code]

@@ -61,7 +61,7 @@ def leftovers(account: Account, region: str, now: float) -> Iterator[Leftover]:
     for address in found["Addresses"]:
         usd = tariff("aws", region).address_hour
         yield _leftover("address", address.get("AllocationId", address.get("PublicIp", "")), address, region, 0.0, usd)
-    for rule in network.rules(account, region, {"tag-key": OWNER}):
+    for rule in network.rules(account, region, {f"tag:{OWNER}": "*"}):
         for label, owner, since in network.marks_in(rule):
             age = max(0.0, now - since)
             yield Leftover(

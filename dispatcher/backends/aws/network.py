@@ -116,7 +116,7 @@ def marks_in(rule: dict[str, Any]) -> Iterator[tuple[Label, str, float]]:
 def shut_out(account: Account, region: str, label: Label) -> None:
     """Take the label from every rule, and remove those that nobody needs any more."""
     mark = f"{RULE}{label}"
-    for rule in rules(account, region, {"tag-key": mark}):
+    for rule in rules(account, region, {f"tag:{mark}": "*"}):
         needed = {name for name in tag_dict(rule.get("Tags")) if name.startswith(RULE)} - {mark}
         try:
             if needed:
@@ -134,7 +134,7 @@ def shut_out(account: Account, region: str, label: Label) -> None:
 
 
 def rules(account: Account, region: str, wanted: dict[str, str]) -> list[dict[str, Any]]:
-    """Rules that match."""
+    """Rules that match. AWS knows no filter `tag-key` for them; a tag with any value does."""
     found = account.pages("ec2", region, "describe_security_group_rules", "the rules for SSH", Filters=_filters(wanted))
     return [rule for page in found for rule in page["SecurityGroupRules"]]
 
