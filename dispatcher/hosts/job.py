@@ -80,7 +80,7 @@ def longest_end(grace: float) -> float:
 def launch(host: Host, spec: JobSpec) -> None:
     """Start the job, detached from us. Raises HostError when it was started before, or cannot be."""
     push_agent(host)
-    done = _agent(host, "start", spec.label, stdin=json.dumps(_document(spec)).encode())
+    done = _agent(host, "start", spec.label, stdin=json.dumps(document(spec)).encode())
     if done.code == STARTED_BEFORE:
         raise HostError(f"The job {spec.label} was started on {host.name} before", fix="mlrun ps")
     if done.code:
@@ -154,11 +154,12 @@ def _program(host: Host, name: str) -> list[str]:
     return [python, PYTHON_FLAGS, f"{folder}/{name}"]
 
 
-def _document(spec: JobSpec) -> dict[str, Any]:
-    document = {one.name: getattr(spec, one.name) for one in fields(spec)}
+def document(spec: JobSpec) -> dict[str, Any]:
+    """What the agent reads."""
+    found = {one.name: getattr(spec, one.name) for one in fields(spec)}
     label = Label.parse(spec.label)
     ours = {"DISPATCHER_LABEL": spec.label, "DISPATCHER_RUN_ID": label.run if label else spec.label}
-    return document | {"env": {**spec.env, **ours}, "secrets": dict(spec.secrets)}
+    return found | {"env": {**spec.env, **ours}, "secrets": dict(spec.secrets)}
 
 
 def _told(host: Host, label: str, done: Exit) -> JobStatus:

@@ -61,4 +61,5 @@ install -d -o mlrun -g mlrun -m 0700 ~mlrun/.ssh
 printf '%s\n' '@PUBLIC_KEY@' | put 0600 ~mlrun/.ssh/authorized_keys
 chown mlrun:mlrun ~mlrun/.ssh/authorized_keys
 systemctl try-reload-or-restart --no-block ssh.service sshd.service 2>/dev/null || true
+@EXTRA@
 : >"$base/ready"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,13 +32,17 @@ _FILES = {
 
 @dataclass(frozen=True, slots=True)
 class Birth:
-    """What differs from one machine to the next: its label, who may log in, and when it ends. Seconds."""
+    """What differs from one machine to the next: its label, who may log in, and when it ends. Seconds.
+
+    `extra` are lines of shell that come last.
+    """
 
     label: Label
     public_key: str
     max_seconds: int
     grace_seconds: int
     contact_seconds: int = CONTACT_SECONDS
+    extra: str = ""
 
     @property
     def limits(self) -> dict[str, int]:
@@ -56,6 +61,13 @@ def cloud_config(birth: Birth, host_private: str, host_public: str) -> str:
 
     Raises HostError where they are larger than EC2 takes.
     """
+    text = _config(birth, host_private, host_public)
+    if len(text.encode()) > LARGEST_USER_DATA:
+        raise HostError(f"The machine's user-data have {len(text.encode())} bytes; EC2 takes {LARGEST_USER_DATA}.")
+    return text
+
+
+def _config(birth: Birth, host_private: str, host_public: str) -> str:
     last = birth.limits["max_seconds"] + LAST_RESORT_SECONDS
     values = _values(birth, template("poweroff.sh")) | {
         "BOOTSTRAP": script(birth, template("poweroff.sh")),
@@ -64,10 +76,15 @@ def cloud_config(birth: Birth, host_private: str, host_public: str) -> str:
         "HOST_PRIVATE_KEY": host_private.strip(),
         "HOST_PUBLIC_KEY": _checked(host_public),
     }
-    text = filled(template("user-data.yaml"), values)
-    if len(text.encode()) > LARGEST_USER_DATA:
-        raise HostError(f"The machine's user-data have {len(text.encode())} bytes; EC2 takes {LARGEST_USER_DATA}.")
-    return text
+    return filled(template("user-data.yaml"), values)
+
+
+def packed_config(birth: Birth, host_private: str, host_public: str) -> bytes:
+    """The same, compressed, as cloud-init takes it too. Raises HostError where it is larger than EC2 takes."""
+    packed = gzip.compress(_config(birth, host_private, host_public).encode(), mtime=0)
+    if len(packed) > LARGEST_USER_DATA:
+        raise HostError(f"The machine's user-data have {len(packed)} bytes; EC2 takes {LARGEST_USER_DATA}.")
+    return packed
 
 
 def template(name: str) -> str:
@@ -95,6 +112,7 @@ def _values(birth: Birth, end: str) -> dict[str, str]:
         "END": end,
         "LABEL": str(birth.label),
         "PUBLIC_KEY": _checked(birth.public_key),
+        "EXTRA": birth.extra or ":",
         **{name: template(file) for name, file in _FILES.items()},
     }
 

@@ -1,0 +1,133 @@
+"""A night: one run that a cloud will start, frozen as it was submitted."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from dispatcher import paths
+from dispatcher.domain.run import Label
+from dispatcher.errors import HostError
+from dispatcher.moments import zone_named
+
+LONGEST_AHEAD_DAYS = 27
+"""Bundles are kept thirty days, of which the run and the morning after need some."""
+
+
+@dataclass(frozen=True, slots=True)
+class Night:
+    """Everything that was decided at submit. Times are Unix seconds, money USD.
+
+    `latest`: when it must be done; `deadline_seconds` and `max_seconds`: from the machine's creation to the job's end, and to
+    its own. `prices` are hourly, by machine type, in the ladder's order. `secrets`: where the machine finds each, never a value.
+    `trigger`, `template` and `token` are the cloud's names for what was made.
+    """
+
+    id: str
+    name: str
+    where: str
+    region: str
+    due: float
+    zone: str
+    made: float = 0.0
+    owner: str = ""
+    client: str = ""
+    bucket: str = ""
+    bundle: str = ""
+    sha256: str = ""
+    size: int = 0
+    latest: float | None = None
+    deadline_seconds: float = 3600.0
+    max_seconds: int = 7200
+    grace_seconds: int = 3600
+    disk_gb: float | None = None
+    market: str = "on-demand"
+    prices: Mapping[str, float] = field(default_factory=dict)
+    offer: Mapping[str, Any] = field(default_factory=dict)
+    beside_per_hour: float = 0.0
+    cost_likely: float = 0.0
+    cost_worst: float = 0.0
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    outputs: tuple[str, ...] = ()
+    workdir: str = ""
+    plan: Mapping[str, Any] = field(default_factory=dict)
+    job: Mapping[str, Any] = field(default_factory=dict)
+    trigger: str = ""
+    template: str = ""
+    token: str = ""
+    started_now: float | None = None
+
+    @property
+    def label(self) -> Label:
+        """What its machine carries."""
+        return Label(self.id)
+
+    @property
+    def moment(self) -> datetime:
+        """When it is due, in its zone."""
+        return datetime.fromtimestamp(self.due, zone_named(self.zone))
+
+    @property
+    def begins(self) -> float:
+        """When it was to start: its time, or when somebody said now."""
+        return self.started_now or self.due
+
+    @property
+    def max_hourly(self) -> float:
+        """The most that an hour of its machine may cost."""
+        return max(self.prices.values(), default=0.0)
+
+    def as_json(self) -> str:
+        """The record, as it is kept here and in the bucket."""
+        return json.dumps(asdict(self), indent=1, default=str)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Night:
+        """A record that was kept. Raises ValueError where it is none."""
+        try:
+            document = json.loads(text)
+            known = {one.name: document[one.name] for one in fields(cls) if one.name in document}
+            return cls(**known | {"outputs": tuple(known.get("outputs", ()))})
+        except (TypeError, KeyError, AttributeError) as error:
+            raise ValueError(f"this is no record of a night: {error}") from None
+
+
+def folder() -> Path:
+    """Where this computer's nights stand until their results are home."""
+    return paths.data_dir() / "nights"
+
+
+def keep(night: Night) -> None:
+    """Write it down, whole. Raises HostError where it cannot be."""
+    file = folder() / f"{night.id}.json"
+    part = file.with_suffix(".part")
+    try:
+        folder().mkdir(mode=0o700, parents=True, exist_ok=True)
+        with open(os.open(part, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w", encoding="utf-8") as stream:  # noqa: PTH123  (a descriptor)
+            stream.write(night.as_json())
+            stream.flush()
+            os.fsync(stream.fileno())
+        part.replace(file)
+    except OSError as why:
+        raise HostError(f"The schedule cannot be written to {file}: {why.strerror}", fix="Free some space there.") from why
+
+
+def every() -> Iterator[Night]:
+    """This computer's nights whose results are not home, the next one first."""
+    found = []
+    for file in folder().glob("*.json"):
+        try:
+            found.append(Night.from_json(file.read_text(encoding="utf-8")))
+        except (OSError, ValueError):
+            continue
+    yield from sorted(found, key=lambda one: (one.due, one.id))
+
+
+def forget(night: Night) -> None:
+    """Remove the record: its results are home, or it was cancelled."""
+    (folder() / f"{night.id}.json").unlink(missing_ok=True)

@@ -1,0 +1,163 @@
+"""Fetches what this machine is to run from its bucket, checks it, hands over. Python 3.8, standard library only."""
+
+import datetime as dt
+import hashlib
+import hmac
+import json
+import os
+import re
+import sys
+import tarfile
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = "/var/lib/mlrun/runs"
+IMDS = "http://169.254.169.254/latest/"
+CHUNK = 1 << 20
+TRIES = 6
+
+
+class Refused(Exception):
+    """The job cannot be run: a reason in one word, and a sentence."""
+
+    def __init__(self, reason, words):
+        Exception.__init__(self, words)
+        self.reason = reason
+
+
+class Cloud:
+    """The bucket and the parameters, as the machine's own role may reach them."""
+
+    def __init__(self, told):
+        self.told, self.region = told, told["region"]
+        self._keys, self._until = {}, 0.0
+        self.instance = self.metadata("meta-data/instance-id")
+        self.place = "out/%s/%s:%s" % (told["label"], told["role"], self.instance)
+
+    def metadata(self, path):
+        ttl = {"X-aws-ec2-metadata-token-ttl-seconds": "60"}
+        token = _open(urllib.request.Request(IMDS + "api/token", method="PUT", headers=ttl)).read().decode()
+        asked = urllib.request.Request(IMDS + path, headers={"X-aws-ec2-metadata-token": token})
+        return _open(asked).read().decode()
+
+    def keys(self):
+        if time.time() > self._until:
+            base = "meta-data/iam/security-credentials/"
+            self._keys = json.loads(self.metadata(base + self.metadata(base).split()[0]))
+            self._until = time.time() + 600
+        return self._keys
+
+    def get(self, key):
+        return self._send("s3", "GET", key)
+
+    def put(self, name, body, size=None, digest=""):
+        """`body` is bytes, or a function that opens a file."""
+        self._send("s3", "PUT", "%s/%s" % (self.place, name), body, size, digest).read()
+
+    def secret(self, name):
+        asked = json.dumps({"Name": name, "WithDecryption": True}).encode()
+        return json.loads(self._send("ssm", "POST", "", asked).read())["Parameter"]["Value"]
+
+    def _send(self, service, method, key, body=b"", size=None, digest=""):
+        for number in range(TRIES):
+            data = body() if callable(body) else body
+            try:
+                return _open(self._signed(service, method, key, data, size, digest))
+            except urllib.error.HTTPError as error:
+                if number + 1 == TRIES or error.code in (400, 404):
+                    raise
+            except OSError:
+                if number + 1 == TRIES:
+                    raise
+            self._until = 0.0
+            time.sleep(self.told.get("pause", 1.0) * 2**number)
+
+    def _signed(self, service, method, key, data, size, digest):
+        path = "/" + urllib.parse.quote(key, safe="/-_.~")
+        ends = "amazonaws.com.cn" if self.region.startswith("cn-") else "amazonaws.com"
+        base, bucket = self.told["endpoint"], self.told["bucket"]
+        if base and service == "s3":
+            path = "/" + bucket + path
+        base = base or "https://%s%s.%s.%s" % (bucket + "." if service == "s3" else "", service, self.region, ends)
+        keys = self.keys()
+        now = dt.datetime.now(dt.timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+        payload = digest or hashlib.sha256(data).hexdigest()
+        headers = {
+            "host": urllib.parse.urlsplit(base).netloc,
+            "x-amz-content-sha256": payload,
+            "x-amz-date": now,
+            "x-amz-security-token": keys["Token"],
+        }
+        if service == "s3":
+            headers["x-amz-expected-bucket-owner"] = self.told["account"]
+        else:
+            headers.update({"content-type": "application/x-amz-json-1.1", "x-amz-target": "AmazonSSM.GetParameter"})
+        names = ";".join(sorted(headers))
+        lines = "".join("%s:%s\n" % (name, headers[name]) for name in sorted(headers))
+        scope = "%s/%s/%s/aws4_request" % (now[:8], self.region, service)
+        asked = hashlib.sha256(f"{method}\n{path}\n\n{lines}\n{names}\n{payload}".encode()).hexdigest()
+        secret = ("AWS4" + keys["SecretAccessKey"]).encode()
+        for part in scope.split("/"):
+            secret = hmac.new(secret, part.encode(), hashlib.sha256).digest()
+        words = f"AWS4-HMAC-SHA256\n{now}\n{scope}\n{asked}"
+        mark = hmac.new(secret, words.encode(), hashlib.sha256).hexdigest()
+        said = "AWS4-HMAC-SHA256 Credential=%s/%s, SignedHeaders=%s, Signature=%s"
+        headers["Authorization"] = said % (keys["AccessKeyId"], scope, names, mark)
+        if method != "GET":
+            headers["Content-Length"] = str(len(data) if size is None else size)
+        return urllib.request.Request(base + path, data=None if method == "GET" else data, headers=headers, method=method)
+
+
+def told():
+    """What this machine was told at its birth."""
+    with open(os.path.join(HERE, "night.json")) as file:
+        return json.load(file)
+
+
+def unpack(cloud):
+    """The bundle, whole and unchanged, in its place."""
+    path, digest = os.path.join(ROOT, "night.tar.gz"), hashlib.sha256()
+    try:
+        with cloud.get(cloud.told["bundle"]) as source, open(path, "wb") as file:
+            for chunk in iter(lambda: source.read(CHUNK), b""):
+                digest.update(chunk)
+                file.write(chunk)
+    except urllib.error.HTTPError as error:
+        code = re.search(r"<Code>(\w+)", error.read(4096).decode("utf-8", "replace"))
+        raise Refused("bundle-missing", "The bundle cannot be read: %s" % (code.group(1) if code else error.code))
+    if digest.hexdigest() != cloud.told["sha256"]:
+        raise Refused("bundle-corrupted", "The bundle in the bucket is not the one that was put there")
+    with tarfile.open(path) as bundle:
+        bundle.extractall(ROOT)
+    os.unlink(path)
+
+
+def report(cloud, reason, words):
+    """The last word of a machine on which no job was started."""
+    said = {"refused": reason, "words": words, "instance": cloud.instance, "ended": time.time()}
+    cloud.put("outcome.json", json.dumps(said).encode())
+
+
+def _open(request):
+    return urllib.request.urlopen(request, timeout=60)
+
+
+def main():
+    cloud = Cloud(told())
+    try:
+        if not os.path.exists(os.path.join(ROOT, "night", "night.py")):
+            unpack(cloud)
+    except Refused as why:
+        report(cloud, why.reason, str(why))
+        return 1
+    sys.path.insert(0, os.path.join(ROOT, "night"))
+    import night
+
+    return night.main(cloud)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

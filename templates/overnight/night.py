@@ -1,0 +1,203 @@
+"""Runs the job of a night, puts its log and outputs into the bucket as they come, says how it ended. Python 3.8."""
+
+import glob
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+
+from fetch import CHUNK, ROOT, Refused, report
+
+LARGEST = 5 * 10**9
+"""What one request may put into a bucket."""
+LEAST_SECONDS = 60
+SETTLED_SECONDS = 10
+"""A file that was not touched for so long is taken for whole."""
+HOLD_SECONDS = 3600
+LOG_PIECE = 8 << 20
+
+
+class Night:
+    """One job, from its start to its last word."""
+
+    def __init__(self, cloud):
+        self.cloud, self.told = cloud, cloud.told
+        self.label = self.told["label"]
+        self.folder = os.path.join(ROOT, self.label)
+        with open(os.path.join(ROOT, "night", "job.json")) as file:
+            self.job = json.load(file)
+        self.logged, self.pieces = 0, 0
+        self.sent, self.seen, self.missed = set(), {}, []
+        self.told_last = self.kept_last = 0.0
+
+    def run(self):
+        if self.look()["phase"] == "absent":
+            self.start()
+        while True:
+            found = self.look()
+            self.ship(found)
+            if found["phase"] in ("ended", "lost"):
+                return self.finish(found)
+            time.sleep(self.told.get("every", 5.0))
+
+    def start(self):
+        spec = dict(self.job["spec"], secrets=self.secrets())
+        left = self.told["deadline"] - uptime()
+        if self.told.get("latest"):
+            left = min(left, self.told["latest"] - time.time())
+        if left < LEAST_SECONDS:
+            raise Refused("too-late", "It was started too late to be done in time")
+        spec["deadline_seconds"] = left
+        spec["env"] = dict(spec["env"], DISPATCHER_DEADLINE="%d" % (time.time() + left))
+        done = self.agent("start", json.dumps(spec).encode())
+        if done.returncode:
+            raise Refused("not-started", done.stderr.decode("utf-8", "replace").strip()[-300:] or "The agent failed")
+
+    def secrets(self):
+        found = {}
+        for name, place in self.told["secrets"].items():
+            try:
+                found[name] = self.cloud.secret(place)
+            except (urllib.error.HTTPError, KeyError):
+                raise Refused("secret-missing", "The secret %s is not at %s, or may not be read" % (name, place))
+        return found
+
+    def look(self):
+        return json.loads(self.agent("status").stdout)
+
+    def agent(self, verb, stdin=b""):
+        program = os.path.join(ROOT, self.job["agent"], "agent.py")
+        env = dict(os.environ, DISPATCHER_LABEL=self.label) if verb == "start" else None
+        argv = [sys.executable, "-ES", program, verb, self.folder]
+        return subprocess.run(argv, input=stdin, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def ship(self, found):
+        """What is new since the last time. A bucket that does not answer for a while stops no job."""
+        try:
+            self.ship_log()
+            if time.time() - self.told_last > self.told.get("tell", 30.0):
+                self.told_last = time.time()
+                self.cloud.put("state.json", json.dumps(self.about(found)).encode())
+            if time.time() - self.kept_last > self.told.get("keep", 120.0):
+                self.kept_last = time.time()
+                self.ship_settled()
+        except OSError as error:
+            print("the bucket does not take it now: %s" % error, file=sys.stderr)
+
+    def ship_log(self):
+        while True:
+            try:
+                with open(os.path.join(self.folder, "log"), "rb") as file:
+                    file.seek(self.logged)
+                    piece = file.read(LOG_PIECE)
+            except OSError:
+                return
+            if not piece:
+                return
+            self.cloud.put("log/%08d" % self.pieces, piece)
+            self.pieces, self.logged = self.pieces + 1, self.logged + len(piece)
+
+    def ship_settled(self):
+        """Outputs that nobody writes to any more, while the job goes on."""
+        kept = []
+        for path in self.outputs():
+            known = os.stat(path)
+            mark = (known.st_size, known.st_mtime)
+            if time.time() - known.st_mtime < SETTLED_SECONDS or os.path.islink(path):
+                continue
+            name = os.path.relpath(path, self.job["spec"]["cwd"])
+            if self.seen.get(name, ((),))[0] != mark:
+                self.seen[name] = (mark, digest(path))
+            row = {"path": name, "size": mark[0], "mode": known.st_mode & 0o777, "sha256": self.seen[name][1]}
+            if self.ship_file(path, row):
+                kept.append(row)
+        if kept:
+            self.cloud.put("partial.json", json.dumps({"outputs": kept, "time": time.time()}).encode())
+
+    def outputs(self):
+        for pattern in self.job["outputs"]:
+            for found in sorted(glob.glob(os.path.join(self.job["spec"]["cwd"], pattern), recursive=True)):
+                if os.path.isfile(found):
+                    yield found
+                for folder, _, names in os.walk(found):
+                    for name in names:
+                        if os.path.isfile(os.path.join(folder, name)):
+                            yield os.path.join(folder, name)
+
+    def ship_file(self, path, row):
+        if row["size"] > LARGEST:
+            self.missed.append({"path": row["path"], "why": "it is larger than 5 GB"})
+            return False
+        if row["sha256"] not in self.sent:
+            self.cloud.put("files/" + row["sha256"], lambda: open(path, "rb"), row["size"], row["sha256"])
+            self.sent.add(row["sha256"])
+        return True
+
+    def finish(self, found):
+        """The machine waits for this, at most to its hard limit."""
+        hold(HOLD_SECONDS)
+        self.missed, kept = [], []
+        for row in self.manifest():
+            if "refused" in row:
+                self.missed.append({"path": row["path"], "why": row["refused"]})
+                continue
+            try:
+                if self.ship_file(os.path.join(self.job["spec"]["cwd"], row["path"]), row):
+                    kept.append(row)
+            except OSError as error:
+                self.missed.append({"path": row["path"], "why": "the bucket does not take it: %s" % error})
+        self.ship_log()
+        setup = os.path.join(self.folder, "setup.log")
+        if os.path.exists(setup):
+            with open(setup, "rb") as file:
+                file.seek(max(0, os.path.getsize(setup) - (1 << 20)))
+                self.cloud.put("setup.log", file.read())
+        said = dict(self.about(found), outputs=kept, missed=self.missed, pieces=self.pieces, log_size=self.logged)
+        self.cloud.put("outcome.json", json.dumps(said).encode())
+        return 0
+
+    def manifest(self):
+        program = os.path.join(ROOT, self.job["agent"], "manifest.py")
+        asked = {"root": self.job["spec"]["cwd"], "patterns": self.job["outputs"], "since": 0}
+        done = subprocess.run(
+            [sys.executable, "-ES", program], input=json.dumps(asked).encode(), stdout=subprocess.PIPE, check=False
+        )
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    def about(self, found):
+        now = time.time()
+        kind, zone = (self.cloud.metadata("meta-data/" + name) for name in ("instance-type", "placement/availability-zone"))
+        machine = {"id": self.cloud.instance, "type": kind, "zone": zone}
+        return {"status": found, "machine": machine, "born": now - uptime(), "ended": now}
+
+
+def uptime():
+    """Seconds since this machine was made: it starts once."""
+    with open("/proc/uptime") as file:
+        return float(file.read().split()[0])
+
+
+def hold(seconds):
+    """What ends this machine waits so long."""
+    with open(os.path.join(ROOT, "hold.part"), "w") as file:
+        file.write("%d\n" % (uptime() + seconds))
+    os.rename(os.path.join(ROOT, "hold.part"), os.path.join(ROOT, "hold"))
+
+
+def digest(path):
+    found = hashlib.sha256()
+    with open(path, "rb") as file:
+        for chunk in iter(lambda: file.read(CHUNK), b""):
+            found.update(chunk)
+    return found.hexdigest()
+
+
+def main(cloud):
+    try:
+        return Night(cloud).run()
+    except Refused as why:
+        report(cloud, why.reason, str(why))
+        return 1
