@@ -188,6 +188,9 @@ class Collect:
 
     def do(self, ctx: Context, work: Work) -> None:
         """Record the outputs with their hashes; fetch them where they are elsewhere. Then the machine may be kept."""
+        if "seen" in work.run.job:
+            self._leave_to_its_owner(ctx, work)
+            return
         try:
             found = collected(ctx, work)
             work.run.outputs = found.outputs
@@ -200,6 +203,16 @@ class Collect:
         if not work.in_place and (seconds := holding.wanted(ctx, work)) is not None:
             holding.keep(ctx, work, seconds)
             raise Held
+
+    def _leave_to_its_owner(self, ctx: Context, work: Work) -> None:
+        """A run known by its tags only: which outputs it has is known where it was begun, and there they are fetched."""
+        run = work.run
+        if ctx.cancel.is_set():
+            ctx.tell(Warned(run.id, ctx.clock.now(), "It was begun on another computer: its outputs are not fetched from here"))
+            return
+        message = "It was begun on another computer, which fetches its outputs. Its machine waits for that"
+        ctx.tell(Warned(run.id, ctx.clock.now(), message, f"mlrun stop {run.id[:4]} ends it without them"))
+        raise Left
 
     def undo(self, ctx: Context, work: Work) -> None:
         """What is home stays."""

@@ -43,6 +43,10 @@ def fetch(run_id: str, ctx: Context) -> Run:
     run = ctx.store.find(run_id)
     if run.state is RunState.HELD and run.held_for == holding.OUTPUTS:
         return resume(run.id, ctx)
+    if "seen" in run.job:
+        raise UsageError(
+            f"{run.name} was begun on another computer: only there its outputs are known.", fix="mlrun fetch, there"
+        )
     with ctx.store.lease(run.id), visit(run, ctx) as work:
         work.cwd = workplace(work)
         work.status = jobs.status(work.reached(), str(work.label))

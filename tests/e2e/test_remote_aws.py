@@ -247,6 +247,13 @@ def test_aws_runs_are_seen_and_stopped_from_another_computer_of_the_same_owner(a
     check = aws.mlrun("sweep", "--check")
     assert check.code == 0, check.said
     assert "another computer's" in check.out
+    assert b"line 1\n" in aws.mlrun("logs", "counts").stdout
+    assert aws.mlrun("fetch", "counts").code == 2
+    aws.mlrun("ssh", "counts", "touch", f"/var/lib/mlrun/runs/{seen['label']}.work/enough")
+    followed = aws.mlrun("attach", "counts", timeout=LONGEST)
+    assert followed.stdout.startswith(b"line 1\nline 2\n")
+    assert "which fetches its outputs" in followed.err
+    assert len(instances(lab)) == 1
     stopped = aws.mlrun("stop", "counts", timeout=LONGEST)
     assert stopped.code == 0, stopped.said
     assert instances(lab) == []
