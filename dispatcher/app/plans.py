@@ -68,11 +68,12 @@ def plan_loaded(
 
     `starts` is when it is to begin, where that is not now. `renting`: `machine` is no question, but the one to rent.
     """
-    if live:
-        raise UsageError(
-            "Prices cannot be refreshed by this version.", fix="Leave out --live: the plan says how old its prices are."
-        )
     settings = settings or load_settings()
+    if live:
+        from dispatcher.app.prices import refresh
+
+        told = refresh(settings, loaded.config.where)
+        loaded = replace(loaded, notes=(*loaded.notes, *told))
     try:
         left = _seconds_left(loaded, starts)
         if machine and renting:

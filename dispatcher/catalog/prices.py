@@ -63,6 +63,12 @@ def tariff(provider: str, region: str | None) -> Tariff:
     return Tariff(**{field: _beside(provider, item, region) for item, field in _ITEMS.items()})
 
 
+def look_again() -> None:
+    """Forget the refreshed prices that were read: there are newer ones."""
+    _refreshed.cache_clear()
+    quotes_of.cache_clear()
+
+
 def regions(provider: str) -> tuple[str, ...]:
     """The regions with embedded prices."""
     return tuple(_sheet(provider)[0])

@@ -10,7 +10,7 @@ from pathlib import Path
 from dispatcher.catalog.guards import CHEAPEST_SPOT, DEAREST, HOME, RATIO
 from dispatcher.catalog.instances import find_instance
 from dispatcher.catalog.overlay import refreshed
-from dispatcher.catalog.prices import Quote
+from dispatcher.catalog.prices import Quote, look_again
 from dispatcher.errors import HostError
 from dispatcher.paths import cache_dir
 
@@ -44,6 +44,7 @@ def keep(provider: str, found: Iterable[Quote], as_of: str) -> Refreshed:
         result.changed += before.get(quote.machine, {}).get(quote.market, {}).get(quote.region) != quote.usd
     if result.kept:
         result.file = _write(provider, {"as_of": as_of, "prices": table})
+        look_again()
     return result
 
 

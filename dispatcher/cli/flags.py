@@ -13,7 +13,6 @@ from dispatcher.errors import UsageError
 JOB = click.argument("job", metavar="JOB", type=click.Path(path_type=Path))
 NOT_YET = {
     "probe": "Measured probes are not part of this version: give model, dataset and training in the job file.",
-    "live": "Live prices are not part of this version: the plan says how old its prices are.",
 }
 """Flags of the interface that nothing executes yet: refused in one sentence."""
 

@@ -99,7 +99,7 @@ def _by_trace_alone(loaded: LoadedJob) -> bool:
 @click.option("--explain", is_flag=True, help="How each figure comes about.")
 @click.option("--device", metavar="NAME", help="Needs and time on one device, offered or not: RTX-3060, A100-80GB:8.")
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Keep the plan in a file.")
-@click.option("--live", is_flag=True, hidden=True)
+@click.option("--live", is_flag=True, help="Ask the clouds for today's prices first.")
 @shared
 def plan(job: Path, **flags: Any) -> int:
     """The dry run."""
@@ -141,6 +141,7 @@ def _planned(loaded: LoadedJob, flags: dict[str, Any]) -> Plan:
         loaded,
         device=flags.get("device"),
         machine=flags.get("machine"),
+        live=bool(flags.get("live")),
         everything=bool(flags.get("everything")) or bool(flags.get("as_json")),
         explained=bool(flags.get("explain")),
         trace=bool(flags.get("trace")),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +13,7 @@ from dispatcher.backends.aws import inventory, network, places
 from dispatcher.backends.aws.client import Account
 from dispatcher.backends.aws.images import image_for
 from dispatcher.backends.aws.launch import QUIET_SECONDS, Launcher, unresolved
+from dispatcher.backends.aws.listing import live_quotes
 from dispatcher.backends.aws.machines import ENDING, Instance, by_label, by_token, machine_of, reason, state
 from dispatcher.backends.aws.payload import request
 from dispatcher.backends.base import Leftover, ProvisionedMachine, Terms
@@ -20,6 +21,7 @@ from dispatcher.backends.cloud import bootstrap
 from dispatcher.backends.cloud.caller import caller
 from dispatcher.backends.cloud.keyring import Keyring
 from dispatcher.backends.cloud.tags import HOST_KEY, tags_of
+from dispatcher.catalog.prices import Quote
 from dispatcher.domain.plan import Offer, Requirements
 from dispatcher.domain.run import Label
 from dispatcher.errors import HostUnreachable
@@ -70,6 +72,10 @@ class AwsBackend:
     def placements(self, offer: Offer) -> Iterable[Offer]:
         """The offer in each zone of its region that sells the type and has a network; spot in the cheapest zone first."""
         return places.placements(self.account, offer, self.settings.subnet)
+
+    def live_quotes(self, regions: Sequence[str] = ()) -> tuple[list[Quote], dict[str, str]]:
+        """Prices as AWS states them now, and why regions did not answer; of the user's regions unless others are named."""
+        return live_quotes(self.account, regions or self.settings.regions)
 
     def provision(self, offer: Offer, label: Label, terms: Terms) -> ProvisionedMachine:
         """Make the machine, or find the one this label has made already."""

@@ -20,6 +20,7 @@ def ec2(monkeypatch):
     cloud = Ec2(PaperHosts(clock), Ledger(clock), Faults(), clock)
     for name, value in cloud.exports().items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setenv("NO_GCE_CHECK", "true")
     monkeypatch.setenv("DISPATCHER_AWS_REGIONS", "us-east-1")
     yield cloud
     wrong = list(cloud.violations)
@@ -67,7 +68,8 @@ def test_without_a_login_setting_up_says_how_to_log_in(mlrun, monkeypatch):
 
 def test_prices_are_refreshed_and_what_the_guards_refuse_is_told(ec2, mlrun):
     ec2.control("set", {"price": {"g5.xlarge": 1.23, "spot:g4dn.xlarge": 9.0}})
-    code, out, _ = mlrun("catalog", "refresh", "--json")
+    code, out, err = mlrun("catalog", "refresh", "--json")
+    assert "" == err
     (told,) = json.loads(out)["refreshed"]
     assert (0, "aws", True) == (code, told["where"], told["kept"] > 500)
     assert any("g4dn.xlarge in us-east-1: spot is" in one for one in told["refused"])
@@ -76,3 +78,25 @@ def test_prices_are_refreshed_and_what_the_guards_refuse_is_told(ec2, mlrun):
 def test_a_region_that_is_not_enabled_is_named_beside_what_came(ec2, mlrun):
     code, out, err = mlrun("catalog", "refresh", "--region", "us-east-1", "--region", "me-south-1")
     assert (0, True, True) == (code, "prices" in out, "me-south-1 did not answer" in err)
+
+
+JOB = """\
+name: tiny
+run: python3 train.py
+resources: {gpu: 0, cpus: 2+, memory: 2GB+}
+where: aws/us-east-1
+"""
+
+
+def test_a_live_plan_is_priced_as_aws_prices_now(ec2, mlrun, tmp_path):
+    (tmp_path / "train.yaml").write_text(JOB)
+    ec2.control("set", {"price": {"c6a.large": 0.0421}})
+    code, out, _ = mlrun("plan", str(tmp_path / "train.yaml"), "--live", "--json")
+    found = {one["machine"]: one for one in json.loads(out)["candidates"] if one["market"] == "on-demand"}
+    assert (0, 0.0421, "live") == (code, found["c6a.large"]["price_per_hour"], found["c6a.large"]["price_source"])
+
+
+def test_a_live_plan_without_an_account_is_refused(mlrun, tmp_path):
+    (tmp_path / "train.yaml").write_text(JOB)
+    code, _, err = mlrun("plan", str(tmp_path / "train.yaml"), "--live")
+    assert (102, True) == (code, "Leave out --live" in err)
