@@ -163,8 +163,8 @@ def main(argv: List[str]) -> int:
     os.umask(0o022)
     folder = Folder(argv[1], argv[2])
     _say(blank=folder.blank(), zstd=_on_path("zstd"))
-    head = json.loads(_line())
     folder.verify()  # while the manifest is under way
+    head = json.loads(_line())
     rows = rows_of(json.loads(zlib.decompress(_exactly(head["manifest"]))))
     for row in rows:
         _refuse_strange(row[0])

@@ -8,6 +8,7 @@ import os
 import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 import zstandard
@@ -39,11 +40,9 @@ class Compressor(Protocol):
 def push(start: Start, tree: Tree, remote: str, origin: str, name: str) -> None:
     """Have `remote` hold the tree. A first push is one stream without a question asked; later ones send what changed."""
     rows: list[Row] = [[one.path, one.size, 1 if one.mode & 0o111 else 0, ""] for one in tree.entries]
-    session = start(command("receive.py", remote, hashlib.sha256(origin.encode()).hexdigest()[:32]))
+    hashes = Hashes(tree.root)
+    session = _started(start, command("receive.py", remote, hashlib.sha256(origin.encode()).hexdigest()[:32]), rows, hashes)
     try:
-        hashes = Hashes(tree.root)
-        if hashes.known:
-            _know(rows, hashes)  # while the other side looks at what it has
         there = _heard(session, name)
         blind = bool(there.get("blank"))
         if not blind:
@@ -51,6 +50,19 @@ def push(start: Start, tree: Tree, remote: str, origin: str, name: str) -> None:
         _send(session, tree, rows, hashes, zstd=bool(there.get("zstd")), blind=blind, name=name)
     finally:
         session.close()
+
+
+def _started(start: Start, argv: Sequence[str], rows: list[Row], hashes: Hashes) -> Session:
+    """The receiver, started while the files are looked at."""
+    with ThreadPoolExecutor(1) as beside:
+        opening = beside.submit(start, argv)
+        try:
+            if hashes.known:
+                _know(rows, hashes)
+        except BaseException:
+            opening.result().close()
+            raise
+        return opening.result()
 
 
 def columns_of(rows: Sequence[Row]) -> dict[str, Any]:
