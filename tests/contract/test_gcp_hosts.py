@@ -8,7 +8,7 @@ from dispatcher.backends.base import Terms
 from dispatcher.backends.gcp.account import email
 from dispatcher.backends.gcp.backend import GcpBackend
 from dispatcher.domain.run import Label, new_run_id
-from dispatcher.errors import HostKeyMismatch
+from dispatcher.errors import HostKeyMismatch, HostUnreachable
 from dispatcher.jobfile.settings import Gcp
 from dispatcher.retries import Policy, SystemClock, wait_until
 from tests.contract.test_gcp import OFFER
@@ -85,3 +85,22 @@ def test_gcp_with_its_account_a_machine_deletes_itself_and_without_it_stays(lab,
     assert "RUNNING" == backend.find(other).details["status"]
     assert [email(PROJECT)] == [one.principal for one in cloud.front.calls if one.name == "instances.delete"]
     backend.terminate(other)
+
+
+def test_gcp_another_computer_of_the_owner_comes_in_with_its_own_key(backend, label, tmp_path):
+    machine, host = connected(backend, label)
+    elsewhere = GcpBackend(Gcp(project=PROJECT), runs=tmp_path / "runs")
+    there = elsewhere.connect(elsewhere.find(label))
+    assert 0 == host.run(["touch", f"{host.root}/seen"]).code
+    assert f"{host.root}/seen" == said(there, "ls", f"{host.root}/seen").strip()
+    assert backend._keyring(label).public_key() != elsewhere._keyring(label).public_key()
+    for one in (host, there):
+        one.close()
+    again = elsewhere.connect(machine)
+    again.close()
+
+
+def test_gcp_a_computer_that_knows_no_host_key_of_a_machine_does_not_come_in(backend, label, tmp_path):
+    machine = backend.provision(OFFER, label, Terms())
+    with pytest.raises(HostUnreachable, match="another computer"):
+        GcpBackend(Gcp(project=PROJECT), runs=tmp_path / "runs").connect(machine)

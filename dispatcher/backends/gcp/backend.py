@@ -159,7 +159,8 @@ class GcpBackend:
         end = bootstrap.filled(bootstrap.template("delete-self.sh"), {"COMPUTE": self.account.host_endpoint})
         account = ending_account(self.account)
         labels = labels_of(tags_of(label, self.owner, terms))
-        asked = instance(offer, label, terms, site, image, bootstrap.script(birth, end), labels, account)
+        script = bootstrap.script(birth, end) + bootstrap.template("more-keys.sh")
+        asked = instance(offer, label, terms, site, image, script, labels, account)
         where = {name: getattr(site, name) for name in Site.__slots__}
         launch = {"region": region, "zone": zone, "site": where, "owner": self.owner, "request": asked}
         keyring.note(launch)

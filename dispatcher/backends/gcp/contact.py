@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import Any
 
 from dispatcher.backends.base import ProvisionedMachine
 from dispatcher.backends.cloud import reach
 from dispatcher.backends.cloud.keyring import Keyring
+from dispatcher.backends.cloud.tags import HOST_KEY
 from dispatcher.backends.gcp import machines
 from dispatcher.backends.gcp.client import Account
 from dispatcher.backends.gcp.codes import GcpFailure, Kind
@@ -21,6 +23,9 @@ IDENTITY = "/var/lib/mlrun/label"
 """What the startup script was told; root's alone to write."""
 KEY_KIND = "ssh-ed25519"
 HOST_KEYS = "hostkeys/"
+KEYS = "mlrun-keys"
+"""The attribute that the machine's SSH server asks for further keys."""
+DOING = "a key for another computer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,19 +39,19 @@ class Contact:
 
     def made(self) -> SshHost:
         """A connection to the machine that Google says it is, and to no other."""
-        if not self.keyring.known:
-            text = f"{self.machine.label} was started from another computer, whose key lets nobody else in"
-            raise HostUnreachable(text, fix="mlrun stop RUN works from here; fetch and attach work there")
+        borrowed = not self.keyring.known
         known = self.keyring.candidates
-        keys = known or (self._told(),)
+        keys = known or ((self._borrowed() if borrowed else self._told()),)
         login = reach.login(str(self.machine.label), self.machine.address, self.keyring)
-        host, _ = reach.reach(login, keys, self.clock, reach.AGAIN if known else reach.BOOT, self._alive)
+        host, _ = reach.reach(login, keys, self.clock, reach.AGAIN if known or borrowed else reach.BOOT, self._alive)
         try:
             reach.touch_contact(host)
             reach.check_identity(host, IDENTITY, str(self.machine.label))
         except BaseException:
             host.close()
             raise
+        if not known and not borrowed:
+            self._publish(keys[0])
         return host
 
     def _told(self) -> str:
@@ -70,6 +75,46 @@ class Contact:
             return None
         keys = [str(one.value).split() for one in found.query_value.items if str(one.key) == KEY_KIND]
         return f"{KEY_KIND} {keys[0][-1]}" if keys and keys[0] else None
+
+    def _publish(self, pin: str) -> None:
+        """Tell our other computers the key: by the machine's attributes, which nobody on it can change."""
+        with contextlib.suppress(GcpFailure):  # without it no other computer comes in; this one does
+            self._set({HOST_KEY: pin}, wait=False)
+
+    def _borrowed(self) -> str:
+        """From another computer: the host key that the first one saw; and our own key is let in."""
+        pin = self._attributes(self._instance()).get(HOST_KEY)
+        if not pin:
+            text = f"{self.machine.label} was started from another computer, which has not been on it yet"
+            raise HostUnreachable(text, fix="mlrun stop RUN works from here")
+        try:
+            known = self._attributes(self._instance()).get(KEYS, "")
+            self._set({KEYS: "\n".join(filter(None, [known, self.keyring.public_key()]))}, wait=True)
+        except GcpFailure as failure:
+            raise failure.told() from failure
+        self.keyring.replace_pin(pin, certain=True)
+        return pin
+
+    def _set(self, items: dict[str, str], *, wait: bool) -> None:
+        """Change attributes of the machine. Google refuses where somebody else did meanwhile."""
+        found = self._instance()
+        kept = [{"key": name, "value": value} for name, value in (self._attributes(found) | items).items()]
+        metadata = {"fingerprint": str(found.metadata.fingerprint), "items": kept}
+        asked: dict[str, Any] = {"instance": str(self.machine.label), "metadata_resource": metadata}
+        if wait:
+            self.account.carried_out("Instances", "set_metadata_unary", DOING, zone=self._zone, **asked)
+        else:
+            self.account.ask("Instances", "set_metadata_unary", DOING, place=self._zone, zone=self._zone, **asked)
+
+    def _instance(self) -> machines.Instance:
+        found = machines.at(self.account, self._zone, str(self.machine.label))
+        if found is None:
+            raise ended_because(None, self.machine.label)
+        return found
+
+    @staticmethod
+    def _attributes(instance: machines.Instance) -> dict[str, str]:
+        return {str(one.key): str(one.value) for one in instance.metadata.items}
 
     def _alive(self) -> None:
         found = machines.at(self.account, self._zone, str(self.machine.label))

@@ -53,6 +53,7 @@ def wished(call: Call, links: Links, settings: Settings, now: float) -> Machine:
         "machineType": links.to(call.project, f"zones/{zone}/machineTypes/{kind.name}"),
         "cpuPlatform": "Ampere Altra" if kind.arm else "Intel Cascade Lake",
         "labelFingerprint": "bGFi",
+        "metadata": {"kind": "compute#metadata", "fingerprint": "bWV0MA==", **body.get("metadata", {})},
         "startRestricted": False,
         "resourceStatus": {"scheduling": {}},
     }
