@@ -183,6 +183,17 @@ def test_in_doubt_outranks_being_held(stage, ctx, cloud):
     assert RunState.FINISHED == resume(run.id, ctx).state
 
 
+def test_a_run_of_another_computer_is_followed_and_left_to_it_with_its_outputs(stage, ctx, cloud):
+    run = left(stage, ctx, cloud, "while [ ! -e go ]; do sleep 0.02; done; exit 3")
+    run.job["seen"] = "another"
+    ctx.store.save(run)
+    (cloud.folder / "hosts" / str(run.attempt.label) / f"{run.attempt.label}.work" / "go").touch()
+    assert (RunState.COLLECTING, [run.attempt.label]) == (resume(run.id, ctx).state, cloud.alive())
+    with pytest.raises(UsageError, match="begun on another computer"):
+        fetch(run.id, ctx)
+    assert (RunState.FINISHED, []) == (stop(run.id, ctx).state, cloud.alive())
+
+
 def left(stage, ctx, cloud, command):
     away = threading.Event()
     away.set()
