@@ -1,4 +1,4 @@
-"""What a project needs once: the service account with which machines delete themselves."""
+"""What a project needs once: the account with which machines delete themselves."""
 
 from __future__ import annotations
 
