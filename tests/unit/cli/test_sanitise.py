@@ -21,6 +21,7 @@ def shown(*chunks: bytes) -> bytes:
         b"\x1b[2K\rredrawn",
         b"tab\tbell-free",
         "Grüße …\n".encode(),
+        "Ý and later Ü\n".encode(),  # their last bytes are those of two control characters
         b"\x1b[1A\x1b[K",
     ],
 )
@@ -38,6 +39,10 @@ def test_text_colours_and_rewritten_lines_pass(harmless):
         (b"a\x1b[6nb", b"ab"),
         (b"a\x1b[?1049hb", b"ab"),
         (b"a\x1bcb", b"ab"),
+        (b"a\x1b[\x036nb", b"a[6nb"),  # a terminal obeys the control character, and then the sequence around it
+        (b"a\xc2\x9b6nb", b"ab"),
+        (b"a\xc2\x9d0;title\xc2\x9cb", b"ab"),
+        (b"a\x9bb", b"ab"),
     ],
 )
 def test_commands_to_the_terminal_are_taken_out(hostile, left):
@@ -55,3 +60,8 @@ def test_a_colour_cut_in_two_still_passes():
 
 def test_a_sequence_that_never_ends_does_not_hold_the_stream_for_ever():
     assert b"after" == shown(b"\x1b]" + b"x" * 10_000, b"after")
+
+
+def test_a_character_cut_in_two_passes_whole():
+    raw = "Ý模🚀".encode()
+    assert raw == shown(*(raw[at : at + 1] for at in range(len(raw)))) + shown()
