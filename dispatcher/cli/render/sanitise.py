@@ -39,7 +39,10 @@ class Sanitiser:
             held = cut.group()
             self._held = held if len(held) <= LONGEST else b""
             whole = whole[: cut.start()]
-        return OTHERS.sub(b"", whole)
+        found = 1
+        while found:  # what stood on both sides of something may be a command together
+            whole, found = OTHERS.subn(b"", whole)
+        return whole
 
 
 ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
