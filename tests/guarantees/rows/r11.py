@@ -12,10 +12,9 @@ def measure(quick: bool = False) -> Row:
     streams = 2_000 if quick else 50_000
     escaped = passed(streams)
     trouble = [*found.breaches, *found.crashes, *map(repr, escaped)]
-    measured = (
-        f"{found.servers} servers: {len(found.breaches)} breaches, {len(found.crashes)} crashes, {found.taken} taken as they may be; a trusting client fell for"
-        f" {found.control}; {len(escaped)} of {streams:,} hostile streams reached the terminal"
-    )
+    measured = f"{found.servers} servers: {len(found.breaches)} breaches, {len(found.crashes)} crashes"
+    measured += f", {found.taken} taken as they may be; a trusting client fell for {found.control}"
+    measured += f"; {len(escaped)} of {streams:,} hostile streams reached the terminal"
     measured += f" ({'; '.join(trouble[:3])})" if trouble else ""
     caught = found.control > found.servers // 4 and harmful(b"a\x1b]0;x\x07")
     return Row("R11", TARGET, measured, not trouble and caught and found.taken > 0 and (quick or found.servers >= 500))
