@@ -103,3 +103,13 @@ Listener = Callable[[Event], None]
 
 def nobody(_event: Event) -> None:
     """A listener for callers who do not care."""
+
+
+def but_output(listener: Listener) -> Listener:
+    """The listener without what the job writes."""
+
+    def hear(event: Event) -> None:
+        if not isinstance(event, LogBytes):
+            listener(event)
+
+    return hear

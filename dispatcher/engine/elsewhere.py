@@ -34,8 +34,8 @@ def _follow(ctx: Context, work: Work, log: KeptLog) -> None:
     again = True
     while True:
         try:
-            _pour(ctx, work, log)
-            if work.status is None or work.status.phase in ("absent", "lost") or same_there(work, log, work.status):
+            end = _pour(ctx, work, log)
+            if end is None or end.phase in ("absent", "lost") or same_there(work, log, end):
                 return
         except HostUnreachable as error:
             redial(ctx, work, error)
@@ -62,19 +62,23 @@ def keep_setup_log(ctx: Context, work: Work) -> None:
             (folder / "setup.log").write_bytes(done.stdout)
 
 
-def _pour(ctx: Context, work: Work, log: KeptLog) -> None:
-    """What stands here already is told by whoever shows it: the first byte told is the first new one."""
+def _pour(ctx: Context, work: Work, log: KeptLog) -> JobStatus | None:
+    """The job's last status, once all was kept; None if the user leaves.
+
+    What stands here already is told by whoever shows it: the first byte told is the first new one.
+    """
     told = max(work.offset, log.size)
     for piece in follow(work.reached(), str(work.label), log.size, clock=ctx.clock, cancel=ctx.detach):
         if isinstance(piece, JobStatus):
             work.status = piece
-            continue
+            return piece
         begun = log.size
         log.add(piece)
         if log.size > told:
             fresh = piece[max(0, told - begun) :]
             ctx.tell(LogBytes(work.run.id, ctx.clock.now(), log.size - len(fresh), fresh))
             told = work.offset = log.size
+    return None
 
 
 def redial(ctx: Context, work: Work, error: HostError) -> None:

@@ -18,7 +18,7 @@ from dispatcher.engine.step import Held, Left, NeverStarted, carry_out, count_se
 from dispatcher.engine.steps import STEPS
 from dispatcher.engine.teardown import spent
 from dispatcher.errors import MlrunError, NothingFits, OutcomeUnknown, RecordUnusable
-from dispatcher.events import AttemptStarted, Warned, nobody
+from dispatcher.events import AttemptStarted, Warned, but_output, nobody
 from dispatcher.hosts import job as jobs
 from dispatcher.retries import DRIVER_ENDS, wait_until
 
@@ -81,7 +81,7 @@ def resume(run_id: str, ctx: Context, *, offset: int = 0, grace: float | None = 
 
 
 def stop(run_id: str, ctx: Context, grace: float = 30.0) -> Run:
-    """End a run's job, then see the run to its end: by the mlrun that drives it, else by this one."""
+    """End a run's job, then see the run to its end: by the mlrun that drives it, else by this one. Its output is not told."""
     run = ctx.store.find(run_id)
     if not run.open:
         return run
@@ -93,7 +93,7 @@ def stop(run_id: str, ctx: Context, grace: float = 30.0) -> Run:
         return ctx.store.find(run.id)
     asked = threading.Event()
     asked.set()
-    return resume(run.id, replace(ctx, cancel=asked), offset=0, grace=grace)
+    return resume(run.id, replace(ctx, cancel=asked, emit=but_output(ctx.emit)), grace=grace)
 
 
 def reconcile(ctx: Context, seconds: float = 1.0) -> list[Run]:
