@@ -62,6 +62,7 @@ def opened(
         for warning in store.warnings:
             emit(Warned("", clock.now(), warning))
         _reconcile(ctx)
+        _bring_home(ctx)
         open_runs = store.open_runs()
         tidy(open_runs)
         for line in reminders(open_runs, clock.now(), about):
@@ -140,6 +141,14 @@ def log_path(run: Run, name: str = "log") -> Path | None:
     folder = paths.runs_dir() / run.id
     own = folder / str(attempt.label) / name if attempt else folder / name
     return next((path for path in (own, folder / name) if path.is_file()), None)
+
+
+def _bring_home(ctx: Context) -> None:
+    """Results of runs that a cloud started by itself."""
+    from dispatcher.app import overnight
+
+    if not ctx.store.stand_in and overnight.any_due(ctx.clock.now()):
+        overnight.morning(ctx)
 
 
 def _reconcile(ctx: Context) -> None:

@@ -43,16 +43,40 @@ class Wish:
     sets: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """Jobs, their plans, and their time. `cron` where it comes again; `ends` are when each must be done, Unix seconds."""
+
+    loaded: tuple[LoadedJob, ...]
+    plans: tuple[Plan, ...]
+    due: datetime
+    cron: str | None
+    ends: tuple[float | None, ...]
+
+
 def add(files: Sequence[Path], wish: Wish, now: datetime, by: Waker | None = None) -> tuple[Scheduled, list[Plan]]:
     """Plan every job as it stands, write the schedule down, and have mlrun woken for it.
 
     Raises UsageError for times that cannot be, JobFileError, NothingFits where a job would not run on this computer.
     """
-    loaded = [load(file, sets=wish.sets) for file in files]
+    return keep(files, wish, planned(files, wish, now), now, by)
+
+
+def planned(files: Sequence[Path], wish: Wish, now: datetime, words: Sequence[str] = ()) -> Planned:
+    """Every job as it would be run at that time, wherever that is; nothing is written down. Raises as `add` does."""
+    loaded = [load(file, sets=wish.sets, extra_args=words) for file in files]
     zone = _zone(wish, loaded)
     due, cron = _due(wish, loaded, now, zone)
     ends = tuple(_finish(one, due, zone) for one in loaded)
-    plans = [_runs_here(plan_loaded(one, starts=due), one) for one in loaded]
+    return Planned(tuple(loaded), tuple(_fitting(plan_loaded(one, starts=due), one) for one in loaded), due, cron, ends)
+
+
+def keep(
+    files: Sequence[Path], wish: Wish, made: Planned, now: datetime, by: Waker | None = None
+) -> tuple[Scheduled, list[Plan]]:
+    """Write a schedule of this computer down, and have mlrun woken for it. Raises UsageError for jobs that run elsewhere."""
+    plans = [_runs_here(plan, one) for plan, one in zip(made.plans, made.loaded, strict=True)]
+    due = made.due
     by = by or waker()
     schedule = Scheduled(
         id=new_run_id()[:ID_LENGTH],
@@ -60,8 +84,8 @@ def add(files: Sequence[Path], wish: Wish, now: datetime, by: Waker | None = Non
         sha256=tuple(_digest(file) for file in files),
         zone=zone_name(due),
         next=due.timestamp(),
-        cron=cron,
-        finish_by=ends,
+        cron=made.cron,
+        finish_by=made.ends,
         flags=wish.flags,
         waker=by.name,
         made=now.timestamp(),
@@ -151,15 +175,20 @@ def _finish(loaded: LoadedJob, due: datetime, zone: tzinfo) -> float | None:
         raise UsageError(f"{what}.", fix="Choose an earlier start, or a later finish_by.") from None
 
 
-def _runs_here(plan: Plan, loaded: LoadedJob) -> Plan:
-    """Only this computer can be woken so; a machine elsewhere needs a trigger in its cloud."""
+def _fitting(plan: Plan, loaded: LoadedJob) -> Plan:
     if plan.chosen is None:
         reasons = " ".join(plan.here.reasons)
         raise NothingFits(f"{loaded.name} would not run here: {reasons}", fix=f"mlrun plan {loaded.path}")
+    return plan
+
+
+def _runs_here(plan: Plan, loaded: LoadedJob) -> Plan:
+    """Only this computer can be woken so; a machine elsewhere needs a trigger in its cloud."""
+    assert plan.chosen is not None
     if plan.chosen.offer.where != "local":
         where = plan.chosen.offer.where
-        what = f"{loaded.name} would run on {where}: starting machines elsewhere at a later time is not part of this version."
-        raise UsageError(what, fix="--where local schedules it here; or start it now with -d.")
+        what = f"{loaded.name} would run on {where}: starting machines there at a later time is not part of this version."
+        raise UsageError(what, fix="--where local schedules it here, --where aws on AWS; or start it now with -d.")
     return plan
 
 

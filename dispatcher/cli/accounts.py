@@ -41,19 +41,26 @@ def setup() -> None:
 @REGION
 @click.option("--remove", is_flag=True, help="Take back what was made: the groups that let runs' callers in.")
 @click.option("--policy", is_flag=True, help="Print only the policy that a user of mlrun needs.")
+@click.option("--overnight", is_flag=True, help="What runs need that AWS starts by itself: two roles, a bucket in a region.")
 @YES
 @AS_JSON
-def setup_aws(regions: tuple[str, ...], *, remove: bool, policy: bool, yes: bool, as_json: bool) -> int:
+def setup_aws(regions: tuple[str, ...], *, remove: bool, policy: bool, overnight: bool, yes: bool, as_json: bool) -> int:
     """Show what AWS needs once, make it after asking, or remove it.
 
     \b
       mlrun setup aws --policy > mlrun-policy.json
       mlrun setup aws --region us-east-1
+      mlrun setup aws --overnight --region us-east-1
       mlrun setup aws --remove
     """
     from dispatcher.backends.aws import standing
     from dispatcher.backends.aws.client import Account
 
+    if overnight and not policy:
+        from dispatcher.cli import overnight as nights
+
+        act = nights.take_back if remove else nights.setup
+        return act(regions, lambda question: _agree(question, yes=yes, as_json=as_json), as_json=as_json)
     if policy:
         say(standing.policy(), to_stdout=True, nl=False)
         return 0

@@ -5,25 +5,33 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from dispatcher.cli import overnight
 from dispatcher.cli.render.console import caution, dim, document, good, say, width
 from dispatcher.cli.render.tables import table, wrapped
 from dispatcher.cli.setup import AS_JSON
 from dispatcher.errors import MlrunError
 
+if TYPE_CHECKING:
+    from dispatcher.app.overnight import There
+
+CLOUDS = ("aws",)
+"""Clouds that start runs by themselves."""
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def schedule() -> None:
-    """Runs that begin later, on this computer.
+    """Runs that begin later: on this computer, or on AWS with this computer off.
 
     \b
       mlrun schedule add train.yaml --at 23:00
       mlrun schedule add train.yaml --at "tomorrow 01:00" --timezone Europe/Rome
       mlrun schedule add train.yaml --cron "0 1 * * 1-5"      weekdays at one
       mlrun schedule add a.yaml b.yaml --at 22:00 --one-after-another
+      mlrun schedule add train.yaml --at 23:00 --where aws
       mlrun schedule ls
       mlrun schedule rm 3f9a2c
     """
@@ -35,10 +43,11 @@ def schedule() -> None:
 @click.option("--cron", metavar="CRON", help='Again and again: "0 1 * * 1-5".')
 @click.option("--timezone", "zone", metavar="ZONE", help="The zone of these times; this computer's if not said.")
 @click.option("--one-after-another", is_flag=True, help="Several jobs, in turn.")
-@click.option("--where", metavar="PLACE", help="local: on this computer, wherever else the job could run.")
+@click.option("--where", metavar="PLACE", help="local, or aws: AWS starts it, this computer may be off.")
 @click.option("--max-time", metavar="TIME", help="Most each may take: 2h, 90m.")
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Change a setting that `run` takes.")
 @click.option("--setup", "do_setup", is_flag=True, help="Run `setup` too.")
+@click.option("-y", "--yes", is_flag=True, help="Ask nothing: where it costs money, too.")
 @AS_JSON
 def add(jobs: tuple[Path, ...], *, one_after_another: bool, **flags: Any) -> int:
     """Run jobs later; says when, and what could keep them from starting."""
@@ -60,7 +69,12 @@ def later(jobs: Sequence[Path], flags: Mapping[str, Any], words: Sequence[str]) 
     said += [word for pair in flags["sets"] for word in ("--set", pair)] + (["--setup"] if flags["do_setup"] else [])
     said += ["--", *words] if words else []
     wish = schedules.Wish(flags["at"], flags.get("cron"), flags.get("zone"), tuple(said), settings_of(flags))
-    made, _plans = schedules.add(jobs, wish, now)
+    planned = schedules.planned(jobs, wish, now, words)
+    if any(one.chosen and one.chosen.offer.where in CLOUDS for one in planned.plans):
+        from dispatcher.cli.overnight import arm
+
+        return arm(planned, flags, now)
+    made, _plans = schedules.keep(jobs, wish, planned, now)
     limits = named(made.waker).limits()
     if flags["as_json"]:
         document({"schema": "1.0", "schedule": record(made), "limits": limits})
@@ -76,15 +90,16 @@ def ls(*, as_json: bool) -> int:
     from dispatcher.scheduling import records
 
     now, found = datetime.now(UTC), list(records.every())
+    there = _in_clouds(now)
     if as_json:
-        document({"schema": "1.0", "schedules": [record(one) for one in found]})
+        document({"schema": "1.0", "schedules": [*(record(one) for one in found), *overnight.rows(there)]})
         return 0
     for file in records.unreadable():
         say(f"{caution('!')} {file} cannot be read: remove it, and add the schedule again.")
-    if not found:
+    if not found and not there:
         say('Nothing is scheduled. mlrun schedule add train.yaml --at "tonight 23:00"')
         return 0
-    rows = [[one.id, _names(one), _next(one, now), _last(one)] for one in found]
+    rows = [[one.id, _names(one), _next(one, now), _last(one)] for one in found] + overnight.listing(there, now)
     say("\n".join(table(["id", "job", "next", "last time"], rows, width=width(), shrink=3)), to_stdout=True)
     return 0
 
@@ -97,6 +112,8 @@ def rm(schedule_id: str, *, as_json: bool) -> int:
     from dispatcher.app import schedules
     from dispatcher.scheduling import records
 
+    if not _here(schedule_id):
+        return _remove_there(schedule_id, as_json=as_json)
     found = records.find(schedule_id)
     schedules.remove(found)
     if as_json:
@@ -113,7 +130,14 @@ def run_now(schedule_id: str) -> int:
     from dispatcher.app import schedules
     from dispatcher.scheduling import records
 
-    return _fired(schedules.fire(records.find(schedule_id), datetime.now(UTC).timestamp(), early=True))
+    now = datetime.now(UTC).timestamp()
+    if _here(schedule_id):
+        return _fired(schedules.fire(records.find(schedule_id), now, early=True))
+    from dispatcher.app import overnight as nights
+
+    begun = nights.start_now(nights.find(schedule_id), now)
+    say(f"{good('✓')} {begun.name} is started on AWS in {begun.region}; its trigger is deleted. mlrun schedule ls")
+    return 0
 
 
 @schedule.command(hidden=True)
@@ -130,6 +154,41 @@ def due(schedule_id: str | None) -> int:
             say(f"{caution('!')} {one.id}: {error.message} {error.fix}".rstrip())
             worst = max(worst, error.exit_code)
     return worst
+
+
+def _here(schedule_id: str) -> bool:
+    """Whether this computer starts it; a cloud is only asked where it does not."""
+    from dispatcher.app.access import usable
+    from dispatcher.jobfile.settings import load_settings
+    from dispatcher.scheduling import records
+
+    return any(one.id.startswith(schedule_id) for one in records.every()) or "aws" not in usable(load_settings())
+
+
+def _in_clouds(now: datetime) -> list[There]:
+    from dispatcher.app import overnight as nights
+    from dispatcher.app.access import usable
+    from dispatcher.jobfile.settings import load_settings
+
+    if "aws" not in usable(load_settings()):
+        return []
+    try:
+        return list(nights.listed(now.timestamp()))
+    except MlrunError as error:
+        say(f"{caution('!')} AWS was not looked at: {error.message}")
+        return []
+
+
+def _remove_there(schedule_id: str, *, as_json: bool) -> int:
+    from dispatcher.app import overnight as nights
+
+    found = nights.find(schedule_id)
+    nights.remove(found)
+    if as_json:
+        document({"schema": "1.0", "removed": overnight.record(found)})
+    else:
+        say(f"{good('✓')} {found.id[:6]} removed: AWS will not start {found.name}.")
+    return 0
 
 
 def record(one: Any) -> dict[str, Any]:

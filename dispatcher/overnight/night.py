@@ -24,7 +24,8 @@ class Night:
     """Everything that was decided at submit. Times are Unix seconds, money USD.
 
     `latest`: when it must be done; `deadline_seconds` and `max_seconds`: from the machine's creation to the job's end, and to
-    its own. `prices` are hourly, by machine type, in the ladder's order. `secrets`: where the machine finds each, never a value.
+    its own. `prices` are hourly, by machine type, in the order of the ladder. `secrets`: where the machine finds
+    each, never a value.
     `trigger`, `template` and `token` are the cloud's names for what was made.
     """
 

@@ -92,7 +92,7 @@ class Cloud:
             "x-amz-security-token": keys["Token"],
         }
         if service == "s3":
-            headers["x-amz-expected-bucket-owner"] = self.told["account"]
+            headers.update({"content-type": "application/octet-stream", "x-amz-expected-bucket-owner": self.told["account"]})
         else:
             headers.update({"content-type": "application/x-amz-json-1.1", "x-amz-target": "AmazonSSM.GetParameter"})
         names = ";".join(sorted(headers))

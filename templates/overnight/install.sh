@@ -8,6 +8,9 @@ MLRUN_FILE
 put 0644 /etc/systemd/system/mlrun-night.service <<'MLRUN_FILE'
 @UNIT@
 MLRUN_FILE
+put 0644 /etc/systemd/system/mlrun-over.service <<'MLRUN_FILE'
+@OVER@
+MLRUN_FILE
 systemctl daemon-reload
 systemctl enable mlrun-night.service
 systemctl start --no-block mlrun-night.service

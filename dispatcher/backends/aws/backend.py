@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dispatcher import catalog, paths
 from dispatcher.backends.aws import inventory, network, places
@@ -28,6 +28,9 @@ from dispatcher.errors import HostUnreachable
 from dispatcher.hosts.base import Host
 from dispatcher.jobfile.settings import Aws, load_settings
 from dispatcher.retries import Clock, Policy, SystemClock, wait_until
+
+if TYPE_CHECKING:
+    from dispatcher.backends.aws.nights import AwsNights
 
 QUIET = Policy(first=2.0, longest=30.0, patience=QUIET_SECONDS)
 
@@ -58,6 +61,13 @@ class AwsBackend:
     def owner(self) -> str:
         """Who asks, as AWS names them: the same on each of their computers."""
         return self.account.identity()["UserId"]
+
+    @property
+    def nights(self) -> AwsNights:
+        """Runs that AWS starts by itself."""
+        from dispatcher.backends.aws.nights import AwsNights
+
+        return AwsNights(self.account, self.settings, self.owner, self._clock)
 
     def offers(self, need: Requirements) -> Iterable[Offer]:
         """What the catalog knows that AWS rents; unusable where nobody is signed in."""

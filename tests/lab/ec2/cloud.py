@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tests.lab.clock import Clock
-from tests.lab.ec2 import fleets, images, instances, launch, life, lookups, network, side  # noqa: F401 — they register their handlers
+from tests.lab.ec2 import fleets, functions, images, instances, launch, life, lookups, network, side  # noqa: F401 — they register their handlers
 from tests.lab.ec2.answering import Answering
 from tests.lab.ec2.people import ADMIN, ADMIN_SECRET
 from tests.lab.ec2.server import Server

@@ -51,7 +51,11 @@ def describe_launch_templates(context: Context) -> dict[str, Any]:
 
 @answers("ec2", "DeleteLaunchTemplate")
 def delete_launch_template(context: Context) -> dict[str, Any]:
-    name = context.parameters.get("LaunchTemplateId", "")
+    wanted = context.parameters.get("LaunchTemplateName", "")
+    named = (one["id"] for one in context.region.templates.values() if one["name"] == wanted)
+    name = context.parameters.get("LaunchTemplateId") or next(named, "")
+    if not name:
+        raise AwsError("InvalidLaunchTemplateName.NotFoundException", f"The launch template {wanted} does not exist.")
     if name not in context.region.templates:
         raise AwsError("InvalidLaunchTemplateId.NotFound", f"The launch template {name} does not exist.")
     context.world.bill.end("aws", "launch-template", name)

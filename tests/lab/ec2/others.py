@@ -185,6 +185,12 @@ def _needs(call: Call, keys: Mapping[str, list[str]]) -> Iterable[iam.Need]:
     if call.service == "scheduler":
         yield from _of_schedules(call, keys)
         return
+    if call.service == "lambda":
+        name = f"arn:aws:lambda:{call.region}:{ACCOUNT}:function:{asked.get('FunctionName', '*')}"
+        yield iam.Need(f"lambda:{call.name}", name, keys)
+        if "Role" in asked:
+            yield iam.Need("iam:PassRole", asked["Role"], {**keys, "iam:passedtoservice": ["lambda.amazonaws.com"]})
+        return
     name = next((f"{kind}/{asked[field]}" for field, kind in NAMED.items() if field in asked), "")
     tags = {f"aws:requesttag/{tag['Key']}".lower(): [tag["Value"]] for tag in asked.get("Tags", []) if isinstance(tag, dict)}
     where = f"arn:aws:iam::{ACCOUNT}:{name}" if call.service == "iam" and name else "*"

@@ -47,7 +47,9 @@ def _fleet(context: Context, whole: Mapping[str, list[str]], operation: str) -> 
     asked = context.parameters
     named = [one.get("LaunchTemplateSpecification", {}) for one in asked.get("LaunchTemplateConfigs", [])] or [asked]
     for one in named:
-        name = one.get("LaunchTemplateId", "*")
+        kept = context.region.templates.values()
+        known = (made["id"] for made in kept if made["name"] == one.get("LaunchTemplateName"))
+        name = one.get("LaunchTemplateId") or next(known, "*")
         held = context.region.templates.get(name, {"tags": {}})["tags"]
         keys = {f"aws:resourcetag/{key}".lower(): [value] for key, value in held.items()}
         tags = _request_tags(_born_tags(asked, "launch-template")) if operation == "CreateLaunchTemplate" else {}

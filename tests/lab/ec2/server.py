@@ -43,6 +43,7 @@ class Server:
         self._http.lab_now = self.now  # type: ignore[attr-defined]
         answering.world.api = self.inside
         self.url = f"http://127.0.0.1:{self._http.server_port}"
+        answering.world.url = self.url
         self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         self._thread.start()
 

@@ -183,6 +183,7 @@ class World:
         self.hosts, self.bill, self.clock = hosts, bill, clock
         self.lock = threading.RLock()
         self.role_keys: Callable[[str, str], dict[str, str]] = lambda profile, instance: {}
+        self.url = ""
         self.api: Metadata = lambda method, path, headers, body: Reply(404)
         self.role_of: Callable[[str], str | None] = lambda profile: None
         self.forget()

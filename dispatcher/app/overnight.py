@@ -1,0 +1,231 @@
+"""Runs that a cloud starts by itself: armed here, and brought home by the first command after."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from typing import cast
+
+from dispatcher import paths
+from dispatcher.app.limits import check_limits
+from dispatcher.app.mornings import settled
+from dispatcher.app.rungs import rungs
+from dispatcher.app.submit import alike, beside_per_hour, compact, instructions
+from dispatcher.app.world import data_paths, tariff
+from dispatcher.backends import registry
+from dispatcher.domain.plan import Candidate, Offer, Plan
+from dispatcher.domain.run import Label, new_run_id
+from dispatcher.engine.context import Context, JobInstructions, client_name
+from dispatcher.errors import CloudRefused, MlrunError, TeardownUnconfirmed, UsageError
+from dispatcher.events import Warned
+from dispatcher.hosts.base import Host
+from dispatcher.hosts.job import JobSpec
+from dispatcher.hosts.remote_env import remote_environment
+from dispatcher.hosts.sync import manifest
+from dispatcher.jobfile.load import LoadedJob
+from dispatcher.jobfile.settings import Settings
+from dispatcher.moments import zone_name
+from dispatcher.overnight import night as nights
+from dispatcher.overnight.base import Nights, Trigger
+from dispatcher.overnight.bundle import pack
+from dispatcher.overnight.night import LONGEST_AHEAD_DAYS, Night
+from dispatcher.store.store import Store
+
+CLOUDS = ("aws",)
+"""Clouds that start runs by themselves in this version."""
+MOST_TYPES = 6
+ROOT = "/var/lib/mlrun/runs"
+DAY = 86400.0
+
+
+@dataclass(frozen=True, slots=True)
+class There:
+    """A night or a trigger as `schedule ls` shows it. `here`: this computer submitted it."""
+
+    id: str
+    name: str
+    region: str
+    due: float
+    words: str
+    here: bool
+    worst: float | None = None
+
+
+def of(where: str) -> Nights:
+    """A cloud's side of it. Raises UsageError where there is none."""
+    backend = registry.load(where)
+    found = getattr(backend, "nights", None)
+    if found is None:
+        raise UsageError(f"{where} starts no runs by itself in this version.", fix="--where aws, or --where local.")
+    return cast(Nights, found)
+
+
+def arm(
+    loaded: LoadedJob, plan: Plan, due: datetime, latest: float | None, settings: Settings, store: Store, now: float
+) -> Night:
+    """Freeze everything, send it, and have the cloud start it at that time. Raises why that cannot be."""
+    chosen = plan.chosen
+    assert chosen is not None
+    if due.timestamp() - now > LONGEST_AHEAD_DAYS * DAY:
+        raise UsageError(f"A cloud keeps a run's bundle for {LONGEST_AHEAD_DAYS} days at most.", fix="Choose an earlier start.")
+    check_limits(chosen, settings.limits, store, now)
+    cloud = of(chosen.offer.where)
+    region = str(chosen.offer.region)
+    if missing := cloud.lacking(region):
+        fix = f"mlrun setup {chosen.offer.where} --overnight --region {region}"
+        raise CloudRefused(f"The account lacks {', '.join(missing)}", fix=fix)
+    if unset := cloud.unset_secrets(region, loaded.config.secrets):
+        raise UsageError(f"{', '.join(unset)}: the cloud holds no such secret.", fix="; ".join(unset.values()))
+    ladder = list(_ladder(plan, settings))
+    night = cloud.prepare(_frozen(loaded, plan, chosen, due, latest, now), ladder)
+    keys = paths.runs_dir() / night.id
+    keys.mkdir(mode=0o700, parents=True, exist_ok=True)
+    nights.keep(night)  # what is being made is known before it is
+    file = nights.folder() / f"{night.id}.tar.gz"
+    try:
+        sent = manifest(loaded.workdir, data=data_paths(loaded)).tree
+        night = cloud.arm(night, pack(file, sent, _spec(night, loaded, settings), night.outputs), ladder, keys)
+    except TeardownUnconfirmed:
+        raise
+    except BaseException:
+        nights.forget(night)
+        raise
+    finally:
+        file.unlink(missing_ok=True)
+    nights.keep(night)
+    return night
+
+
+def listed(now: float) -> Iterator[There]:
+    """What stands in the clouds, whoever submitted it, and this computer's nights that are not home yet."""
+    mine = {one.id: one for one in nights.every()}
+    for where in CLOUDS:
+        cloud = of(where)
+        for trigger in cloud.triggers(()):
+            known = mine.pop(trigger.night, None)
+            found = known or cloud.recall(trigger)
+            yield _there(trigger, found, here=known is not None)
+        for one in mine.values():
+            seen = cloud.look(one, now)
+            yield There(one.id, one.name, one.region, one.due, seen.words or seen.phase, here=True, worst=one.cost_worst)
+
+
+def find(text: str) -> Night:
+    """The night with this id, or whose id begins so: of this computer, else of the clouds. Raises UsageError."""
+    found = [one for one in nights.every() if one.id.startswith(text)]
+    if not found:
+        for where in CLOUDS:
+            cloud = of(where)
+            recalled = [cloud.recall(one) for one in cloud.triggers(()) if one.night.startswith(text)]
+            found += [one for one in recalled if one is not None]
+    if len(found) != 1 or not text:
+        what = "several schedules begin so" if found else "there is no such schedule"
+        raise UsageError(f"{text!r}: {what}", fix="mlrun schedule ls")
+    return found[0]
+
+
+def remove(night: Night) -> None:
+    """Have nothing started. Raises TeardownUnconfirmed where the trigger may still fire; it stays on record then."""
+    of(night.where).disarm(night)
+    nights.forget(night)
+
+
+def start_now(night: Night, now: float) -> Night:
+    """Start it now instead of at its time."""
+    of(night.where).start_now(night)
+    begun = replace(night, started_now=now)
+    nights.keep(begun)
+    return begun
+
+
+def morning(ctx: Context) -> None:
+    """Bring home what became of nights whose time has come; what cannot be learned now is by a later command."""
+    now = ctx.clock.now()
+    for night in nights.every():
+        if now < night.begins:
+            continue
+        try:
+            settled(ctx, of(night.where), night, now)
+        except MlrunError as error:
+            ctx.tell(Warned(night.id, now, f"{night.name} ({night.id[:4]}) of last night: {error.message}", error.fix))
+
+
+def any_due(now: float) -> bool:
+    """Whether a night of this computer has begun; no cloud is asked."""
+    return os.path.isdir(nights.folder()) and any(one.begins <= now for one in nights.every())  # noqa: PTH112
+
+
+def _there(trigger: Trigger, night: Night | None, *, here: bool) -> There:
+    name = night.name if night else trigger.about.removeprefix("mlrun: ").partition(",")[0] or trigger.name
+    try:
+        due = night.due if night else datetime.fromisoformat(trigger.when).replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        due = 0.0
+    return There(trigger.night, name, trigger.region, due, "", here=here, worst=night.cost_worst if night else None)
+
+
+def _ladder(plan: Plan, settings: Settings) -> Iterator[Offer]:
+    """The choice, then other types of its region and market, none dearer: one request walks them."""
+    assert plan.chosen is not None
+    first = plan.chosen.offer
+    told: set[str | None] = set()
+    for one in rungs(plan, alike(settings), tariff):
+        alike_place = (one.where, one.region, one.market) == (first.where, first.region, first.market)
+        if alike_place and one.arch == first.arch and one.machine not in told and len(told) < MOST_TYPES:
+            told.add(one.machine)
+            yield one
+
+
+def _frozen(loaded: LoadedJob, plan: Plan, chosen: Candidate, due: datetime, latest: float | None, now: float) -> Night:
+    stop = chosen.hard_stop_seconds or 3600.0
+    return Night(
+        id=new_run_id(),
+        name=loaded.name,
+        where=chosen.offer.where,
+        region=str(chosen.offer.region),
+        due=due.timestamp(),
+        zone=zone_name(due),
+        made=now,
+        client=client_name(paths.runs_dir()),
+        latest=latest,
+        deadline_seconds=stop,
+        max_seconds=round(stop + chosen.grace_seconds),
+        grace_seconds=round(chosen.grace_seconds),
+        disk_gb=chosen.offer.disk_gb,
+        market=chosen.offer.market,
+        offer=asdict(chosen.offer),
+        beside_per_hour=beside_per_hour(chosen),
+        cost_likely=(chosen.cost.likely or 0.0) if chosen.cost else 0.0,
+        cost_worst=chosen.cost.worst_case if chosen.cost else 0.0,
+        secrets=dict.fromkeys(loaded.config.secrets, ""),
+        outputs=tuple(loaded.config.outputs),
+        workdir=str(loaded.workdir),
+        plan=compact(plan),
+        job={"file": plan.job.file, "sha256": plan.job.sha256, "run": loaded.config.run},
+    )
+
+
+class _Rented:
+    """Where things will stand on a machine that is not there yet."""
+
+    root = ROOT
+
+
+def _spec(night: Night, loaded: LoadedJob, settings: Settings) -> JobSpec:
+    """The job as the agent will start it; its deadline and its secrets are filled in there."""
+    config = loaded.config.model_copy(update={"secrets": ()})
+    job: JobInstructions = instructions(replace(loaded, config=config), settings, None, do_setup=True, here=False)
+    environment = remote_environment(cast(Host, _Rented()), job.workdir, job.setup, night.name)
+    cwd = f"{ROOT}/{Label(night.id)}.work"
+    outputs = os.pathsep.join(f"{cwd}/{path}" for path in job.outputs)
+    return JobSpec(
+        label=str(night.label),
+        command=job.command,
+        cwd=cwd,
+        env={**job.env, "DISPATCHER_OUTPUTS": outputs},
+        setup=environment.before(job.setup),
+        path_prefix=environment.path_prefix,
+        stop_grace=job.stop_grace,
+    )

@@ -1,0 +1,126 @@
+"""Two roles that nights need: the machine's own, and the scheduler's."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from dispatcher.backends.aws.client import HOME, Account
+from dispatcher.backends.aws.codes import AwsFailure
+from dispatcher.backends.cloud.tags import OWNER
+from dispatcher.errors import CloudRefused
+
+MACHINE, SCHEDULER = "mlrun-night", "mlrun-scheduler"
+POLICY = "mlrun"
+SECRETS = "/mlrun/"
+"""Where in the parameter store secrets stand that machines may read."""
+MISSING = "NoSuchEntity"
+
+
+def lacking(account: Account) -> list[str]:
+    """The roles that are not there."""
+    return [name for name in (MACHINE, SCHEDULER) if _role(account, name) is None]
+
+
+def machine_role_id(account: Account) -> str:
+    """How the bucket knows machines with the role: their names begin so. Raises CloudRefused where there is no role."""
+    found = _role(account, MACHINE)
+    if found is None:
+        raise CloudRefused(f"The account has no role {MACHINE}", fix="mlrun setup aws --overnight")
+    return str(found["RoleId"])
+
+
+def scheduler_arn(account: Account) -> str:
+    """The role in whose name triggers act."""
+    return f"arn:aws:iam::{account.identity()['Account']}:role/{SCHEDULER}"
+
+
+def make(account: Account) -> list[str]:
+    """Have both roles, each with what it must be allowed; those that were made now."""
+    number = account.identity()["Account"]
+    made = lacking(account)
+    _have(account, MACHINE, _trust("ec2.amazonaws.com"), machine_policy(number))
+    only_here = {"StringEquals": {"aws:SourceAccount": number}}
+    _have(account, SCHEDULER, _trust("scheduler.amazonaws.com", only_here), scheduler_policy(number))
+    _quietly(account, "create_instance_profile", "EntityAlreadyExists", InstanceProfileName=MACHINE)
+    _quietly(account, "add_role_to_instance_profile", "LimitExceeded", InstanceProfileName=MACHINE, RoleName=MACHINE)
+    return made
+
+
+def remove(account: Account) -> list[str]:
+    """Take both back; those that were there."""
+    there = [name for name in (MACHINE, SCHEDULER) if name not in lacking(account)]
+    _quietly(account, "remove_role_from_instance_profile", MISSING, InstanceProfileName=MACHINE, RoleName=MACHINE)
+    _quietly(account, "delete_instance_profile", MISSING, InstanceProfileName=MACHINE)
+    for name in (MACHINE, SCHEDULER):
+        _quietly(account, "delete_role_policy", MISSING, RoleName=name, PolicyName=POLICY)
+        _quietly(account, "delete_role", MISSING, RoleName=name)
+    return there
+
+
+def machine_policy(number: str) -> dict[str, Any]:
+    """Read a bundle whose name it knows; write only below its own name; read secrets that were put there for machines."""
+    bucket = f"arn:aws:s3:::mlrun-{number}-*"
+    read = _allow("ReadABundle", ["s3:GetObject"], f"{bucket}/bundles/*")
+    write = _allow("WriteBelowItsOwnName", ["s3:PutObject"], f"{bucket}/out/*/${{aws:userid}}/*")
+    secrets = _allow("ReadSecrets", ["ssm:GetParameter"], f"arn:aws:ssm:*:{number}:parameter{SECRETS}*")
+    return {"Version": "2012-10-17", "Statement": [read, write, secrets]}
+
+
+def scheduler_policy(number: str) -> dict[str, Any]:
+    """Launch, by a fleet, machines that carry an owner and need a token for their metadata; pass them their role."""
+    owned = {"Null": {f"aws:RequestTag/{OWNER}": "false"}}
+    sealed = {"StringEquals": {"ec2:MetadataHttpTokens": "required"}}
+    passed = {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}}
+    ec2 = "arn:aws:ec2:*:"
+    made = ("network-interface/*", "spot-instances-request/*", "volume/*")
+    used = (f"{ec2}:image/*", *(f"{ec2}{number}:{kind}/*" for kind in ("subnet", "security-group", "launch-template")))
+    creates = {"StringEquals": {"ec2:CreateAction": ["CreateFleet", "RunInstances"]}}
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            _allow("Fleets", ["ec2:CreateFleet"], [f"{ec2}{number}:fleet/*", f"{ec2}{number}:launch-template/*"]),
+            _allow("Machines", ["ec2:RunInstances"], f"{ec2}{number}:instance/*", owned | sealed),
+            _allow("WhatTheyAreMadeWith", ["ec2:RunInstances"], [f"{ec2}{number}:{kind}" for kind in made], owned),
+            _allow("WhatTheyUse", ["ec2:RunInstances"], list(used)),
+            _allow("Tags", ["ec2:CreateTags"], f"{ec2}{number}:*/*", creates),
+            _allow("TheirRole", ["iam:PassRole"], f"arn:aws:iam::{number}:role/{MACHINE}", passed),
+        ],
+    }
+
+
+def _allow(sid: str, actions: list[str], resource: str | list[str], condition: dict[str, Any] | None = None) -> dict[str, Any]:
+    found: dict[str, Any] = {"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resource}
+    return found | ({"Condition": condition} if condition else {})
+
+
+def _trust(service: str, condition: dict[str, Any] | None = None) -> dict[str, Any]:
+    may: dict[str, Any] = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
+    return {"Version": "2012-10-17", "Statement": [may | ({"Condition": condition} if condition else {})]}
+
+
+def _have(account: Account, name: str, trust: dict[str, Any], policy: dict[str, Any]) -> None:
+    about = "mlrun: runs that start while no computer of yours is on"
+    asked = {"RoleName": name, "AssumeRolePolicyDocument": json.dumps(trust), "Description": about}
+    _quietly(account, "create_role", "EntityAlreadyExists", **asked)
+    account.call(
+        "iam", HOME, "put_role_policy", "a role's policy",
+        RoleName=name, PolicyName=POLICY, PolicyDocument=json.dumps(policy),
+    )  # fmt: skip
+
+
+def _role(account: Account, name: str) -> dict[str, Any] | None:
+    try:
+        return dict(account.ask("iam", HOME, "get_role", "a role", RoleName=name)["Role"])
+    except AwsFailure as failure:
+        if failure.code == MISSING:
+            return None
+        raise account.told(failure) from failure
+
+
+def _quietly(account: Account, action: str, fine: str, **parameters: Any) -> None:
+    try:
+        account.ask("iam", HOME, action, "a role", **parameters)
+    except AwsFailure as failure:
+        if failure.code != fine:
+            raise account.told(failure) from failure

@@ -1,0 +1,160 @@
+"""Runs that a cloud starts by itself: asked for, shown, made ready for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from dispatcher.cli.render.console import bold, caution, dim, document, good, say, width
+from dispatcher.cli.render.tables import wrapped
+from dispatcher.errors import UsageError
+from dispatcher.moments import comes_twice, seconds_between, show_moment, zone_named
+from dispatcher.units import show_bytes, show_seconds, show_usd
+
+if TYPE_CHECKING:
+    from dispatcher.app.overnight import There
+    from dispatcher.app.schedules import Planned
+    from dispatcher.overnight.night import Night
+
+NOTHING_ENDS = "If the AWS host itself hangs, nothing ends it before you do: mlrun sweep."
+
+
+def arm(made: Planned, flags: Mapping[str, Any], now: datetime) -> int:
+    """Ask, freeze, send, and say what was made."""
+    from dispatcher.app import overnight, runs
+    from dispatcher.cli.elsewhere import agreed
+    from dispatcher.jobfile.settings import load_settings
+
+    if len(made.loaded) > 1 or made.cron:
+        what = "Several jobs, and runs that come again," if len(made.loaded) > 1 else "Runs that come again"
+        raise UsageError(f"{what} are started by this computer only in this version.", fix="--where local; or --at, one job.")
+    loaded, settings = made.loaded[0], load_settings()
+    asked = {"quiet": False, "as_json": False, "yes": False} | dict(flags) | {"detach": False}
+    plan = agreed(made.plans[0], loaded, asked, settings)
+    with runs.opened() as ctx:
+        night = overnight.arm(loaded, plan, made.due, made.ends[0], settings, ctx.store, now.timestamp())
+    if flags["as_json"]:
+        document({"schema": "1.0", "schedule": record(night)})
+    else:
+        _say_armed(night, now)
+    return 0
+
+
+def record(night: Night) -> dict[str, Any]:
+    """A night as JSON."""
+    return {
+        "id": night.id, "job": night.job.get("file"), "name": night.name, "where": night.where, "region": night.region,
+        "next": night.moment.isoformat(), "cron": None, "worst_case_usd": round(night.cost_worst, 4), "trigger": night.trigger,
+        "bucket": night.bucket, "bundle": {"key": night.bundle, "sha256": night.sha256, "bytes": night.size},
+        "machines": dict(night.prices), "market": night.market, "secrets": sorted(night.secrets), "fired": [],
+    }  # fmt: skip
+
+
+def listing(found: Iterable[There], now: datetime) -> list[list[str]]:
+    """Rows for `schedule ls`."""
+    return [[one.id[:6], one.name, _when(one, now), _about(one)] for one in found]
+
+
+def rows(found: Iterable[There]) -> list[dict[str, Any]]:
+    """The same, as JSON."""
+    return [
+        {
+            "id": one.id, "name": one.name, "where": "aws", "region": one.region, "here": one.here, "words": one.words,
+            "next": datetime.fromtimestamp(one.due, UTC).isoformat(), "worst_case_usd": one.worst,
+        }
+        for one in found
+    ]  # fmt: skip
+
+
+def setup(regions: Sequence[str], agree: Callable[[str], None], *, as_json: bool) -> int:
+    """Make the roles and the buckets that nights need, after asking."""
+    from dispatcher.backends.aws import roles
+    from dispatcher.backends.aws.bucket import KEPT_DAYS, Bucket
+    from dispatcher.backends.aws.client import Account
+    from dispatcher.doctor.aws import region_of
+    from dispatcher.jobfile.settings import load_settings
+
+    settings = load_settings().aws
+    account = Account(settings.profile)
+    buckets = [Bucket(account, region) for region in regions or settings.regions or (region_of(settings, account),)]
+    wanted = [f"role {name}" for name in roles.lacking(account)]
+    wanted += [f"bucket {one.name} in {one.region}" for one in buckets if not one.there()]
+    if not as_json:
+        say(f"{bold('WHO')}       {account.identity()['Arn']}")
+        may = f"reads its bundle and secrets below {roles.SECRETS}, writes below its own name"
+        say(f"{bold('ROLES')}     {roles.MACHINE}: {may}")
+        say(f"          {roles.SCHEDULER}: starts one machine that carries its owner, and passes it that role")
+        say(f"{bold('BUCKETS')}   private, encrypted, everything in them goes after {KEPT_DAYS} days")
+        for one in wanted:
+            say(f"· to be made: {one}")
+    if wanted:
+        agree("Make them?")
+    made = [f"role {name}" for name in roles.make(account)]
+    made += [f"bucket {one.name}" for one in buckets if _made(one)]
+    if as_json:
+        document({"schema": "1.0", "made": made})
+    else:
+        say(f"{good('✓')} {', '.join(made) or 'Nothing was missing'}. Next: {bold('mlrun JOB --at 23:00 --where aws')}")
+    return 0
+
+
+def take_back(regions: Sequence[str], agree: Callable[[str], None], *, as_json: bool) -> int:
+    """Remove roles and buckets; refused while a trigger stands."""
+    from dispatcher.app import overnight
+    from dispatcher.backends.aws import roles
+    from dispatcher.backends.aws.bucket import Bucket
+    from dispatcher.backends.aws.client import Account
+    from dispatcher.jobfile.settings import load_settings
+
+    if standing := overnight.of("aws").triggers(()):
+        names = ", ".join(one.night[:6] for one in standing)
+        raise UsageError(f"Runs are still to come: {names}.", fix=f"mlrun schedule rm {standing[0].night[:6]}")
+    settings = load_settings().aws
+    account = Account(settings.profile)
+    every = regions or settings.regions or account.regions()
+    buckets = [one for one in (Bucket(account, region) for region in every) if one.there()]
+    what = [*(f"bucket {one.name} and everything in it" for one in buckets), "both roles"]
+    agree(f"Remove {', '.join(what)}?")
+    for one in buckets:
+        one.remove()
+    gone = [*(one.name for one in buckets), *roles.remove(account)]
+    if as_json:
+        document({"schema": "1.0", "removed": gone})
+    else:
+        say(f"{good('✓')} removed: {', '.join(gone) or 'nothing was there'}")
+    return 0
+
+
+def _made(bucket: Any) -> bool:
+    new = not bucket.there()
+    bucket.make()
+    return new
+
+
+def _say_armed(night: Night, now: datetime) -> None:
+    kinds = ", ".join(night.prices)
+    say(f"{good('✓')} {night.id[:6]}: {night.name} starts {show_moment(night.moment, now)}, on AWS in {night.region}")
+    if comes_twice(night.moment):
+        say(f"{caution('!')} The clock shows this time twice that night: the first is meant.")
+    worst = f"at worst {show_usd(night.cost_worst)}; it ends by itself {show_seconds(night.max_seconds)} after its start"
+    lines = [
+        f"machine: {kinds} ({night.market}), the first that AWS has, at most {show_usd(night.max_hourly)} per hour",
+        f"{worst}. {NOTHING_ENDS}",
+        f"sent: {show_bytes(night.size)} to s3://{night.bucket}/{night.bundle[:20]}…, private, gone after 30 days",
+        f"trigger: {night.trigger}, which deletes itself. Nothing of ours runs until then; this computer may be off",
+        "outputs and log come home with the first mlrun command after",
+    ]
+    for line in lines:
+        say("\n".join(wrapped(f"  {line}", width(), "    ")))
+    say(dim(f"· mlrun schedule ls · mlrun schedule rm {night.id[:6]} · mlrun schedule run-now {night.id[:6]}"))
+
+
+def _when(one: There, now: datetime) -> str:
+    moment = datetime.fromtimestamp(one.due, zone_named(None))
+    return ("since " if seconds_between(now, moment) < 0 else "") + show_moment(moment, now)
+
+
+def _about(one: There) -> str:
+    worst = f"aws {one.region}" + (f", at worst {show_usd(one.worst)}" if one.worst is not None else "")
+    return "; ".join(filter(None, [worst, one.words, "" if one.here else "from another computer"]))
