@@ -54,6 +54,19 @@ def show_moment(moment: datetime, now: datetime) -> str:
     return f"{moment:%a %d %b %H:%M} ({zone_name(moment)}), {when}"
 
 
+def show_time(moment: float, now: float | None = None) -> str:
+    """18:10 CET, Sun 22 Nov 18:10 CET, 22 Nov 2027 18:10:00 CET: Unix seconds on this computer's clock, with its zone.
+
+    As short as it can be understood `now`, else whole.
+    """
+    there = datetime.fromtimestamp(moment).astimezone()
+    here = None if now is None else datetime.fromtimestamp(now).astimezone()
+    if here is None or there.year != here.year:
+        return f"{there:%d %b %Y %H:%M:%S} {there.tzname()}"
+    day = "" if there.date() == here.date() else f"{there:%a %d %b} "
+    return f"{day}{there:%H:%M} {there.tzname()}"
+
+
 def seconds_between(first: datetime, second: datetime) -> float:
     """Seconds that really pass; subtracting two datetimes of one zone would count what its clock shows."""
     return second.timestamp() - first.timestamp()

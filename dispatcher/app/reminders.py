@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
-from datetime import datetime
 
 from dispatcher.domain.run import Attempt, Run, RunState
 from dispatcher.engine.borrowed import HELD_MARKET
 from dispatcher.engine.teardown import spent
 from dispatcher.events import Warned
+from dispatcher.moments import show_time
 from dispatcher.units import show_usd
 
 MOST = 5
@@ -76,13 +76,7 @@ def ending(run: Run, now: float) -> str:
     end = run.alone_until
     if end is None:
         return "nothing ends it but you"
-    return f"{'ended' if now > end else 'ends'} by itself at {at(end, now)}"
-
-
-def at(moment: float, now: float) -> str:
-    """14:30, or 22 Nov 14:30 on another day."""
-    there, here = datetime.fromtimestamp(moment).astimezone(), datetime.fromtimestamp(now).astimezone()
-    return f"{there:%H:%M}" if there.date() == here.date() else f"{there:%d %b %H:%M}"
+    return f"{'ended' if now > end else 'ends'} by itself at {show_time(end, now)}"
 
 
 def _meant(run: Run, about: str | None) -> bool:

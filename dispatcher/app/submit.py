@@ -50,7 +50,7 @@ def submit(
     check_limits(chosen, settings.limits, ctx.store, ctx.clock.now())
     signed_in(ctx, chosen.offer)
     run = begun(ctx, loaded, plan, settings)
-    run.cost_likely = chosen.cost.range.likely if chosen.cost else 0.0
+    run.cost_likely = chosen.cost.likely if chosen.cost else 0.0
     run.cost_worst = chosen.cost.worst_case if chosen.cost else 0.0
     if beside := beside_per_hour(chosen):
         run.job["beside_per_hour"] = beside
@@ -101,9 +101,7 @@ def lendable(lender: Run) -> Label:
 
 def beside_per_hour(chosen: Candidate) -> float:
     """What disk and address cost, USD per hour."""
-    hours = chosen.hours.likely if chosen.hours else 0.0
-    parts = chosen.cost.parts if chosen.cost else {}
-    return (parts.get("disk", 0.0) + parts.get("address", 0.0)) / hours if hours else 0.0
+    return chosen.cost.beside_per_hour if chosen.cost else 0.0
 
 
 def alike(settings: Settings) -> Callable[[Offer], Iterator[Offer]]:

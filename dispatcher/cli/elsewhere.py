@@ -14,7 +14,7 @@ import click
 from dispatcher.app import runs
 from dispatcher.app.access import closed
 from dispatcher.cli.render.consent import consent_lines, question
-from dispatcher.cli.render.console import dim, say, width
+from dispatcher.cli.render.console import dim, on_screen, say, width
 from dispatcher.doctor.credentials import AWS_FIX, GCP_FIX
 from dispatcher.domain.plan import Plan
 from dispatcher.domain.run import Run, RunState
@@ -95,17 +95,17 @@ def agreed(plan: Plan, loaded: LoadedJob, flags: dict[str, Any], settings: Setti
     if not offer.usable:
         place = offer.where.partition(":")[0]
         why = closed(settings).get(place, offer.why_unusable)
-        raise LoginNeeded(f"{offer.where} {offer.machine} cannot be started: {why}.", fix=LOGINS.get(place, "mlrun doctor"))
+        raise LoginNeeded(f"{offer.place} cannot be started: {why}.", fix=LOGINS.get(place, "mlrun doctor"))
     if not (flags["quiet"] or flags["as_json"]):
         say("\n".join(consent_lines(plan, width(), detached=flags["detach"], outputs=bool(loaded.config.outputs))))
     if offer.market == "owned" and not _of_others(offer.where, settings):
         return plan
     if flags["yes"]:
         return plan
-    words = question(plan)
+    words = question(plan, time.time())
     if not interactive():
         raise UsageError(f"{click.unstyle(words)} Nobody is there to answer, and nothing was started.", fix="Add --yes.")
-    if not click.confirm(words, default=False, err=True):
+    if not click.confirm("\n".join(on_screen(words, "  ")), default=False, err=True):
         raise Cancelled("Cancelled. Nothing was started.")
     return plan
 

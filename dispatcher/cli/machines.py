@@ -11,13 +11,14 @@ from dispatcher.app import machines, runs
 from dispatcher.cli.render.console import bold, dim, document, good, say, width
 from dispatcher.cli.render.live import JsonLines, Screen
 from dispatcher.cli.render.receipt import last_words
-from dispatcher.cli.render.records import moment, run_record
+from dispatcher.cli.render.records import run_record
 from dispatcher.cli.running import seconds_of
 from dispatcher.cli.runs import AS_JSON, RUN, tell_warnings
 from dispatcher.domain.run import Run
 from dispatcher.engine.outcome import exit_code
 from dispatcher.errors import HostError, UsageError
 from dispatcher.jobfile.settings import load_settings
+from dispatcher.moments import show_time
 
 
 @click.command()
@@ -61,7 +62,7 @@ def hold(run: str, duration: str, *, as_json: bool) -> int:
         return 0
     until = found.held_until or now
     short = " (its hard end; nothing moves that)" if until < now + seconds - 1 else ""
-    say(f"{good('✓')} {found.name} keeps its machine until {moment(until)}{short}. {_costs(found)}")
+    say(f"{good('✓')} {found.name} keeps its machine until {show_time(until, now)}{short}. {_costs(found)}")
     return 0
 
 

@@ -139,7 +139,7 @@ def _login_wanted(plan: Plan, loaded: LoadedJob) -> LoginNeeded | None:
     shut = next((c.offer for c in plan.candidates if c.surely and not c.offer.usable), None)
     if place not in ("cloud", *LOGINS) or shut is None:
         return None
-    return LoginNeeded(f"{shut.where} {shut.machine} would do, but {shut.where} {shut.why_unusable}.", fix=LOGINS[shut.where])
+    return LoginNeeded(f"{shut.place} would do, but {shut.where} {shut.why_unusable}.", fix=LOGINS[shut.where])
 
 
 def _again(plan: Plan, verb: str = "") -> str:

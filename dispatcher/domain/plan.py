@@ -141,6 +141,11 @@ class Offer:
     usable: bool = True
     why_unusable: str = ""
 
+    @property
+    def place(self) -> str:
+        """aws g5.xlarge; ssh:desk, as a computer of one's own has no type."""
+        return f"{self.where} {self.machine}" if self.machine else self.where
+
 
 @dataclass(frozen=True, slots=True)
 class Tariff:
@@ -153,15 +158,26 @@ class Tariff:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Money for the whole job in USD; `worst_case` runs from create to confirmed deletion."""
+    """Money for the whole job in USD; `worst_case` runs from create to confirmed deletion.
 
-    range: Range
+    `range` is None where the job's time is unknown: the hard stop still bounds the cost. `beside_per_hour` is what disk and
+    address cost, USD per hour, beside the machine.
+    """
+
+    range: Range | None
     worst_case: float
     parts: dict[str, float] = field(default_factory=dict)
+    beside_per_hour: float = 0.0
 
-    def as_dict(self) -> dict[str, float]:
+    @property
+    def likely(self) -> float | None:
+        """The likely cost; None where the job's time is unknown."""
+        return self.range.likely if self.range else None
+
+    def as_dict(self) -> dict[str, float | None]:
         """Low, likely, high and worst_case."""
-        return {**self.range.as_dict(), "worst_case": figures(self.worst_case)}
+        span = self.range.as_dict() if self.range else dict.fromkeys(("low", "likely", "high"))
+        return {**span, "worst_case": figures(self.worst_case)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,7 @@ class Ladder:
     def error_of_place(self, offer: Offer, error: MlrunError) -> None:
         """The place said no before anything was asked of it."""
         self.refused(offer, error)
-        self._say(f"{offer.where} {offer.machine} in {offer.region}: {error.message}")
+        self._say(f"{offer.place} in {offer.region}: {error.message}")
 
     def _say(self, words: str) -> None:
         self._ctx.tell(Warned(self._run, self._ctx.clock.now(), words))

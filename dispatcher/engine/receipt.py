@@ -52,7 +52,8 @@ def _chosen(plan: dict[str, Any]) -> dict[str, Any]:
 
 
 def _figure(name: str, estimated: dict[str, Any] | None, actual: float | None) -> dict[str, Any]:
-    kept = {key: estimated[key] for key in ("low", "likely", "high") if key in estimated} if estimated else None
+    known = estimated or {}
+    kept = {key: known[key] for key in ("low", "likely", "high", "worst_case") if known.get(key) is not None}
     return {"name": name, "estimated": kept or None, "actual": None if actual is None else figures(actual)}
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from datetime import datetime
 from pathlib import PurePosixPath
 
 from dispatcher.backends.base import Terms
@@ -24,6 +23,7 @@ from dispatcher.events import Progress, Warned
 from dispatcher.hosts import job as jobs
 from dispatcher.hosts.base import Tree
 from dispatcher.hosts.job import JobSpec
+from dispatcher.moments import show_time
 from dispatcher.units import show_bytes
 
 
@@ -116,7 +116,7 @@ class Prepare:
         jobs.push_agent(work.reached())
         found = remote_environment(work.reached(), work.job.workdir, work.job.setup, work.run.name)
         work.job = replace(work.job, setup=found.before(work.job.setup), path_prefix=found.path_prefix)
-        words = f"its packages come from {found.file}" if found.file else "no list of packages: the machine's own Python"
+        words = f"its packages come from {found.file}" if found.file else "no list of packages: only the machine's own"
         ctx.tell(Progress(work.run.id, ctx.clock.now(), "prepare", words))
 
     def undo(self, ctx: Context, work: Work) -> None:
@@ -152,8 +152,9 @@ class Launch:
         except RecordUnusable as error:  # a job that runs is followed; its end gives back the space it kept in reserve
             ctx.tell(Warned(work.run.id, ctx.clock.now(), f"{error.message}. The job goes on", error.fix))
         if work.attempt.rented and work.run.hard_stop and work.run.ends_itself:
-            words = f"it is ended at {_at(work.run.hard_stop)}, and the machine ends by itself at {_at(work.run.ends_itself)}"
-            ctx.tell(Progress(work.run.id, ctx.clock.now(), "launch", f"the job is started; at the latest {words}"))
+            stop, end = (show_time(one, now) for one in (work.run.hard_stop, work.run.ends_itself))
+            words = f"the job is started; it is ended at {stop} at the latest, its machine at {end}"
+            ctx.tell(Progress(work.run.id, ctx.clock.now(), "launch", words))
 
     def undo(self, ctx: Context, work: Work) -> None:
         """End the job if it still runs."""
@@ -272,10 +273,6 @@ def _terms(ctx: Context, work: Work) -> Terms:
         run_name=work.run.name,
         client=client_name(ctx.runs) if ctx.runs else "",
     )
-
-
-def _at(moment: float) -> str:
-    return f"{datetime.fromtimestamp(moment).astimezone():%H:%M}"
 
 
 def _send(work: Work, tree: Tree) -> None:

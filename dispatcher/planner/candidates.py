@@ -65,7 +65,7 @@ def candidate(
         hours_basis=need.basis,
         step_seconds=need.step,
         samples_per_second=need.rate,
-        cost=cost(offer, hours, stop, tariff, use) if hours else None,
+        cost=cost(offer, hours, stop, tariff, use),
         hard_stop_seconds=stop.seconds if _limited(job, offer, terms) else None,
         grace_seconds=stop.grace,
         stopped_by=stop.by,
@@ -80,8 +80,9 @@ def over_budget(job: JobConfig, one: Candidate) -> str | None:
     limits, offer = job.budget, one.offer
     if limits.max_hourly and (offer.price_per_hour or 0.0) > limits.max_hourly:
         return f"${offer.price_per_hour:.2f} per hour, over max_hourly {limits.max_hourly:.2f}"
-    if limits.max_cost and one.cost and one.cost.range.likely > limits.max_cost:
-        return f"{show_usd(one.cost.range.likely)}, over max_cost {limits.max_cost:.2f}"
+    likely = one.cost.likely if one.cost else None
+    if limits.max_cost and likely is not None and likely > limits.max_cost:
+        return f"{show_usd(likely)}, over max_cost {limits.max_cost:.2f}"
     if one.hours is None or one.hard_stop_seconds is None:
         return None
     around = sum(one.phases_seconds.values()) - one.phases_seconds.get("run", 0.0)

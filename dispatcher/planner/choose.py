@@ -43,11 +43,11 @@ def _by_time(candidate: Candidate) -> tuple[float, ...]:
 
 
 def _likely(candidate: Candidate) -> float:
-    return candidate.cost.range.likely if candidate.cost else _UNKNOWN
+    return candidate.cost.range.likely if candidate.cost and candidate.cost.range else _UNKNOWN
 
 
 def _high(candidate: Candidate) -> float:
-    return candidate.cost.range.high if candidate.cost else _UNKNOWN
+    return candidate.cost.range.high if candidate.cost and candidate.cost.range else _UNKNOWN
 
 
 def _seconds(candidate: Candidate) -> float:

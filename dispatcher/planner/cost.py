@@ -85,8 +85,11 @@ def spot_delay(run: Range, checkpoint_seconds: float | None) -> float:
     return expected * (lost + 240.0)
 
 
-def cost(offer: Offer, hours: Range, stop: Stop, tariff: Tariff, use: Use) -> Cost | None:
-    """USD for the job on this offer; None where its price is unknown. Owned machines are free."""
+def cost(offer: Offer, hours: Range | None, stop: Stop, tariff: Tariff, use: Use) -> Cost | None:
+    """USD for the job on this offer; None where its price is unknown. Owned machines are free.
+
+    Where the job's time is unknown, so is its cost, but for the most that it can be: its machine ends by itself.
+    """
     if offer.price_per_hour is None:
         return None
     spend = spending(offer, tariff, use)
@@ -95,6 +98,10 @@ def cost(offer: Offer, hours: Range, stop: Stop, tariff: Tariff, use: Use) -> Co
     hourly = offer.price_per_hour
     disk = use.disk_gb * tariff.disk_gb_month / HOURS_PER_MONTH
     egress = use.down_gb * tariff.egress_gb
+    beside = disk + tariff.address_hour
+    worst = (stop.seconds + stop.grace) / 3600 * spend.hourly + spend.once
+    if hours is None:
+        return Cost(None, worst, beside_per_hour=beside)
     parts = {
         "machine": hours.likely * hourly,
         "disk": hours.likely * disk,
@@ -102,9 +109,8 @@ def cost(offer: Offer, hours: Range, stop: Stop, tariff: Tariff, use: Use) -> Co
         "download": egress,
     }
     likely = sum(parts.values())
-    low = hours.low * (hourly * (1 - offer.price_spread) + disk + tariff.address_hour) + egress * 0.5
-    worst = (stop.seconds + stop.grace) / 3600 * spend.hourly + spend.once
+    low = hours.low * (hourly * (1 - offer.price_spread) + beside) + egress * 0.5
     high = hours.high * spend.hourly + spend.once
     if stop.by:  # a limit cuts a job short that takes longer than is likely
         high = max(likely, min(high, worst))
-    return Cost(Range(low, likely, high), max(worst, high), parts)
+    return Cost(Range(low, likely, high), max(worst, high), parts, beside)

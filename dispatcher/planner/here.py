@@ -42,11 +42,11 @@ def elsewhere(order: list[Candidate], choice: int | None) -> tuple[str, ...]:
     ]
     if not faster:
         return ()
-    best = min(faster, key=lambda one: one.cost.range.likely if one.cost else 0.0)
+    best = min(faster, key=lambda one: (one.cost.likely if one.cost else None) or 0.0)
     assert best.cost is not None
     assert best.hours is not None
-    time, usd = show_seconds(3600 * best.hours.likely), show_usd(best.cost.range.likely)
-    return (f"It is free here, but slow: {best.offer.where} {best.offer.machine} would take {time}, for {usd}.",)
+    time, usd = show_seconds(3600 * best.hours.likely), show_usd(best.cost.likely or 0.0)
+    return (f"It is free here, but slow: {best.offer.place} would take {time}, for {usd}.",)
 
 
 def _time(one: Candidate) -> tuple[str, ...]:

@@ -168,7 +168,7 @@ def _reference(
     if found.needs:
         return next(iter(found.needs.values()))
     raise NothingFits(
-        "; ".join(f"{one.where} {one.machine}: {one.reason}" for one in found.rejected[:3]) or "Nothing was offered."
+        "; ".join(f"{one.where} {one.machine or ''}: {one.reason}" for one in found.rejected[:3]) or "Nothing was offered."
     )
 
 

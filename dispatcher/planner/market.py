@@ -48,12 +48,12 @@ class Survey:
         """Where nothing can be had: the cheapest that fits, with the limit it breaks, and the one that almost fits."""
         said = []
         if self.dearer:
-            one, why = min(self.dearer, key=lambda pair: pair[0].cost.range.likely if pair[0].cost else math.inf)
-            said.append(f"The cheapest that fits is {one.offer.where} {one.offer.machine}: {why}.")
+            one, why = min(self.dearer, key=lambda pair: _likely(pair[0]))
+            said.append(f"The cheapest that fits is {one.offer.place}: {why}.")
         if self.nearest and not self.dearer:
             offer = self.nearest.offer
             device = f" ({offer.count}× {offer.device})" if offer.count else ""
-            said.append(f"The nearest is {offer.where} {offer.machine}{device}, which does not fit either. {self.nearest.why}")
+            said.append(f"The nearest is {offer.place}{device}, which does not fit either. {self.nearest.why}")
         return tuple(said)
 
 
@@ -195,6 +195,11 @@ def _cheapest(group: list[Offer]) -> list[Offer]:
         if held is None or _cost(offer) < _cost(held):
             best[offer.market] = offer
     return list(best.values())
+
+
+def _likely(one: Candidate) -> float:
+    likely = one.cost.likely if one.cost else None
+    return math.inf if likely is None else likely
 
 
 def _price(group: list[Offer]) -> float:

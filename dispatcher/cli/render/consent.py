@@ -7,6 +7,7 @@ from dispatcher.cli.render.options import chosen_lines
 from dispatcher.cli.render.plan import plan_lines, sends_lines
 from dispatcher.cli.render.tables import wrapped
 from dispatcher.domain.plan import Candidate, Plan
+from dispatcher.moments import show_time
 from dispatcher.units import show_seconds, show_usd
 
 HANGS = {
@@ -24,18 +25,23 @@ def consent_lines(plan: Plan, width: int, *, detached: bool, outputs: bool) -> l
     return [*lines, *(part for words in said for part in wrapped(f"  {caution('!')} {words}", width, "    "))]
 
 
-def question(plan: Plan) -> str:
-    """The one thing that is asked."""
+def question(plan: Plan, now: float) -> str:
+    """The one thing that is asked: the place, its price, the likely cost, the most it can be, and when it is over."""
     chosen = plan.chosen
     assert chosen is not None
     offer = chosen.offer
     if offer.market == "owned":
-        return f"Run it on {offer.where}?"
+        return f"Run it on {offer.place}?"
     market = " spot" if offer.market == "spot" else ""
-    where = f"{bold(f'{offer.where} {offer.machine}{market}')} in {offer.region}"
-    price = "" if offer.price_per_hour is None else f", {show_usd(offer.price_per_hour)} per hour"
-    worst = f", at worst {show_usd(chosen.cost.worst_case)}" if chosen.cost else ""
-    return f"Rent {where}{price}{worst}?"
+    parts = [f"{bold(f'{offer.place}{market}')} in {offer.region}"]
+    parts += [] if offer.price_per_hour is None else [f"{show_usd(offer.price_per_hour)} per hour"]
+    if chosen.cost:
+        likely = chosen.cost.likely
+        parts += [f"likely {show_usd(likely)}" if likely is not None else "its time unknown"]
+        parts += [f"at worst {show_usd(chosen.cost.worst_case)}"]
+    stop = chosen.hard_stop_seconds
+    parts += [f"hard stop {show_time(now + stop, now)}"] if stop else []
+    return f"Rent {', '.join(parts)}?"
 
 
 def _ends(chosen: Candidate) -> list[str]:

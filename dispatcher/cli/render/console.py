@@ -23,6 +23,13 @@ def plain(stream: IO[str]) -> bool:
     return not stream.isatty() or "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
 
 
+def on_screen(text: str, indent: str) -> list[str]:
+    """Lines of stderr: broken at words where a terminal shows them; what is piped is left whole, to be searched."""
+    from dispatcher.cli.render.tables import wrapped
+
+    return wrapped(text, width(), indent) if sys.stderr.isatty() else [text]
+
+
 def say(text: str = "", *, to_stdout: bool = False, nl: bool = True) -> None:
     """Write a line for people; colours are stripped where they cannot be shown."""
     stream = sys.stdout if to_stdout else sys.stderr

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.cells import cell_len, chop_cells
 
-from dispatcher.cli.render.console import bad, bold, caution, dim, document, say, width
+from dispatcher.cli.render.console import bad, bold, caution, dim, document, on_screen, say, width
 from dispatcher.cli.render.tables import wrapped
 from dispatcher.errors import JobFileError, MlrunError, Problem
 
@@ -47,7 +47,10 @@ def show_bug(bug: Exception) -> int:
 def warn(message: str, fix: str = "") -> None:
     """Something to know, with the next command to type."""
     stop = "" if not fix or message.rstrip().endswith((".", "!", "?", ":", "…")) else "."
-    say(caution("  ! ") + clean(message) + stop + (f" {bold(clean(fix))}" if fix else ""))
+    said = caution("  ! ") + clean(message) + stop
+    typed = " ".join(bold(word) for word in clean(fix).split())
+    for line in on_screen(f"{said} {typed}".rstrip(), "    "):
+        say(line)
 
 
 def clean(text: str) -> str:

@@ -10,7 +10,7 @@ import sys
 import threading
 from typing import Any
 
-from dispatcher.cli.render.console import caution, dim, document, say
+from dispatcher.cli.render.console import caution, dim, document, on_screen, say
 from dispatcher.cli.render.errors import warn
 from dispatcher.cli.render.journey import Journey
 from dispatcher.cli.render.records import attempt_record, moment, run_record
@@ -76,7 +76,8 @@ class Screen:
 
     def _tell(self, words: str) -> None:
         self._break_line()
-        say(dim(f"· {words}"))
+        for line in on_screen(f"· {words}", "  "):
+            say(dim(line))
 
     def _write(self, data: bytes | Span) -> None:
         if not self._listening or not data:

@@ -117,11 +117,15 @@ def chosen_lines(plan: Plan, width: int) -> list[str]:
     """Phases, the parts of the cost, and the cost at worst, of the chosen option; of the first where none may be chosen."""
     index = detailed(plan)
     candidate = None if index is None else plan.candidates[index]
-    if index is None or candidate is None or candidate.hours is None or candidate.offer.where == "local":
+    if index is None or candidate is None or candidate.offer.where == "local":
+        return []
+    if candidate.hours is None and (candidate.cost is None or candidate.offer.market == "owned"):
         return []
     if candidate.offer.market == "named":
         return []
-    phases = " · ".join(f"{NAMES.get(name, name)} {show_clock(seconds)}" for name, seconds in candidate.phases_seconds.items())
+    known = {name: show_clock(seconds) for name, seconds in candidate.phases_seconds.items()}
+    known |= {} if candidate.hours else {"run": "unknown"}
+    phases = " · ".join(f"{NAMES.get(name, name)} {time}" for name, time in known.items())
     title = f"OPTION {index + 1}"
     first, *rest = wrapped(f"{title} {phases}", width - 2, "  ")
     lines = [first.replace(title, bold(title) + "  ", 1), *rest]
@@ -160,10 +164,10 @@ def _place(candidate: Candidate, width: int, room: int) -> str:
     market = " spot" if offer.market == "spot" else ""
     region = f" {offer.region}" if offer.region and width >= WIDE else ""
     device = f" {count}{offer.device}" if offer.device not in ("cpu", "") else f" {offer.vcpus:g} vCPU"
-    whole = f"{offer.where} {offer.machine}{device}{region}{market}"  # the device is left out where there is no room
+    whole = f"{offer.place}{device}{region}{market}"  # the device is left out where there is no room
     if "+" in (offer.machine or "") or len(whole) > room:
-        whole = f"{offer.where} {offer.machine}{region}{market}"
-    return whole if len(whole) <= room else f"{offer.where} {offer.machine}"
+        whole = f"{offer.place}{region}{market}"
+    return whole if len(whole) <= room else offer.place
 
 
 def _time(hours: Range) -> str:
@@ -193,6 +197,8 @@ def _money(candidate: Candidate) -> str:
     if cost is None:
         return "–" if candidate.offer.market == "named" else "unknown"
     span = cost.range
+    if span is None:
+        return f"at most {show_usd(cost.worst_case)}"
     low, likely, high = (
         f"${value:,.0f}" if 100 <= span.likely < ABSURD else show_usd(value) for value in (span.low, span.likely, span.high)
     )

@@ -9,12 +9,12 @@ from dispatcher.app.reminders import place, price
 from dispatcher.cli.render.aftermath import missing_module, setup_lines
 from dispatcher.cli.render.console import bad, bold, dim, good
 from dispatcher.cli.render.plan import machine_words
-from dispatcher.cli.render.records import moment
 from dispatcher.cli.render.tables import table, wrapped
 from dispatcher.domain.plan import Plan
 from dispatcher.domain.run import Outcome, Run, RunState
 from dispatcher.engine.outcome import WORDS, explain
 from dispatcher.engine.receipt import figures_of
+from dispatcher.moments import show_time
 from dispatcher.units import show_bytes, show_gib, show_seconds, show_usd
 
 SHOWN_OUTPUTS = 5
@@ -77,25 +77,25 @@ def doubt_lines(run: Run, width: int) -> list[str]:
     what = f"{run.name} ({attempt.label if attempt else run.id}) may still exist on {place}{costs}"
     lines = [bad(line) for line in wrapped(f"✗ {what}: its {run.doubt} is not confirmed.", width, "  ")]
     if end := run.alone_until or run.hard_stop:
-        lines.append(f"  it ends by itself at {moment(end)}")
+        lines.append(f"  it ends by itself at {show_time(end)}")
     return [*lines, f"  end it: {bold(f'mlrun stop {short}')} · look: {bold(f'mlrun report {short}')}"]
 
 
 def report_lines(run: Run, log: Path | None, width: int) -> list[str]:
     """A run's receipt: planned against actual, phases, outputs, what it would have cost elsewhere, proof of teardown."""
     attempt = run.attempt
-    place = "this machine" if attempt is None or attempt.where == "local" else f"{attempt.where} {attempt.machine}"
-    lines = [f"{bold(run.name)} · {run.id} · {run.outcome or run.state} on {place}"]
+    there = "this machine" if attempt is None or attempt.where == "local" else place(attempt)
+    lines = [f"{bold(run.name)} · {run.id} · {run.outcome or run.state} on {there}"]
     if run.doubt:
         lines += doubt_lines(run, width)
     elif run.outcome:
         lines += wrapped(f"  {_ending(run)}", width, "  ")
     times = [("submitted", run.submitted), ("started", run.started), ("ended", run.ended)]
-    lines += wrapped("  " + " · ".join(f"{name} {moment(value)}" for name, value in times if value), width, "  ")
+    lines += wrapped("  " + " · ".join(f"{name} {show_time(value)}" for name, value in times if value), width, "  ")
     lines += ["", bold("PLANNED AND ACTUAL"), *_compared(run, width)]
     lines += _phases(run, width) + _outputs(run, width) + _elsewhere(run, width)
     lines += ["", f"{bold('TEARDOWN')}  {_teardown(run)}"]
-    lines += [f"  {proof}" for proof in run.teardown_proof]
+    lines += [line for proof in run.teardown_proof for line in wrapped(f"  {proof}", width, "    ")]
     return [*lines, "", dim(f"log: {log}" if log else "no output was written")]
 
 
@@ -135,7 +135,7 @@ def _held(run: Run, width: int) -> list[str]:
 
 def _ends(run: Run) -> str:
     end = run.alone_until
-    return f"ends by itself at {moment(end)}" if end else "nothing ends it but you"
+    return f"ends by itself at {show_time(end)}" if end else "nothing ends it but you"
 
 
 def _ticked(words: str, width: int) -> list[str]:
@@ -180,8 +180,8 @@ def _compared(run: Run, width: int) -> list[str]:
 
 
 def _planned(planned: dict[str, float] | None, show: Any) -> str:
-    if not planned or "likely" not in planned:
-        return "not planned"
+    if not planned or planned.get("likely") is None:
+        return f"at worst {show(planned['worst_case'])}" if planned and "worst_case" in planned else "not planned"
     spread = planned.get("low") != planned.get("high")
     ends = f" ({show(planned['low'])} – {show(planned['high'])})" if spread else ""
     return f"{show(planned['likely'])}{ends}"
@@ -220,7 +220,7 @@ def _elsewhere(run: Run, width: int) -> list[str]:
             show_usd(c["cost_usd"]["likely"]),
         )
         for c in others[:3]
-        if c.get("hours")
+        if c.get("hours") and c["cost_usd"]["likely"] is not None
     ]
     return (
         ["", bold("ELSEWHERE, AS PLANNED"), *table(("  machine", "time", "cost"), rows, width=width, shrink=0)] if rows else []

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 LEAST = 6
 """Columns that are left of a column of text on the narrowest screens."""
 
 
+ESCAPES = re.compile("\x1b\\[[0-9;]*m")
+"""What makes text bold or coloured, and takes no columns."""
 NARROW = frozenset("–—·×✓✗█│…≤≥→−°€§·")
 """Characters beyond Latin that our screens print, each one column wide."""
 
 
 def cell_len(text: str) -> int:
     """Columns that a text takes; rich is asked only about letters that may be wide."""
+    text = ESCAPES.sub("", text) if "\x1b" in text else text
     if text.isascii() or all(letter < "\u0300" or letter in NARROW for letter in text):
         return len(text)
     from rich.cells import cell_len as measured

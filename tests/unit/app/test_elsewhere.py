@@ -58,6 +58,13 @@ def test_no_run_may_cost_more_at_worst_than_the_settings_allow(store, limits, wo
         check_limits(rented(worst), Limits(**limits), store, NOW)
 
 
+def test_a_job_of_unknown_time_is_held_to_the_limit_by_what_it_costs_at_worst(store):
+    endless = replace(rented(2.0), hours=None, cost=Cost(None, 2.0))
+    check_limits(endless, Limits(per_run=2.5), store, NOW)
+    with pytest.raises(NothingFits, match=r"over limits\.per_run"):
+        check_limits(endless, Limits(per_run=1.5), store, NOW)
+
+
 def test_what_open_runs_may_cost_counts_in_this_months_limit(store):
     store.add(Run(new_run_id(), "going", RunState.RUNNING, submitted=NOW, cost_worst=4.0, cost_so_far=0.1))
     store.add(Run(new_run_id(), "last-month", RunState.RUNNING, submitted=NOW - 40 * 86400, cost_worst=90.0))

@@ -93,3 +93,18 @@ def test_a_generous_max_cost_leaves_hard_stop_and_grace_as_they_are():
 def test_a_checkpoint_makes_interruptions_cheap():
     run = Range(3600, 36000, 50000)
     assert spot_delay(run, 600) < spot_delay(run, None)
+
+
+def test_the_cost_at_worst_is_known_where_the_jobs_time_is_not():
+    one = offer(price_per_hour=1.0)
+    tariff = Tariff(disk_gb_month=0.73, address_hour=0.01)
+    stop = hard_stop(None, 60.0, Budget(max_time=7200), spending(one, tariff, Use(disk_gb=10.0)), None)
+    found = cost(one, None, stop, tariff, Use(disk_gb=10.0))
+    hourly = 1.0 + 0.01 + 0.01
+    assert found is not None
+    assert (None, None) == (found.range, found.likely)
+    assert pytest.approx((7260 + 3600) / 3600 * hourly) == found.worst_case
+    assert pytest.approx(0.02) == found.beside_per_hour
+    told = found.as_dict()
+    assert (None, None, None) == (told["low"], told["likely"], told["high"])
+    assert told["worst_case"] == pytest.approx(found.worst_case, rel=1e-2)
