@@ -20,7 +20,7 @@ from dispatcher.backends import registry
 from dispatcher.domain.run import Run
 from dispatcher.engine import lifecycle
 from dispatcher.engine.context import Context
-from dispatcher.errors import RecordDamaged, RecordUnusable, UsageError
+from dispatcher.errors import MlrunError, RecordDamaged, RecordUnusable, UsageError
 from dispatcher.events import Listener, Warned, nobody
 from dispatcher.jobfile.settings import Settings
 from dispatcher.retries import Clock, SystemClock
@@ -34,6 +34,14 @@ class Will:
     cancel: threading.Event = field(default_factory=threading.Event)
     hurry: threading.Event = field(default_factory=threading.Event)
     detach: threading.Event = field(default_factory=threading.Event)
+
+
+def watched(where: str) -> bool:
+    """Whether a cloud says that something outside a machine ends it, where its system hangs; no answer is a no."""
+    with suppress(MlrunError):
+        asked = getattr(registry.load(where), "watched", None)
+        return bool(asked and asked())
+    return False
 
 
 @contextmanager

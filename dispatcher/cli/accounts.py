@@ -41,15 +41,19 @@ def setup() -> None:
 @REGION
 @click.option("--remove", is_flag=True, help="Take back what was made: the groups that let runs' callers in.")
 @click.option("--policy", is_flag=True, help="Print only the policy that a user of mlrun needs.")
+@click.option("--reaper", is_flag=True, help="What ends machines that hang: a schedule and one small function.")
 @click.option("--overnight", is_flag=True, help="What runs need that AWS starts by itself: two roles, a bucket in a region.")
 @YES
 @AS_JSON
-def setup_aws(regions: tuple[str, ...], *, remove: bool, policy: bool, overnight: bool, yes: bool, as_json: bool) -> int:
+def setup_aws(
+    regions: tuple[str, ...], *, remove: bool, policy: bool, reaper: bool, overnight: bool, yes: bool, as_json: bool
+) -> int:
     """Show what AWS needs once, make it after asking, or remove it.
 
     \b
       mlrun setup aws --policy > mlrun-policy.json
       mlrun setup aws --region us-east-1
+      mlrun setup aws --reaper
       mlrun setup aws --overnight --region us-east-1
       mlrun setup aws --remove
     """
@@ -66,6 +70,11 @@ def setup_aws(regions: tuple[str, ...], *, remove: bool, policy: bool, overnight
         return 0
     settings = load_settings().aws
     account = Account(settings.profile)
+    if reaper:
+        from dispatcher.cli import reaping
+
+        reap = reaping.disarm if remove else reaping.arm
+        return reap(account, lambda question: _agree(question, yes=yes, as_json=as_json), as_json=as_json)
     who = account.identity()["Arn"]
     if remove:
         return _remove_aws(account, regions or settings.regions or account.regions(), yes=yes, as_json=as_json)
@@ -102,13 +111,14 @@ def _made(made: list[dict[str, str]], *, as_json: bool) -> int:
 
 
 def _remove_aws(account: Account, regions: tuple[str, ...], *, yes: bool, as_json: bool) -> int:
-    from dispatcher.backends.aws import standing
+    from dispatcher.backends.aws import reaper, standing
 
     found = list(standing.standing(account, regions))
     if found:
         for one in () if as_json else found:
             say(f"· security {one.kind} {one.id} in {one.region}")
         _agree("Remove them?", yes=yes, as_json=as_json)
+    reaps = reaper.armed(account)
     kept = [one for one in found if not standing.remove(account, one)]
     rows = [{"kind": one.kind, "id": one.id, "region": one.region, "removed": one not in kept} for one in found]
     if as_json:
@@ -116,7 +126,9 @@ def _remove_aws(account: Account, regions: tuple[str, ...], *, yes: bool, as_jso
     else:
         for one in kept:
             say(f"{caution('!')} {one.id} in {one.region} is in use by a machine: mlrun sweep, then this again")
-        if not kept:
+        if reaps:
+            say(f"{caution('!')} The reaper stays, and watches on: mlrun setup aws --reaper --remove")
+        if not kept and not reaps:
             say(f"{good('✓')} Nothing of ours is left in this account. The policy, if you made one, is yours to remove.")
     return 1 if kept else 0
 

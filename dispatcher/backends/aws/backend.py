@@ -69,6 +69,12 @@ class AwsBackend:
 
         return AwsNights(self.account, self.settings, self.owner, self._clock)
 
+    def watched(self) -> bool:
+        """Whether something outside a machine ends it at its limit, where its system hangs."""
+        from dispatcher.backends.aws import reaper
+
+        return reaper.armed(self.account)
+
     def offers(self, need: Requirements) -> Iterable[Offer]:
         """What the catalog knows that AWS rents; unusable where nobody is signed in."""
         place, _, region = need.where.partition("/")

@@ -11,17 +11,18 @@ from dispatcher.moments import show_time
 from dispatcher.units import show_seconds, show_usd
 
 HANGS = {
-    "aws": "If this AWS host itself hangs, nothing ends it before you do: mlrun sweep.",
+    "aws": "If this AWS host itself hangs, nothing ends it before you do: mlrun setup aws --reaper",
     "gcp": "Compute Engine itself deletes it at its end, even if the host hangs.",
 }
+WATCHED = {"aws": "If this AWS host itself hangs, the reaper in your account ends it within a quarter of an hour of that."}
 
 
-def consent_lines(plan: Plan, width: int, *, detached: bool, outputs: bool) -> list[str]:
-    """The plan, the choice phase by phase, what is sent, and how it ends."""
+def consent_lines(plan: Plan, width: int, *, detached: bool, outputs: bool, watched: bool = False) -> list[str]:
+    """The plan, the choice phase by phase, what is sent, and how it ends; `watched` where the account has a reaper."""
     chosen = plan.chosen
     assert chosen is not None
     lines = [*plan_lines(plan, width=width, starting=True), *chosen_lines(plan, width), *sends_lines(plan, width)]
-    said = [*_ends(chosen), *(_left_alone(chosen) if detached and outputs else [])]
+    said = [*_ends(chosen, watched=watched), *(_left_alone(chosen) if detached and outputs else [])]
     return [*lines, *(part for words in said for part in wrapped(f"  {caution('!')} {words}", width, "    "))]
 
 
@@ -44,12 +45,12 @@ def question(plan: Plan, now: float) -> str:
     return f"Rent {', '.join(parts)}?"
 
 
-def _ends(chosen: Candidate) -> list[str]:
+def _ends(chosen: Candidate, *, watched: bool) -> list[str]:
     if chosen.offer.market == "owned" or not chosen.hard_stop_seconds:
         return []
     life = chosen.hard_stop_seconds + chosen.grace_seconds
     first = f"It ends by itself {show_seconds(life)} after launch at the latest, whatever happens to this computer."
-    return [first, *filter(None, [HANGS.get(chosen.offer.where)])]
+    return [first, *filter(None, [(HANGS | WATCHED if watched else HANGS).get(chosen.offer.where)])]
 
 
 def _left_alone(chosen: Candidate) -> list[str]:
