@@ -22,6 +22,8 @@ RETURNS: dict[str, float | None] = {"at once": 0.0, "after a minute": 60.0, "aft
 SLACK = 60.0
 """Seconds within which a machine is gone after its deadline: Google acts up to 30 s late, a host's own timer every 15 s."""
 
+OFF_HOST_SLACK = 1200.0
+
 
 @dataclass
 class Told:
@@ -96,6 +98,22 @@ def cell(here: Place, point: int, pause: float | None, *, dumb: bool = False) ->
         wrong += _returned(here, here.drive("resume", run, sweep=True), pause)
     here.world.sleep(60 * 3600.0)
     return wrong + judged(here, dumb=dumb)
+
+
+def hung_cell(here: Place, point: int) -> list[str]:
+    """The same where the machine's own timers do nothing and nobody ever comes back: what is left to the account to do."""
+    run = here.fresh()
+    here.world.hosts.hung = True
+    if here.world.cloud == "aws":
+        here.world.arm_reaper()
+    killed = here.drive("execute", run, fatal=point)
+    if killed.status != -signal.SIGKILL:
+        return [f"the driver ended with {killed.status}"]
+    here.world.sleep(DEADLINE + GRACE + OFF_HOST_SLACK)
+    late = [f"still there: {one}" for one in here.world.left()]
+    here.world.sleep(3600.0)
+    here.world.hosts.hung = False
+    return late + [f"the lab objects: {one}" for one in here.world.standin.violations]
 
 
 def judged(here: Place, *, dumb: bool = False) -> list[str]:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection, Listener
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
+from dispatcher.backends.aws import reaper
+from dispatcher.backends.aws.client import Account
 from tests.guarantees.sim.computers import Answer, Computer, Computers, made_key
 from tests.lab.clock import PaperClock
 from tests.lab.ec2.cloud import Ec2
@@ -83,6 +87,11 @@ class World:
         """What a driver needs to reach this cloud."""
         named = {"DISPATCHER_CALLER_IP": CALLER, "GOOGLE_CLOUD_PROJECT": PROJECT}
         return {**self.standin.exports(), **named, "DISPATCHER_HOME": str(self.folder / "home"), "HOME": str(self.folder)}
+
+    def arm_reaper(self) -> None:
+        """What `mlrun setup aws --reaper` makes."""
+        with mock.patch.dict(os.environ, self.environment()), mock.patch.object(reaper, "EVERY", "rate(15 minutes)"):
+            reaper.make(Account())  # each call of it is a process: the pause is chosen for that
 
     def now(self) -> float:
         return self.clock.now()
