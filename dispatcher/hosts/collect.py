@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -44,18 +45,21 @@ class Collected:
 def collect(host: Host, cwd: str, outputs: Sequence[str], workdir: Path, *, in_place: bool, since: float = 0.0) -> Collected:
     """The outputs with their hashes; fetched and verified below `workdir` unless they stand there already.
 
-    Where they stand in the user's own folder, only what changed since `since` (Unix seconds) is this run's.
+    Only what changed since `since` (Unix seconds) is this run's. Elsewhere a clock may have been set meanwhile: what seems
+    unchanged there is left only where the very same bytes stand here.
     """
     if not outputs:
         return Collected([])
     left = manifest(host, cwd, outputs, since)
+    kept = [entry for entry in left.entries if entry.path in left.new]
     if not in_place:
         if refused := next((one for one in left.refused), None):
             raise SyncFailed(
                 f"The output {refused[0]!r} is not fetched: {refused[1]}", fix="Correct `outputs` in the job file."
             )
-        host.pull(left.entries, cwd, _inside(workdir, left.entries))
-    kept = [entry for entry in left.entries if not in_place or entry.path in left.new]
+        ours = tuple(one for one in left.entries if one.path in left.new or not _same_here(workdir, one))
+        host.pull(ours, cwd, _inside(workdir, ours))
+        kept = [*ours]
     missing = tuple(pattern for number, pattern in enumerate(outputs) if number not in left.answered)
     return Collected([Output(entry.path, entry.size, entry.sha256) for entry in kept], left.refused, missing)
 
@@ -147,6 +151,18 @@ def _told(line: bytes) -> dict[str, Any]:
     if not isinstance(told, dict):
         raise SyncFailed("The host's list of outputs is not readable", fix="mlrun fetch")
     return told
+
+
+def _same_here(workdir: Path, entry: Entry) -> bool:
+    """Whether the file that was sent still stands here as it stands there."""
+    path = workdir / entry.path
+    try:
+        if not path.is_file() or path.stat().st_size != entry.size:
+            return False
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == entry.sha256
+    except OSError:
+        return False
 
 
 def _inside(workdir: Path, entries: Sequence[Entry]) -> Path:

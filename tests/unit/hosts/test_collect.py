@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 
 import pytest
 from hypothesis import given
@@ -74,6 +75,28 @@ def test_only_what_changed_since_the_start_is_this_runs_whatever_time_of_writing
     assert ["unpacked.txt"] == [one.path for one in found.outputs]
     assert ("*.pt", "none") == found.missing
     assert {"unpacked.txt"} == set(manifest(host, str(job), patterns, since=since).new)
+
+
+def test_what_was_sent_and_is_unchanged_is_no_output_and_is_not_fetched(host, job, tmp_path):
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "best.pt").write_bytes(b"\0two")
+    since = max(file.stat().st_ctime for file in job.rglob("*")) + 0.001
+    made = job / "runs" / "new.txt"
+    while not made.exists() or made.stat().st_ctime < since:
+        made.write_text("made")
+    found = collect(host, str(job), ["runs/new.txt", "best.pt"], home, in_place=False, since=since)
+    assert ["runs/new.txt"] == [one.path for one in found.outputs]
+    assert ("best.pt",) == found.missing
+
+
+def test_what_seems_unchanged_there_but_is_not_here_comes_home_whatever_the_clock_there_says(host, job, tmp_path):
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "best.pt").write_bytes(b"old!")
+    found = collect(host, str(job), ["runs", "best.pt"], home, in_place=False, since=time.time() + 86400)
+    assert {"runs/deep/a b.txt", "best.pt"} == {one.path for one in found.outputs}
+    assert b"\0two" == (home / "best.pt").read_bytes()
 
 
 def test_a_refused_output_is_told_and_not_called_missing(host, job):
