@@ -8,8 +8,9 @@ from dataclasses import replace
 
 import pytest
 
-from dispatcher.backends.aws import contact, prices, standing
+from dispatcher.backends.aws import contact, prices, reaper, standing
 from dispatcher.backends.aws.backend import AwsBackend
+from dispatcher.backends.aws.client import Account
 from dispatcher.backends.base import Terms
 from dispatcher.backends.cloud.tags import RUN
 from dispatcher.doctor.aws import aws_checks
@@ -25,7 +26,8 @@ FREE = {"sts:GetCallerIdentity"}
 
 @pytest.fixture
 def user(ec2, monkeypatch):
-    """Somebody who may do what the policy says, and nothing else."""
+    """Somebody who may do what the policy says, and nothing else, in an account whose owner has set up the reaper."""
+    reaper.make(Account())
     for name, value in ec2.control("user", {"name": "trainee", "policy": POLICY}).items():
         monkeypatch.setenv(name, value)
 
@@ -39,6 +41,7 @@ def story(ec2, user, settings, offer, clock, tmp_path):
     account.regions()
     standing.make(account, "us-east-1", None)
     assert "error" not in {check.level for check in aws_checks(settings, account)}
+    assert backend.watched()
     prices.quote(account, "us-east-1", "g4dn.xlarge", "on-demand")
     account.call("ec2", "us-east-1", "describe_instance_types", "the types", InstanceTypes=["g4dn.xlarge"])
     labels = [Label(new_run_id()), Label(new_run_id())]
