@@ -1,4 +1,4 @@
-"""`setup aws --reaper`: what ends machines of this account that nobody else ends."""
+"""`setup aws --reaper`: what ends machines that nobody else ends."""
 
 from __future__ import annotations
 
