@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import os
@@ -72,6 +73,15 @@ def resolve(names: Iterable[str], workdir: Path, environment: Mapping[str, str] 
     missing = [name for name in wanted if name not in found]
     if missing:
         raise JobFileError("secrets", [_missing(name, workdir, with_keyring=keyring is not None) for name in missing])
+    return found
+
+
+def known(names: Iterable[str], workdir: Path) -> dict[str, Secret]:
+    """As `resolve`, without those that are not found, or cannot be read."""
+    found: dict[str, Secret] = {}
+    for name in names:
+        with contextlib.suppress(JobFileError):
+            found |= resolve([name], workdir)
     return found
 
 
