@@ -50,12 +50,15 @@ def report(run: str, *, html: Path | None, show: bool, as_json: bool) -> int:
 def _written(run: Run, wished: Path | None) -> Path | None:
     """The page's file; None where it cannot be written and nobody asked for it."""
     from dispatcher.app import reports
+    from dispatcher.app.hidden import values_of
     from dispatcher.cli.render.page.page import LOG_LINES, Material, page
+    from dispatcher.cli.render.redact import Redactor
     from dispatcher.cli.render.sanitise import plain
 
+    hidden = Redactor(values_of(run))
     material = Material(
         job=reports.job_of(run),
-        tail=tuple(plain(line) for line in reports.tail_of(run, LOG_LINES)),
+        tail=tuple(plain(hidden.line(line)) for line in reports.tail_of(run, LOG_LINES)),
         samples=tuple(reports.samples_of(run)),
         notices=tuple(reports.notices_of(run)),
         series=tuple(reports.curves_of(run)),

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from dispatcher.app import runs, submit
+from dispatcher.app.hidden import values
 from dispatcher.cli.elsewhere import LOGINS, Stage, agreed, handling, obeying_elsewhere, second_thoughts
 from dispatcher.cli.render.console import dim, document, say, width
 from dispatcher.cli.render.errors import warn
@@ -45,7 +46,8 @@ def start(loaded: LoadedJob, plan: Plan, flags: dict[str, Any], again: Changed) 
         if not quiet:
             say("\n".join(here_lines(plan, width())))
         _say_setup(loaded, flags)
-    listener = JsonLines() if flags["as_json"] else Screen(quiet=quiet)
+    hidden = values(loaded.config.secrets, loaded.workdir)
+    listener = JsonLines(hidden) if flags["as_json"] else Screen(quiet=quiet, hidden=hidden)
     will, stage = runs.Will(), Stage()
     if flags["detach"]:
         will.detach.set()

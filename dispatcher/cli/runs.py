@@ -11,10 +11,12 @@ from typing import BinaryIO
 import click
 
 from dispatcher.app import runs
+from dispatcher.app.hidden import values_of
 from dispatcher.cli.render.console import dim, document, say, width
 from dispatcher.cli.render.errors import warn
 from dispatcher.cli.render.live import JsonLines, Screen
 from dispatcher.cli.render.records import run_record
+from dispatcher.cli.render.redact import Redactor
 from dispatcher.cli.render.sanitise import Sanitiser
 from dispatcher.domain.run import Run
 from dispatcher.engine.context import Context
@@ -91,16 +93,22 @@ def logs(run: str, *, follow: bool, lines: int | None, setup_log: bool, as_json:
             machines.catch_up(ctx, found)
         if not follow and runs.log_path(found, name) is None:
             say(dim("no output was written"))
-        write = _as_events(JsonLines(), found) if as_json else _as_it_is()
+        hidden = Redactor(values_of(found))
+        listener = JsonLines(values_of(found))
+        write = _as_events(listener, found) if as_json else _as_it_is(hidden)
         pour(ctx, found, name=name, follow=follow, lines=lines, write=write)
+        listener.close()
+        sys.stdout.buffer.write(hidden.rest())
+        sys.stdout.buffer.flush()
     return 0
 
 
-def _as_it_is() -> Callable[[int, bytes], None]:
-    """To stdout byte for byte; a terminal gets no sequences that could harm it."""
+def _as_it_is(hidden: Redactor) -> Callable[[int, bytes], None]:
+    """To stdout byte for byte, but for secrets; a terminal gets no sequences that could harm it."""
     sanitiser = Sanitiser() if sys.stdout.isatty() else None
 
     def write(_offset: int, chunk: bytes) -> None:
+        chunk = hidden.feed(chunk)
         sys.stdout.buffer.write(sanitiser.feed(chunk) if sanitiser else chunk)
         sys.stdout.buffer.flush()
 

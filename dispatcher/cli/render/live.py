@@ -8,11 +8,15 @@ import os
 import stat
 import sys
 import threading
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
+from dispatcher.app.hidden import values_of
 from dispatcher.cli.render.console import caution, dim, document, on_screen, say
 from dispatcher.cli.render.errors import warn
 from dispatcher.cli.render.journey import Journey
+from dispatcher.cli.render.redact import Redactor
 from dispatcher.cli.render.records import attempt_record, moment, run_record
 from dispatcher.cli.render.sanitise import Sanitiser
 from dispatcher.domain.plan import SCHEMA
@@ -33,19 +37,22 @@ PIPE_BYTES = 1 << 20
 
 
 class Screen:
-    """A listener for people. `quiet` leaves only the job's own output, warnings and errors."""
+    """A listener for people. `quiet` leaves only the job's own output, warnings and errors; `hidden` are values never shown."""
 
-    def __init__(self, *, quiet: bool = False) -> None:
+    def __init__(self, *, quiet: bool = False, hidden: Iterable[str] = ()) -> None:
         self._quiet = quiet
         self._mid_line = False
         self._sanitiser = Sanitiser() if sys.stdout.isatty() else None
         self._listening = True
         self._whole = threading.Lock()
         self._journey = Journey()
-        self.spans = widen_pipe() and hasattr(os, "splice")
+        self._redactor = Redactor(hidden)
+        self.spans = widen_pipe() and hasattr(os, "splice") and not self._redactor
 
     def take_up(self, run: Run) -> None:
         """A run that an earlier mlrun began."""
+        self._redactor = Redactor(values_of(run))
+        self.spans = self.spans and not self._redactor
         self._journey.take_up(run.attempt)
 
     def __call__(self, event: Event) -> None:
@@ -72,6 +79,8 @@ class Screen:
 
     def close(self) -> None:
         """End an unfinished line of the job's."""
+        with self._whole:
+            self._put(self._redactor.rest())
         self._break_line()
 
     def _tell(self, words: str) -> None:
@@ -84,6 +93,11 @@ class Screen:
             return
         if isinstance(data, Span):
             data = self._poured(data)
+        self._put(self._redactor.feed(data))
+
+    def _put(self, data: bytes) -> None:
+        if not data or not self._listening:
+            return
         shown = self._sanitiser.feed(data) if self._sanitiser else data
         try:
             sys.stdout.buffer.write(shown)
@@ -121,18 +135,23 @@ class Screen:
 class JsonLines:
     """A listener for programs: one event a line on stdout, whole whichever thread tells it."""
 
-    def __init__(self) -> None:
+    def __init__(self, hidden: Iterable[str] = ()) -> None:
         self._whole = threading.Lock()
         self._listening = True
+        self._redactor = Redactor(hidden)
+        self._last: LogBytes | None = None
 
     def take_up(self, run: Run) -> None:
-        """Programs know what they asked for."""
+        """A run that an earlier mlrun began."""
+        self._redactor = Redactor(values_of(run))
 
     def __call__(self, event: Event) -> None:
         """Write one event; once nobody reads any more, the job goes on unwatched."""
         with self._whole:
             if not self._listening:
                 return
+            if isinstance(event, LogBytes) and self._redactor:
+                self._last = event = replace(event, data=self._redactor.feed(bytes(event.data)))
             try:
                 document({"schema": SCHEMA, **event_record(event)}, line=True)
             except OSError:
@@ -141,7 +160,10 @@ class JsonLines:
                     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     def close(self) -> None:
-        """Nothing is left to end."""
+        """Tell what may have been the beginning of a secret, and was none."""
+        rest, self._redactor = self._redactor.rest(), Redactor(())
+        if rest and self._last:
+            self(replace(self._last, data=rest))
 
 
 def widen_pipe() -> bool:
