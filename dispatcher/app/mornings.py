@@ -54,8 +54,11 @@ def settled(ctx: Context, cloud: Nights, night: Night, now: float) -> Run | None
     run = _run(night, seen)
     run.teardown_confirmed, run.teardown_proof = True, [f"{proof}; trigger and template are deleted"]
     _bring(ctx, cloud, night, seen, run)
-    if ctx.store.get(run.id) is None:
+    known = ctx.store.get(run.id)
+    if known is None:
         ctx.store.add(run)
+    elif known.open or known.outcome is Outcome.LOST:  # it was seen by its tags meanwhile
+        ctx.store.save(run)
     nights.forget(night)
     _say(ctx, night, f"is over: {run.outcome}, {_words(run)}", f"mlrun report {run.id[:4]}")
     return run

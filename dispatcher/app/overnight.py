@@ -17,7 +17,7 @@ from dispatcher.app.world import data_paths, tariff
 from dispatcher.backends import registry
 from dispatcher.domain.plan import Candidate, Offer, Plan
 from dispatcher.domain.run import Label, new_run_id
-from dispatcher.engine.context import Context, JobInstructions, client_name
+from dispatcher.engine.context import Context, JobInstructions
 from dispatcher.errors import CloudRefused, MlrunError, TeardownUnconfirmed, UsageError
 from dispatcher.events import Warned
 from dispatcher.hosts.base import Host
@@ -35,6 +35,8 @@ from dispatcher.store.store import Store
 
 CLOUDS = ("aws",)
 """Clouds that start runs by themselves in this version."""
+CLIENT = "overnight"
+"""What its machine's tags say in place of a computer's name: no computer's `sweep` takes it for its own before its end."""
 MOST_TYPES = 6
 ROOT = "/var/lib/mlrun/runs"
 DAY = 86400.0
@@ -188,7 +190,7 @@ def _frozen(loaded: LoadedJob, plan: Plan, chosen: Candidate, due: datetime, lat
         due=due.timestamp(),
         zone=zone_name(due),
         made=now,
-        client=client_name(paths.runs_dir()),
+        client=CLIENT,
         latest=latest,
         deadline_seconds=stop,
         max_seconds=round(stop + chosen.grace_seconds),

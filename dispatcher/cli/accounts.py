@@ -66,7 +66,7 @@ def setup_aws(
         act = nights.take_back if remove else nights.setup
         return act(regions, lambda question: _agree(question, yes=yes, as_json=as_json), as_json=as_json)
     if policy:
-        say(standing.policy(), to_stdout=True, nl=False)
+        say(standing.policy("overnight" if overnight else "policy"), to_stdout=True, nl=False)
         return 0
     settings = load_settings().aws
     account = Account(settings.profile)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -69,16 +70,37 @@ def morning(shell: Shell, lab: Any) -> Ended:
     while alive(lab):
         assert time.monotonic() < end, "the machine never ended itself"
         time.sleep(0.2)
-    later(shell, hours=2)
+    for file in nights(shell):
+        night = json.loads(file.read_text()) | {"due": time.time() - 2 * 3600}
+        file.write_text(json.dumps(night))
     return shell.mlrun("ps", timeout=LONGEST)
 
 
-def later(shell: Shell, hours: float) -> None:
-    """This computer's nights were due so long ago: nobody waits an hour in a test."""
-    for file in (shell.home / "dispatcher" / "data" / "nights").glob("*.json"):
-        night = json.loads(file.read_text())
-        night["started_now"] = time.time() - hours * 3600
-        file.write_text(json.dumps(night))
+def nights(shell: Shell) -> list[Path]:
+    return list((shell.home / "dispatcher" / "data" / "nights").glob("*.json"))
+
+
+def bucket(lab: Any, night: dict[str, Any]) -> Any:
+    """The night's bucket, in the hands of somebody who may do everything."""
+    import boto3
+
+    given = lab.ec2.exports()
+    s3 = boto3.resource(
+        "s3",
+        endpoint_url=given["AWS_ENDPOINT_URL"],
+        aws_access_key_id=given["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=given["AWS_SECRET_ACCESS_KEY"],
+        region_name="us-east-1",
+    )
+    return s3.Bucket(night["bucket"])
+
+
+def ended(shell: Shell) -> tuple[str, str, int]:
+    """Outcome, reason and exit code of the newest run; nothing may be left in AWS."""
+    told = shell.mlrun("report", "last", "--json").json()
+    assert ("finished", True) == (told["state"], told["teardown"]["confirmed"])
+    assert [] == shell.mlrun("schedule", "ls", "--json").json()["schedules"]
+    return told["outcome"], told["reason"], told["exit_code"]
 
 
 def test_overnight_aws_runs_alone_and_the_morning_brings_everything_home(aws: Shell, lab: Any) -> None:
@@ -100,3 +122,144 @@ def test_overnight_aws_runs_alone_and_the_morning_brings_everything_home(aws: Sh
     assert machine["tags"]["mlrun-run"] == told["id"]
     assert [] == lab.ec2.control("schedules", {})
     assert [] == aws.mlrun("schedule", "ls", "--json").json()["schedules"]
+
+
+def test_overnight_aws_fired_twice_makes_one_machine(aws: Shell, lab: Any) -> None:
+    lab.ec2.control("set", {"retry": 0.5})
+    lab.faults.add("FireSchedule", when="drop_after")
+    night = submit(aws, TRAINS.replace("python train.py", "echo once"))
+    fire(lab, night)
+    aws.until(lambda: lab.ledger.count("CreateFleet", "ok") == 2, "it fires again")
+    assert 1 == len(alive(lab))
+    morning(aws, lab)
+    assert ("succeeded", "exited", 0) == ended(aws)
+    assert 1 == len(lab.ec2.control("instances", {"all": True}))
+
+
+def test_overnight_aws_a_failing_job_has_its_own_code_its_log_and_its_outputs(aws: Shell, lab: Any) -> None:
+    lab.ec2.control("parameter", {"name": "/mlrun/TOKEN", "value": "s3cret"})
+    job = TRAINS.replace("python train.py", "python train.py | tr a-z A-Z; exit 9") + "    secrets: [TOKEN]\n"
+    night = submit(aws, job)
+    assert "s3cret" not in "".join(file.read_text() for file in nights(aws))
+    fire(lab, night)
+    said = morning(aws, lab)
+    assert "failed" in said.err
+    assert ("failed", "exited", 9) == ended(aws)
+    assert b"TRAINING S3CRET" in aws.mlrun("logs", "trains").stdout
+    assert (aws.folder / "made" / "model.bin").is_file()
+
+
+def test_overnight_aws_no_capacity_is_said_with_the_types_that_were_tried(aws: Shell, lab: Any) -> None:
+    night = submit(aws)
+    lab.ec2.control("set", {"capacity": [{"type": "*", "most": 0}]})
+    fire(lab, night)
+    said = morning(aws, lab)
+    assert "AWS had none of" in said.err
+    assert "InsufficientInstanceCapacity" in said.err
+    assert ("failed", "no-capacity", 103) == ended(aws)
+    assert [] == lab.ec2.control("instances", {"all": True})
+
+
+def test_overnight_aws_the_ladder_takes_the_zone_that_has_a_machine(aws: Shell, lab: Any) -> None:
+    night = submit(aws, TRAINS.replace("python train.py", "echo up"))
+    lab.ec2.control("set", {"capacity": [{"zone": "us-east-1[!b]", "most": 0}]})
+    fire(lab, night)
+    assert ["us-east-1b"] == [one["zone"] for one in alive(lab)]
+    morning(aws, lab)
+    assert ("succeeded", "exited", 0) == ended(aws)
+
+
+def test_overnight_aws_pays_no_more_than_the_plan_said(aws: Shell, lab: Any) -> None:
+    night = submit(aws)
+    lab.ec2.control("set", {"price": dict.fromkeys(night["machines"], 9.0)})
+    fire(lab, night)
+    assert "at or below the plan's price" in morning(aws, lab).err
+    assert ("failed", "no-capacity", 103) == ended(aws)
+
+
+def test_overnight_aws_a_trigger_that_never_fires_is_told_and_deleted(aws: Shell, lab: Any) -> None:
+    lab.faults.add("FireSchedule", when="drop_before")
+    fire(lab, submit(aws))
+    assert "did not fire" in morning(aws, lab).err
+    assert ("failed", "never-fired", 103) == ended(aws)
+    assert [] == lab.ec2.control("schedules", {})
+
+
+def test_overnight_aws_a_corrupted_bundle_is_not_run(aws: Shell, lab: Any) -> None:
+    night = submit(aws)
+    bucket(lab, night).Object(night["bundle"]["key"]).put(Body=b"something else")
+    fire(lab, night)
+    assert "not the one that was put there" in morning(aws, lab).err
+    assert ("failed", "bundle-corrupted", 104) == ended(aws)
+    assert not (aws.folder / "notes.txt").exists()
+
+
+def test_overnight_aws_a_bucket_that_is_gone_ends_the_machine_and_is_told(aws: Shell, lab: Any) -> None:
+    night = submit(aws)
+    place = bucket(lab, night)
+    place.objects.all().delete()
+    place.delete()
+    fire(lab, night)
+    assert "is gone, and with it" in morning(aws, lab).err
+    outcome, _, code = ended(aws)
+    assert ("lost", 106) == (outcome, code)
+
+
+def test_overnight_aws_a_secret_is_asked_for_at_submit_and_missed_at_night(aws: Shell, lab: Any) -> None:
+    job = TRAINS + "    secrets: [TOKEN]\n" + DESCRIBED
+    refused = aws.mlrun(aws.write(job), "--at", "23:00", "--yes")
+    assert 2 == refused.code
+    assert "aws ssm put-parameter --region us-east-1 --type SecureString --name /mlrun/TOKEN" in refused.err
+    lab.ec2.control("parameter", {"name": "/mlrun/TOKEN", "value": "s3cret"})
+    night = submit(aws, TRAINS + "    secrets: [TOKEN]\n")
+    lab.ec2.control("parameter", {"name": "/mlrun/TOKEN", "value": None})
+    fire(lab, night)
+    assert "The secret TOKEN" in morning(aws, lab).err
+    assert ("failed", "secret-missing", 104) == ended(aws)
+
+
+def test_overnight_aws_a_trigger_that_cannot_be_deleted_is_loud_and_stays_on_record(aws: Shell, lab: Any) -> None:
+    night = submit(aws)
+    lab.faults.add("DeleteSchedule", code="AccessDeniedException", n=-1)
+    refused = aws.mlrun("schedule", "rm", night["id"])
+    assert 107 == refused.code
+    assert "still stands" in refused.err
+    assert "aws scheduler delete-schedule" in refused.err
+    lab.faults.clear()
+    assert 0 == aws.mlrun("schedule", "rm", night["id"]).code
+    assert ([], []) == (lab.ec2.control("schedules", {}), nights(aws))
+
+
+def test_overnight_aws_is_seen_and_removed_from_another_computer(aws: Shell, lab: Any) -> None:
+    night = submit(aws)
+    aws.env["DISPATCHER_HOME"] = str(aws.folder / "another-home")
+    [seen] = aws.mlrun("schedule", "ls", "--json").json()["schedules"]
+    assert (night["id"], "trains", False) == (seen["id"], seen["name"], seen["here"])
+    assert "from another computer" in aws.mlrun("schedule", "ls").out
+    removed = aws.mlrun("schedule", "rm", night["id"])
+    assert 0 == removed.code, removed.said
+    assert [] == lab.ec2.control("schedules", {})
+
+
+def test_overnight_aws_can_be_started_now_and_then_not_again(aws: Shell, lab: Any) -> None:
+    night = submit(aws, TRAINS.replace("python train.py", "echo now"))
+    begun = aws.mlrun("schedule", "run-now", night["id"])
+    assert 0 == begun.code, begun.said
+    assert (1, []) == (len(alive(lab)), lab.ec2.control("schedules", {}))
+    morning(aws, lab)
+    assert ("succeeded", "exited", 0) == ended(aws)
+
+
+def test_overnight_aws_asks_first_and_says_what_is_lacking(aws: Shell, lab: Any) -> None:
+    file = aws.write(TRAINS + DESCRIBED)
+    asked = aws.mlrun(file, "--at", "23:00")
+    assert 2 == asked.code
+    assert "Add --yes." in asked.err
+    assert 0 == aws.mlrun("setup", "aws", "--overnight", "--remove", "--region", "us-east-1", "--yes").code
+    refused = aws.mlrun(file, "--at", "23:00", "--yes")
+    assert 103 == refused.code
+    assert "mlrun setup aws --overnight --region us-east-1" in refused.err
+    assert [] == lab.ec2.control("schedules", {})
+    again = aws.mlrun("schedule", "add", file, "--cron", "0 1 * * *", "--yes")
+    assert 2 == again.code
+    assert "come again" in again.err

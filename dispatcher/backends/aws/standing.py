@@ -23,9 +23,9 @@ class Standing:
     region: str
 
 
-def policy() -> str:
-    """The least that a user must be allowed, as IAM takes it."""
-    return (paths.templates_dir() / "aws" / "policy.json").read_text(encoding="utf-8")
+def policy(name: str = "policy") -> str:
+    """The least that a user must be allowed, as IAM takes it; `overnight`: what submitting nights needs beside it."""
+    return (paths.templates_dir() / "aws" / f"{name}.json").read_text(encoding="utf-8")
 
 
 def missing(account: Account, region: str, subnet: str | None) -> str:

@@ -50,7 +50,7 @@ def bundle(tmp_path):
 def armed(ready, bundle, offer, clock, tmp_path):
     def make(after=HOUR, by=ready, others=(), **changes):
         night = Night(new_run_id(), "trains", "aws", REGION, clock.now() + after, "Europe/Rome", made=clock.now(), **changes)
-        ladder = [replace(offer, zone=None), *others]
+        ladder = [replace(offer, zone=None, market=night.market), *others]
         return by.nights.arm(by.nights.prepare(night, ladder), bundle, ladder, tmp_path / "runs" / night.id)
 
     return make
@@ -174,7 +174,6 @@ def test_overnight_without_a_trail_the_truth_comes_an_hour_later(ec2, armed, rea
 def test_overnight_a_machine_that_was_taken_back_is_told_so(ec2, armed, ready, time, clock):
     night = armed(market="spot")
     time.advance(HOUR + 60)
-    print(ec2.world.region(REGION).fleets)
     [one] = living(ec2)
     assert "running" == ready.nights.look(night, clock.now()).phase
     ec2.control("preempt", {"id": one["id"]})
