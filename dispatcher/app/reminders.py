@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from dispatcher.domain.run import Attempt, Run, RunState
 from dispatcher.engine.borrowed import HELD_MARKET
+from dispatcher.engine.glance import waiting
 from dispatcher.engine.teardown import spent
 from dispatcher.events import Warned
 from dispatcher.moments import show_time
@@ -18,8 +19,8 @@ MOST = 5
 
 def reminders(runs: Iterable[Run], now: float, about: str | None = None) -> Iterator[Warned]:
     """One line for each open run on a rented machine, the doubtful first; none for the run that the command is about."""
-    open_runs = [run for run in runs if run.attempt and run.attempt.rented and run.attempt.market != HELD_MARKET]
-    shown = sorted((run for run in open_runs if not _meant(run, about)), key=lambda run: run.doubt is None)
+    open_runs = [run for run in runs if run.attempt and _told_of(run, run.attempt)]
+    shown = sorted((run for run in open_runs if not is_meant(run, about)), key=lambda run: run.doubt is None)
     for run in shown[:MOST]:
         words, fix = line(run, now)
         yield Warned(run.id, now, words, fix)
@@ -49,15 +50,24 @@ def line(run: Run, now: float) -> tuple[str, str]:
     attempt, short = run.attempt, run.id[:4]
     assert attempt is not None
     what = f"{run.name} ({short})"
+    if not attempt.rented and waiting(run):
+        return f"{what} has ended on {place(attempt)} ({run.outcome}), and what it left waits there", f"mlrun fetch {short}"
     tail = f"{price(attempt)}, {show_usd(spent(run, now))} so far, {ending(run, now)}"
     if run.doubt:
         return f"{what} may still exist on {place(attempt)}: its {run.doubt} is not confirmed; {tail}", f"mlrun stop {short}"
+    if run.state is RunState.COLLECTING and waiting(run):
+        words = f"{what} has ended on {place(attempt)} ({run.outcome}), waiting to be fetched"
+        return f"{words}: {tail}", f"mlrun fetch {short}"
     if run.state is RunState.HELD:
         why = "its outputs are not home yet" if run.held_for == "outputs" else "kept as you asked"
         return f"{what} is held on {place(attempt)}, {why}: {tail}", f"mlrun fetch {short} or mlrun stop {short}"
     if (end := run.alone_until) is not None and now > end:
         return f"{what} was to end by itself on {place(attempt)}; nobody has looked since: {tail}", f"mlrun attach {short}"
     return f"{what} is {run.state} on {place(attempt)}: {tail}", f"mlrun attach {short}"
+
+
+def _told_of(run: Run, attempt: Attempt) -> bool:
+    return (attempt.rented and attempt.market != HELD_MARKET) or waiting(run)
 
 
 def place(attempt: Attempt) -> str:
@@ -79,5 +89,6 @@ def ending(run: Run, now: float) -> str:
     return f"{'ended' if now > end else 'ends'} by itself at {show_time(end, now)}"
 
 
-def _meant(run: Run, about: str | None) -> bool:
+def is_meant(run: Run, about: str | None) -> bool:
+    """Whether a command about `about` is about this run."""
     return bool(about) and (run.id.startswith(str(about)) or run.name == about or about == "last")

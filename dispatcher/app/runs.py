@@ -14,17 +14,21 @@ from dispatcher import paths
 from dispatcher.app import learning
 from dispatcher.app.access import usable
 from dispatcher.app.machines import tidy
-from dispatcher.app.reminders import reminders
+from dispatcher.app.reminders import is_meant, reminders
 from dispatcher.app.sightings import Seen, look, matching
 from dispatcher.backends import registry
 from dispatcher.domain.run import Run
 from dispatcher.engine import lifecycle
 from dispatcher.engine.context import Context
+from dispatcher.engine.glance import glance
 from dispatcher.errors import MlrunError, RecordDamaged, RecordUnusable, UsageError
 from dispatcher.events import Listener, Warned, nobody
 from dispatcher.jobfile.settings import Settings
 from dispatcher.retries import Clock, SystemClock
 from dispatcher.store.store import Store
+
+GLANCE_SECONDS = 1.0
+"""So long every command looks after runs that go on elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +50,18 @@ def watched(where: str) -> bool:
 
 @contextmanager
 def opened(
-    emit: Listener = nobody, will: Will | None = None, *, without_record: bool = False, about: str | None = None
+    emit: Listener = nobody,
+    will: Will | None = None,
+    *,
+    without_record: bool = False,
+    about: str | None = None,
+    glancing: float = GLANCE_SECONDS,
 ) -> Iterator[Context]:
     """The store and what drives runs; runs that nobody drives are brought up to date first, within a second.
 
-    `without_record`: where the record cannot be opened, what the runs' folders tell will do. Of rented machines every command
-    says what they cost, but for the run that it is `about`.
+    Machines elsewhere are asked for so many seconds (`glancing`) whether their job has ended. `without_record`: where the
+    record cannot be opened, what the runs' folders tell will do. Of rented machines every command says what they cost, but for
+    the run that it is `about`.
     """
     will = will or Will()
     clock = SystemClock()
@@ -71,6 +81,8 @@ def opened(
             emit(Warned("", clock.now(), warning))
         _reconcile(ctx)
         _bring_home(ctx)
+        if not store.stand_in:
+            glance(ctx, glancing, lambda run: is_meant(run, about))
         open_runs = store.open_runs()
         tidy(open_runs)
         for line in reminders(open_runs, clock.now(), about):

@@ -33,6 +33,8 @@ WAIT = 0.05
 """Seconds between looks at a file that grows."""
 KEPT_SECONDS = 3600.0
 """How long `stop --keep` holds a machine; `hold` makes it longer."""
+PS_SECONDS = 5.0
+"""How long a list of runs asks machines elsewhere whether their job has ended."""
 LOOK = 0.5
 """Seconds between looks at whether the run has ended."""
 
@@ -58,7 +60,7 @@ def ps(number: int, *, everything: bool, as_json: bool) -> int:
     from dispatcher.cli.render.listing import ps_lines, stranger_lines, stranger_record
     from dispatcher.engine.teardown import spent
 
-    with runs.opened(_but_reminders, without_record=True) as ctx:
+    with runs.opened(_but_reminders, without_record=True, glancing=PS_SECONDS) as ctx:
         found = ctx.store.recent(-1 if everything else number)
         known = {run.id for run in found}
         found += [run for run in ctx.store.open_runs() if run.id not in known]

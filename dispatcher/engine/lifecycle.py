@@ -99,7 +99,7 @@ def stop(run_id: str, ctx: Context, grace: float = 30.0) -> Run:
 def reconcile(ctx: Context, seconds: float = 1.0) -> list[Run]:
     """Bring runs that nobody drives to where they should be, for at most so long. Returns those it looked after.
 
-    Only on the user's own machines: what rented ones would take longer is left to `resume` and `sweep`.
+    Only on this computer: others are glanced at, as what they have may take longer to come.
     """
     begun, seen = ctx.clock.monotonic(), []
     gone = threading.Event()
@@ -121,7 +121,7 @@ def _left_alone(run: Run, ctx: Context) -> bool:
         return False
     if run.attempt is None:
         return ctx.clock.now() - run.submitted > FRESH_SECONDS
-    return run.attempt.market == "owned"
+    return run.attempt.where == "local"
 
 
 def _begin(run: Run, offer: Offer, ctx: Context, job: JobInstructions) -> Work:

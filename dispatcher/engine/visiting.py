@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from dispatcher.domain.run import Run, RunState
 from dispatcher.engine import holding
@@ -11,10 +12,12 @@ from dispatcher.engine.borrowed import place
 from dispatcher.engine.context import Context, JobInstructions, Work
 from dispatcher.engine.elsewhere import keep_setup_log
 from dispatcher.engine.following import collected, tell_of_outputs
+from dispatcher.engine.glance import waiting
 from dispatcher.engine.keptlog import kept_log
 from dispatcher.engine.lifecycle import resume
 from dispatcher.engine.steps import workplace
 from dispatcher.errors import UsageError
+from dispatcher.events import but_output
 from dispatcher.hosts import job as jobs
 
 
@@ -39,10 +42,11 @@ def visit(run: Run, ctx: Context) -> Iterator[Work]:
 
 
 def fetch(run_id: str, ctx: Context) -> Run:
-    """Bring home what stands there. A machine that was kept only for that is given back; others go on as they are."""
+    """Bring home what stands there. A machine whose job has ended is given back then, unless it is kept by somebody's wish."""
     run = ctx.store.find(run_id)
-    if run.state is RunState.HELD and run.held_for == holding.OUTPUTS:
-        return resume(run.id, ctx)
+    quiet = replace(ctx, emit=but_output(ctx.emit))
+    if waiting(run):
+        return resume(run.id, quiet)
     if "seen" in run.job:
         raise UsageError(
             f"{run.name} was begun on another computer: only there its outputs are known.", fix="mlrun fetch, there"
@@ -50,11 +54,13 @@ def fetch(run_id: str, ctx: Context) -> Run:
     with ctx.store.lease(run.id), visit(run, ctx) as work:
         work.cwd = workplace(work)
         work.status = jobs.status(work.reached(), str(work.label))
-        found = collected(ctx, work)
-        run.outputs = found.outputs
-        ctx.store.save(run)
-        tell_of_outputs(ctx, work, found)
-    return run
+        over = work.status.phase == "ended" and run.state is RunState.RUNNING
+        if not over:
+            found = collected(ctx, work)
+            run.outputs = found.outputs
+            ctx.store.save(run)
+            tell_of_outputs(ctx, work, found)
+    return resume(run.id, quiet) if over else run
 
 
 def hold(run_id: str, ctx: Context, seconds: float) -> Run:

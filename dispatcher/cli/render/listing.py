@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from dispatcher.app.reminders import line as told
 from dispatcher.app.sightings import Seen
 from dispatcher.backends.base import Leftover
 from dispatcher.cli.render.console import bad, dim
 from dispatcher.cli.render.tables import table, wrapped
-from dispatcher.domain.run import Run
+from dispatcher.domain.run import Run, RunState
+from dispatcher.engine.glance import waiting
 from dispatcher.store.records import MonthTotal
 from dispatcher.units import show_seconds, show_usd
 
@@ -28,7 +30,9 @@ def ps_lines(found: Sequence[Run], now: float, width: int) -> list[str]:
     if width < NARROW:
         rows = [(*row[:AGE], *row[AGE + 1 :]) for row in rows]
     head, *lines = table(rows[0], rows[1:], width=width, right=range(AGE, len(rows[0])), shrink=1)
-    return [*doubtful, dim(head), *lines]
+    kept = [told(run, now) for run in found if not run.doubt and _kept(run)]
+    left = [line for words, command in kept for line in wrapped(f"! {words}. {command}", width, "  ")]
+    return [*doubtful, *left, dim(head), *lines]
 
 
 def cost_lines(totals: Sequence[MonthTotal], width: int) -> list[str]:
@@ -66,6 +70,10 @@ def stranger_record(one: Leftover) -> dict[str, Any]:
     }
 
 
+def _kept(run: Run) -> bool:
+    return run.open and run.attempt is not None and (waiting(run) or run.state is RunState.HELD)
+
+
 def _doubtful(run: Run, width: int) -> list[str]:
     words = f"! {run.name} ({run.id[:4]}): its {run.doubt} is not confirmed. mlrun stop {run.id[:4]}"
     return [bad(line) for line in wrapped(words, width, "  ")]
@@ -76,6 +84,7 @@ def _row(run: Run, now: float) -> tuple[str, ...]:
     where = "here" if attempt is None or attempt.where == "local" else f"{attempt.where} {attempt.machine or ''}".strip()
     began, ended = run.started or run.submitted, run.ended or now
     state = str(run.state if run.open and not run.doubt else run.outcome or run.state)
+    state = "ended" if run.open and not run.doubt and waiting(run) else state
     return (
         run.id,
         run.name,

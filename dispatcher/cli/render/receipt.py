@@ -55,7 +55,7 @@ def last_words(run: Run, log: Path | None, width: int, *, setup_log: Path | None
         size = sum(output.size for output in run.outputs)
         names = ", ".join(output.path for output in run.outputs[:SHOWN_OUTPUTS])
         more = f" and {len(run.outputs) - SHOWN_OUTPUTS} more" if len(run.outputs) > SHOWN_OUTPUTS else ""
-        lines += wrapped(f"  outputs: {len(run.outputs)} files, {show_bytes(size)}: {names}{more}", width, "    ")
+        lines += wrapped(f"  outputs: {_files(len(run.outputs))}, {show_bytes(size)}: {names}{more}", width, "    ")
     if hint := missing_module(run, log):
         lines += wrapped(f"  ! {hint}", width, "    ")
     if run.reason == "setup-failed":
@@ -131,6 +131,10 @@ def _held(run: Run, width: int) -> list[str]:
         ("again", f"mlrun JOB --on {short}"), ("end it", f"mlrun stop {short}"),
     ]  # fmt: skip
     return [*wrapped(f"! {words}", width, "  "), *(f"  {name + ':':<8} {bold(command)}" for name, command in ways)]
+
+
+def _files(count: int) -> str:
+    return "1 file" if count == 1 else f"{count} files"
 
 
 def _ends(run: Run) -> str:
