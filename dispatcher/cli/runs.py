@@ -95,13 +95,10 @@ def logs(run: str, *, follow: bool, lines: int | None, setup_log: bool, as_json:
             machines.catch_up(ctx, found)
         if not follow and runs.log_path(found, name) is None:
             say(dim("no output was written"))
-        hidden = Redactor(values_of(found))
         listener = JsonLines(values_of(found))
-        write = _as_events(listener, found) if as_json else _as_it_is(hidden)
+        write = _as_events(listener, found) if as_json else None
         pour(ctx, found, name=name, follow=follow, lines=lines, write=write)
         listener.close()
-        sys.stdout.buffer.write(hidden.rest())
-        sys.stdout.buffer.flush()
     return 0
 
 
@@ -140,12 +137,15 @@ def pour(
         path = runs.log_path(ctx.store.find(run.id), name)
     if path is None:
         return
-    write = write or _as_it_is()
+    hidden = Redactor(() if write else values_of(run))
+    write = write or _as_it_is(hidden)
     with path.open("rb") as file:
         offset = file.seek(_last_lines(file, lines) if lines is not None else 0)
         for chunk in _chunks(file, lambda: follow and runs.going_on(ctx, run.id)):
             write(offset, chunk)
             offset += len(chunk)
+    sys.stdout.buffer.write(hidden.rest())
+    sys.stdout.buffer.flush()
 
 
 def _chunks(file: BinaryIO, going_on: Callable[[], bool]) -> Iterator[bytes]:
