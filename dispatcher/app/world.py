@@ -105,6 +105,8 @@ def data_paths(loaded: LoadedJob) -> tuple[str, ...]:
     path = loaded.config.dataset.path if loaded.config.dataset else None
     if not path or "://" in path:
         return ()
-    there = (loaded.workdir / path).resolve()
-    root = loaded.workdir.resolve()
+    try:
+        there, root = (loaded.workdir / path).resolve(), loaded.workdir.resolve()
+    except (OSError, RuntimeError, ValueError):  # a loop of links has no place
+        return ()
     return (there.relative_to(root).as_posix(),) if there.is_relative_to(root) and there != root and there.exists() else ()

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from errno import ELOOP
 from pathlib import Path
 from typing import Any
 
@@ -120,14 +121,23 @@ def _below(folder: Path, workdir: Any) -> Path:
     try:
         return (folder / Path(str(workdir)).expanduser()).resolve()
     except (OSError, RuntimeError, ValueError):
-        return folder / "\ufffd"
+        return folder / str(workdir)
 
 
 def _no_folder(workdir: Path) -> tuple[str, str]:
     shown = str(workdir) if len(str(workdir)) <= 160 else f"{str(workdir)[:160]}…"
     if os.path.lexists(workdir):
-        return f"workdir {shown} is not a folder.", "Name the folder that holds the script."
+        what = "is a loop of links" if _loops(workdir) else "is not a folder"
+        return f"workdir {shown} {what}.", "Name the folder that holds the script."
     return f"workdir {shown} does not exist.", "It is relative to the job file; leave it out for the job file's own folder."
+
+
+def _loops(path: Path) -> bool:
+    try:
+        path.stat()
+    except OSError as why:
+        return why.errno == ELOOP
+    return False
 
 
 def _plain(value: Any, depth: int) -> Any:

@@ -67,3 +67,12 @@ def test_an_option_of_a_kept_plan_can_be_picked(kept: Path) -> None:
     assert old[1]["machine"] == picked.chosen.offer.machine
     with pytest.raises(UsageError, match=r"has [0-9]+ options"):
         same_plan(fresh, kept / "plan.json", pick=999)
+
+
+def test_data_behind_a_loop_of_links_are_told_of_and_the_plan_is_made(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").symlink_to("b.csv")
+    (tmp_path / "b.csv").symlink_to("a.csv")
+    (tmp_path / "job.yaml").write_text(TABLE.replace("%s", "a.csv, rows: 1000, columns: 5"))
+    made = plan(tmp_path / "job.yaml")
+    assert any("a loop of links" in one for one in made.warnings)
+    assert made.candidates

@@ -281,3 +281,13 @@ def test_a_small_mapping_takes_less_than_a_millisecond():
         return (time.process_time() - began) / 20
 
     assert 0.001 > min(seconds() for _ in range(5))
+
+
+def test_a_workdir_that_is_a_loop_of_links_is_named(tmp_path):
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    (tmp_path / "job.yaml").write_text("run: python t.py\nworkdir: a\n")
+    with pytest.raises(JobFileError) as caught:
+        load(tmp_path / "job.yaml")
+    (problem,) = caught.value.problems
+    assert problem.message == f"workdir {tmp_path / 'a'} is a loop of links."
