@@ -9,6 +9,7 @@ from typing import Any
 
 from dispatcher import paths
 from dispatcher.backends import registry
+from dispatcher.backends.base import Backend
 from dispatcher.domain.run import Attempt, Outcome, Output, Peak, Run, RunState
 from dispatcher.engine.context import Context
 from dispatcher.engine.outcome import Verdict, conclude
@@ -49,10 +50,9 @@ def settled(ctx: Context, cloud: Nights, night: Night, now: float) -> Run | None
     backend = registry.load(night.where)
     if seen.alive:
         backend.terminate(night.label)
-    proof = confirm_gone(ctx, backend, night.label)
-    cloud.disarm(night)
+    proof = _gone(ctx, cloud, night, backend)
     run = _run(night, seen)
-    run.teardown_confirmed, run.teardown_proof = True, [f"{proof}; trigger and template are deleted"]
+    run.teardown_confirmed, run.teardown_proof = True, [proof]
     _bring(ctx, cloud, night, seen, run)
     known = ctx.store.get(run.id)
     if known is None:
@@ -62,6 +62,15 @@ def settled(ctx: Context, cloud: Nights, night: Night, now: float) -> Run | None
     nights.forget(night)
     _say(ctx, night, f"is over: {run.outcome}, {_words(run)}", f"mlrun report {run.id[:4]}")
     return run
+
+
+def _gone(ctx: Context, cloud: Nights, night: Night, backend: Backend) -> str:
+    """That nothing of it is left; of one that comes again its own machine, as the next one's carries the same label."""
+    if night.carries:
+        return f"{night.where}: no machine of {night.moment:%d %b %H:%M} is left; the trigger stands for the next time"
+    proof = confirm_gone(ctx, backend, night.label)
+    cloud.disarm(night)
+    return f"{proof}; trigger and template are deleted"
 
 
 def _run(night: Night, seen: Seen) -> Run:

@@ -26,18 +26,22 @@ from dispatcher.hosts.remote_env import remote_environment
 from dispatcher.hosts.sync import manifest
 from dispatcher.jobfile.load import LoadedJob
 from dispatcher.jobfile.settings import Settings
-from dispatcher.moments import zone_name
+from dispatcher.moments import seconds_between, zone_name, zone_named
 from dispatcher.overnight import night as nights
 from dispatcher.overnight.base import Nights, Trigger
 from dispatcher.overnight.bundle import pack
 from dispatcher.overnight.night import LONGEST_AHEAD_DAYS, Night
+from dispatcher.scheduling.cron import LOOKED_AT, next_firing
 from dispatcher.store.store import Store
+from dispatcher.units import show_seconds
 
 CLOUDS = ("aws",)
 """Clouds that start runs by themselves in this version."""
 CLIENT = "overnight"
 """What its machine's tags say in place of a computer's name: no computer's `sweep` takes it for its own before its end."""
 MOST_TYPES = 6
+LATE_SECONDS = 3600.0
+"""How late a trigger may fire."""
 ROOT = "/var/lib/mlrun/runs"
 DAY = 86400.0
 
@@ -65,11 +69,20 @@ def of(where: str) -> Nights:
 
 
 def arm(
-    loaded: LoadedJob, plan: Plan, due: datetime, latest: float | None, settings: Settings, store: Store, now: float
+    loaded: LoadedJob,
+    plan: Plan,
+    due: datetime,
+    latest: float | None,
+    settings: Settings,
+    store: Store,
+    now: float,
+    cron: str = "",
 ) -> Night:
-    """Freeze everything, send it, and have the cloud start it at that time. Raises why that cannot be."""
+    """Freeze everything, send it, and have the cloud start it at that time, or at each. Raises why that cannot be."""
     chosen = plan.chosen
     assert chosen is not None
+    if cron:
+        _check_apart(cron, due, (chosen.hard_stop_seconds or 3600.0) + chosen.grace_seconds)
     if due.timestamp() - now > LONGEST_AHEAD_DAYS * DAY:
         raise UsageError(f"A cloud keeps a run's bundle for {LONGEST_AHEAD_DAYS} days at most.", fix="Choose an earlier start.")
     check_limits(chosen, settings.limits, store, now)
@@ -81,7 +94,10 @@ def arm(
     if unset := cloud.unset_secrets(region, loaded.config.secrets):
         raise UsageError(f"{', '.join(unset)}: the cloud holds no such secret.", fix="; ".join(unset.values()))
     ladder = list(_ladder(plan, settings))
-    night = cloud.prepare(_frozen(loaded, plan, chosen, due, latest, now), ladder)
+    frozen = _frozen(loaded, plan, chosen, due, latest, now)
+    if cron:
+        frozen = replace(frozen, cron=cron, until=now + LONGEST_AHEAD_DAYS * DAY, latest=None)
+    night = cloud.prepare(frozen, ladder)
     keys = paths.runs_dir() / night.id
     keys.mkdir(mode=0o700, parents=True, exist_ok=True)
     nights.keep(night)  # what is being made is known before it is
@@ -108,7 +124,7 @@ def listed(now: float) -> Iterator[There]:
         for trigger in cloud.triggers(()):
             known = mine.pop(trigger.night, None)
             found = known or cloud.recall(trigger)
-            yield _there(trigger, found, here=known is not None)
+            yield _there(trigger, found, now, here=known is not None)
         for one in mine.values():
             seen = cloud.look(one, now)
             yield There(one.id, one.name, one.region, one.due, seen.words or seen.phase, here=True, worst=one.cost_worst)
@@ -136,6 +152,9 @@ def remove(night: Night) -> None:
 
 def start_now(night: Night, now: float) -> Night:
     """Start it now instead of at its time."""
+    if night.cron:
+        text = f"{night.name} comes again: starting it between its times is not part of this version."
+        raise UsageError(text, fix="mlrun JOB")
     of(night.where).start_now(night)
     begun = replace(night, started_now=now)
     nights.keep(begun)
@@ -145,8 +164,11 @@ def start_now(night: Night, now: float) -> Night:
 def morning(ctx: Context) -> None:
     """Bring home what became of nights whose time has come; what cannot be learned now is by a later command."""
     now = ctx.clock.now()
-    for night in nights.every():
-        if now < night.begins:
+    for night in list(nights.every()):
+        if night.cron:
+            _expand(ctx, night, now)
+    for night in list(nights.every()):
+        if now < night.begins or night.cron:
             continue
         try:
             settled(ctx, of(night.where), night, now)
@@ -154,18 +176,47 @@ def morning(ctx: Context) -> None:
             ctx.tell(Warned(night.id, now, f"{night.name} ({night.id[:4]}) of last night: {error.message}", error.fix))
 
 
+def _expand(ctx: Context, night: Night, now: float) -> None:
+    """Each of its times that has come is a night of its own; after its last one, trigger and template go."""
+    while night.due <= min(now, night.until or now):
+        following = next_firing(night.cron, night.moment).timestamp()
+        nights.keep(night.firing(following))
+        night = replace(night, due=following)
+        nights.keep(night)
+    if night.until and min(now, night.due) > night.until:
+        try:
+            remove(night)
+        except MlrunError as error:
+            ctx.tell(Warned("", now, f"{night.name}: {error.message}", error.fix))
+
+
+def _check_apart(cron: str, first: datetime, life: float) -> None:
+    """Its machines carry one label: none may still be there when the next one starts. Raises UsageError."""
+    for _ in range(LOOKED_AT):
+        following = next_firing(cron, first)
+        if seconds_between(first, following) <= life + LATE_SECONDS:
+            text = f"{cron!r} fires again while the run before it may still go on: it takes at most {show_seconds(life)}."
+            raise UsageError(text, fix="A shorter --max-time, or longer pauses.")
+        first = following
+
+
 def any_due(now: float) -> bool:
     """Whether a night of this computer has begun; no cloud is asked."""
     return os.path.isdir(nights.folder()) and any(one.begins <= now for one in nights.every())  # noqa: PTH112
 
 
-def _there(trigger: Trigger, night: Night | None, *, here: bool) -> There:
+def _there(trigger: Trigger, night: Night | None, now: float, *, here: bool) -> There:
     name = night.name if night else trigger.about.removeprefix("mlrun: ").partition(",")[0] or trigger.name
     try:
         due = night.due if night else datetime.fromisoformat(trigger.when).replace(tzinfo=UTC).timestamp()
     except ValueError:
         due = 0.0
-    return There(trigger.night, name, trigger.region, due, "", here=here, worst=night.cost_worst if night else None)
+    words = ""
+    if night and night.cron and night.until:
+        today = datetime.fromtimestamp(now, zone_named(night.zone))
+        due = next_firing(night.cron, today).timestamp()
+        words = f"again at {night.cron!r} until {datetime.fromtimestamp(night.until, today.tzinfo):%d %b}"
+    return There(trigger.night, name, trigger.region, due, words, here=here, worst=night.cost_worst if night else None)
 
 
 def _ladder(plan: Plan, settings: Settings) -> Iterator[Offer]:

@@ -26,14 +26,14 @@ def arm(made: Planned, flags: Mapping[str, Any], now: datetime) -> int:
     from dispatcher.cli.elsewhere import agreed
     from dispatcher.jobfile.settings import load_settings
 
-    if len(made.loaded) > 1 or made.cron:
-        what = "Several jobs, and runs that come again," if len(made.loaded) > 1 else "Runs that come again"
-        raise UsageError(f"{what} are started by this computer only in this version.", fix="--where local; or --at, one job.")
+    if len(made.loaded) > 1:
+        raise UsageError("Several jobs are run in turn by this computer only.", fix="--where local; or one schedule for each.")
     loaded, settings = made.loaded[0], load_settings()
     asked = {"quiet": False, "as_json": False, "yes": False} | dict(flags) | {"detach": False}
     plan = agreed(made.plans[0], loaded, asked, settings)
     with runs.opened() as ctx:
-        night = overnight.arm(loaded, plan, made.due, made.ends[0], settings, ctx.store, now.timestamp())
+        store, cron = ctx.store, made.cron or ""
+        night = overnight.arm(loaded, plan, made.due, made.ends[0], settings, store, now.timestamp(), cron)
     if flags["as_json"]:
         document({"schema": "1.0", "schedule": record(night)})
     else:
@@ -45,9 +45,9 @@ def record(night: Night) -> dict[str, Any]:
     """A night as JSON."""
     return {
         "id": night.id, "job": night.job.get("file"), "name": night.name, "where": night.where, "region": night.region,
-        "next": night.moment.isoformat(), "cron": None, "worst_case_usd": round(night.cost_worst, 4), "trigger": night.trigger,
-        "bucket": night.bucket, "bundle": {"key": night.bundle, "sha256": night.sha256, "bytes": night.size},
-        "machines": dict(night.prices), "market": night.market, "secrets": sorted(night.secrets), "fired": [],
+        "next": night.moment.isoformat(), "cron": night.cron or None, "worst_case_usd": round(night.cost_worst, 4),
+        "trigger": night.trigger, "machines": dict(night.prices), "market": night.market, "secrets": sorted(night.secrets),
+        "bucket": night.bucket, "bundle": {"key": night.bundle, "sha256": night.sha256, "bytes": night.size}, "fired": [],
     }  # fmt: skip
 
 
@@ -134,7 +134,8 @@ def _made(bucket: Any) -> bool:
 
 def _say_armed(night: Night, now: datetime) -> None:
     kinds = ", ".join(night.prices)
-    say(f"{good('✓')} {night.id[:6]}: {night.name} starts {show_moment(night.moment, now)}, on AWS in {night.region}")
+    again = f", again at {night.cron!r}" if night.cron else ""
+    say(f"{good('✓')} {night.id[:6]}: {night.name} starts {show_moment(night.moment, now)}{again}, on AWS in {night.region}")
     if comes_twice(night.moment):
         say(f"{caution('!')} The clock shows this time twice that night: the first is meant.")
     worst = f"at worst {show_usd(night.cost_worst)}; it ends by itself {show_seconds(night.max_seconds)} after its start"
@@ -145,6 +146,9 @@ def _say_armed(night: Night, now: datetime) -> None:
         f"trigger: {night.trigger}, which deletes itself. Nothing of ours runs until then; this computer may be off",
         "outputs and log come home with the first mlrun command after",
     ]
+    if night.cron and night.until:
+        end = datetime.fromtimestamp(night.until, night.moment.tzinfo)
+        lines.insert(2, f"each time; the last before {end:%d %b}, as its bundle is kept no longer")
     for line in lines:
         say("\n".join(wrapped(f"  {line}", width(), "    ")))
     say(dim(f"· mlrun schedule ls · mlrun schedule rm {night.id[:6]} · mlrun schedule run-now {night.id[:6]}"))
@@ -156,5 +160,5 @@ def _when(one: There, now: datetime) -> str:
 
 
 def _about(one: There) -> str:
-    worst = f"aws {one.region}" + (f", at worst {show_usd(one.worst)}" if one.worst is not None else "")
-    return "; ".join(filter(None, [worst, one.words, "" if one.here else "from another computer"]))
+    worst = f"at worst {show_usd(one.worst)}" if one.worst is not None else ""
+    return "; ".join(filter(None, [one.words, "" if one.here else "of another computer", f"aws {one.region}", worst]))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields
-from datetime import datetime
+from dataclasses import asdict, dataclass, field, fields, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from dispatcher.moments import zone_named
 
 LONGEST_AHEAD_DAYS = 27
 """Bundles are kept thirty days, of which the run and the morning after need some."""
+EARLY_SECONDS = 60.0
+"""What clocks may differ by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,9 @@ class Night:
     its own. `prices` are hourly, by machine type, in the order of the ladder. `secrets`: where the machine finds
     each, never a value.
     `trigger`, `template` and `token` are the cloud's names for what was made.
+
+    One with a `cron` comes again, `until` then; each of its times becomes a night of its own, which `carries` the label of the
+    first one's id and counts what happens before `until`.
     """
 
     id: str
@@ -62,11 +68,27 @@ class Night:
     template: str = ""
     token: str = ""
     started_now: float | None = None
+    cron: str = ""
+    until: float | None = None
+    carries: str = ""
 
     @property
     def label(self) -> Label:
         """What its machine carries."""
-        return Label(self.id)
+        return Label(self.carries or self.id)
+
+    def token_at(self, at: float) -> str:
+        """The client token of one moment: however often the trigger fires for it, one machine is made."""
+        return f"{self.label}-{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+    def firing(self, following: float) -> Night:
+        """The night of its present time, where it comes again at `following`."""
+        own = hashlib.sha256(f"{self.id} {self.due:.0f}".encode()).hexdigest()[:10]
+        return replace(self, id=own, cron="", until=following, carries=self.id, token=self.token_at(self.due))
+
+    def mine(self, at: float) -> bool:
+        """Whether what happened then belongs to it."""
+        return not self.carries or self.due - EARLY_SECONDS <= at < (self.until or at + 1)
 
     @property
     def moment(self) -> datetime:

@@ -235,7 +235,7 @@ def test_overnight_aws_is_seen_and_removed_from_another_computer(aws: Shell, lab
     aws.env["DISPATCHER_HOME"] = str(aws.folder / "another-home")
     [seen] = aws.mlrun("schedule", "ls", "--json").json()["schedules"]
     assert (night["id"], "trains", False) == (seen["id"], seen["name"], seen["here"])
-    assert "from another computer" in aws.mlrun("schedule", "ls").out
+    assert "of another" in aws.mlrun("schedule", "ls").out
     removed = aws.mlrun("schedule", "rm", night["id"])
     assert 0 == removed.code, removed.said
     assert [] == lab.ec2.control("schedules", {})
@@ -260,6 +260,25 @@ def test_overnight_aws_asks_first_and_says_what_is_lacking(aws: Shell, lab: Any)
     assert 103 == refused.code
     assert "mlrun setup aws --overnight --region us-east-1" in refused.err
     assert [] == lab.ec2.control("schedules", {})
-    again = aws.mlrun("schedule", "add", file, "--cron", "0 1 * * *", "--yes")
-    assert 2 == again.code
-    assert "come again" in again.err
+
+
+def test_overnight_aws_again_and_again_is_armed_once_and_comes_home_each_time(aws: Shell, lab: Any) -> None:
+    aws.write(TRAIN, "train.py")
+    file = aws.write(TRAINS.replace("python train.py", "date +%s | tee notes.txt") + DESCRIBED)
+    often = aws.mlrun("schedule", "add", file, "--cron", "0 * * * *", "--yes")
+    assert 2 == often.code
+    assert "fires again while the run before it may still go on" in often.err
+    done = aws.mlrun("schedule", "add", file, "--cron", "0 1 * * *", "--yes", "--json")
+    assert done.code == 0, done.said
+    parent = done.json()["schedule"]
+    fire(lab, parent)
+    aws.until(lambda: alive(lab), "a machine is made")
+    assert "overnight, is over: succeeded" in morning(aws, lab).err
+    first = aws.last()
+    assert first["id"] != parent["id"]
+    assert (aws.folder / "notes.txt").read_bytes() == aws.mlrun("logs", first["id"]).stdout
+    [standing] = aws.mlrun("schedule", "ls", "--json").json()["schedules"]
+    assert parent["id"] == standing["id"]
+    assert "again at '0 1 * * *'" in standing["words"]
+    assert 0 == aws.mlrun("schedule", "rm", parent["id"]).code
+    assert ([], []) == (lab.ec2.control("schedules", {}), nights(aws))

@@ -37,7 +37,8 @@ class Mornings:
 
     def look(self, night: Night, now: float) -> Seen:
         """Its machine's last word first; without one, what AWS knows of machine, trigger and request."""
-        machines = by_label(self.account, night.region, night.label)
+        known = by_label(self.account, night.region, night.label)
+        machines = [one for one in known if night.mine(one["LaunchTime"].timestamp())]
         alive, stands = any(state(one) not in ENDING for one in machines), self._stands(night)
         try:
             found = self._said(night, alive=alive)
@@ -99,7 +100,8 @@ class Mornings:
         """What its machine wrote; None where it wrote nothing."""
         bucket = Bucket(self.account, night.region)
         start = f"out/{night.label}/"
-        first = next((str(one["Key"]) for one in bucket.objects(start)), None)
+        its = (str(one["Key"]) for one in bucket.objects(start) if night.mine(one["LastModified"].timestamp()))
+        first = next(its, None)
         if first is None:
             return None
         place = start + first.removeprefix(start).partition("/")[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from dispatcher.backends.aws.payload import Image, Site, request
 from dispatcher.backends.base import Terms
 from dispatcher.backends.cloud import bootstrap
 from dispatcher.domain.plan import Offer
+from dispatcher.errors import UsageError
 from dispatcher.overnight.night import Night
 
 PREFIX = "mlrun-night-"
@@ -21,6 +23,8 @@ TARGET = "arn:aws:scheduler:::aws-sdk:ec2:createFleet"
 LATEST_SECONDS = 3600
 """How late a trigger may still start a run: then the user's morning has come."""
 RETRIES = 10
+DAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
+WEEKDAYS = re.compile(r"\*|[0-7A-Za-z]+([,-][0-7A-Za-z]+)*")
 PRICE_SLACK = 1.05
 """Prices that rose by no more than this between plan and night are paid."""
 CONTACT_SECONDS = 3600
@@ -42,8 +46,8 @@ def trigger_name(night_id: str) -> str:
 
 
 def token_of(night: Night) -> str:
-    """The client token, the same for every firing of one moment: however often it fires, one machine is made."""
-    return f"{night.label}-{datetime.fromtimestamp(night.due, UTC):%Y-%m-%dT%H:%M:%SZ}"
+    """The client token of its time."""
+    return night.token_at(night.due)
 
 
 def scheduled_token(night: Night) -> str:
@@ -99,13 +103,13 @@ def fleet(night: Night, template_id: str, rungs: Sequence[Rung], token: str, tag
 
 
 def trigger(night: Night, role: str, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """CreateSchedule's request: once, at its minute, deleting itself."""
-    at = datetime.fromtimestamp(night.due, UTC)
-    return {
+    """CreateSchedule's request: once, at its minute, or again and again until its end; it deletes itself."""
+    again = {"EndDate": datetime.fromtimestamp(night.until, UTC)} if night.cron and night.until else {}
+    return again | {
         "Name": trigger_name(night.id),
         "Description": f"mlrun: {night.name}, at most ${night.cost_worst:.2f}; mlrun schedule rm {night.id}",
-        "ScheduleExpression": f"at({at:%Y-%m-%dT%H:%M:%S})",
-        "ScheduleExpressionTimezone": "UTC",
+        "ScheduleExpression": aws_cron(night.cron) if night.cron else _at(night.due),
+        "ScheduleExpressionTimezone": night.zone if night.cron else "UTC",
         "FlexibleTimeWindow": {"Mode": "OFF"},
         "ActionAfterCompletion": "DELETE",
         "Target": {
@@ -116,6 +120,23 @@ def trigger(night: Night, role: str, asked: Mapping[str, Any]) -> dict[str, Any]
         },
         "ClientToken": trigger_name(night.id),
     }
+
+
+def aws_cron(five: str) -> str:
+    """A cron expression as AWS writes it: six fields, days of the week by name. Raises UsageError for what has no equal."""
+    fields = five.split()
+    if len(fields) != 5 or not WEEKDAYS.fullmatch(fields[4]) or "*" not in (fields[2], fields[4]):
+        fix = "Five fields, with days of the month or of the week, not both: 0 1 * * 1-5; or --where local."
+        raise UsageError(f"{five!r} cannot be said to AWS.", fix=fix)
+    minute, hour, day, month, weekday = fields
+    minute, hour, day = minute.replace("*/", "0/"), hour.replace("*/", "0/"), day.replace("*/", "1/")
+    named = re.sub(r"\d", lambda one: DAYS[int(one[0]) % 7], weekday)
+    day, named = (day, "?") if weekday == "*" else ("?", named)
+    return f"cron({minute} {hour} {day} {month} {named} *)"
+
+
+def _at(moment: float) -> str:
+    return f"at({datetime.fromtimestamp(moment, UTC):%Y-%m-%dT%H:%M:%S})"
 
 
 def _override(rung: Rung, number: int, usual: Image, most: str) -> dict[str, Any]:

@@ -91,7 +91,8 @@ class Schedules:
         kept = _kept(key)
         if kept is None or kept.state != "ENABLED":
             return None
-        return _next(kept.schedule_expression, kept.schedule_expression_timezone, after)
+        at = _next(kept.schedule_expression, kept.schedule_expression_timezone, after)
+        return None if at is None or (kept.end_date and at > float(kept.end_date)) else at
 
     def _due(self, key: tuple[str, str, str], at: float) -> None:
         self._armed.pop(key, None)

@@ -7,6 +7,7 @@ import copy
 import gzip
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
@@ -15,11 +16,13 @@ from dispatcher.backends.aws import roles, schedule, standing
 from dispatcher.backends.aws.backend import AwsBackend
 from dispatcher.backends.aws.bucket import Bucket
 from dispatcher.domain.run import new_run_id
-from dispatcher.errors import CloudRefused, NoCapacity, TeardownUnconfirmed
+from dispatcher.errors import CloudRefused, NoCapacity, TeardownUnconfirmed, UsageError
 from dispatcher.hosts.base import Entry, Tree
 from dispatcher.hosts.job import JobSpec
+from dispatcher.moments import zone_named
 from dispatcher.overnight.bundle import pack
 from dispatcher.overnight.night import Night
+from dispatcher.scheduling.cron import next_firing
 from tests.lab.ec2 import iam
 from tests.lab.ec2.iam import Need, judge
 
@@ -111,6 +114,56 @@ def test_overnight_a_week_of_nights_leaves_nothing(ec2, armed, time, ledger):
     assert {one.id for one in nights} == {one["tags"]["mlrun-run"] for one in ec2.control("instances", {"all": True})}
     assert {"launch-template"} == {line.kind for line in ledger.open()}
     assert ledger.seconds("instance") <= 7 * 7300
+
+
+def test_overnight_again_and_again_each_night_is_one_of_its_own(ec2, armed, ready, time, clock, ledger):
+    parent = armed(cron="0 1 * * *", until=clock.now() + 5.5 * DAY, max_seconds=7200)
+    first = next_firing(parent.cron, datetime.fromtimestamp(clock.now(), zone_named(parent.zone))).timestamp()
+    parent = replace(parent, due=first)
+    one = parent.firing(first + DAY)
+    other = replace(parent, due=first + DAY).firing(first + 2 * DAY)
+    time.advance(first - clock.now() + 60)
+    assert ("running", "waiting") == tuple(ready.nights.look(night, clock.now()).phase for night in (one, other))
+    Bucket(ready.account, REGION).put(f"out/{parent.label}/AROAX:i-1/outcome.json", b'{"refused": "too-late"}')
+    for stored in kept_objects():
+        stored.last_modified = datetime.fromtimestamp(clock.now(), UTC).replace(tzinfo=None)
+    time.advance(DAY)
+    assert ("over", "running") == tuple(ready.nights.look(night, clock.now()).phase for night in (one, other))
+    assert len({one.id, other.id, parent.id}) == 3
+    assert {parent.label} == {one.label, other.label}
+    time.advance(7 * DAY)
+    assert (5, [], []) == (ledger.count("CreateFleet", "ok"), living(ec2), ec2.control("schedules", {}))
+    assert 5 == len({fleet["token"] for fleet in ec2.world.region(REGION).fleets.values()})
+    assert one.token in {fleet["token"] for fleet in ec2.world.region(REGION).fleets.values()}
+    ready.nights.disarm(parent)
+
+
+def kept_objects():
+    from moto.s3.models import s3_backends
+
+    [place] = s3_backends["123456789012"]["aws"].buckets.values()
+    return [key for name, key in place.keys.items() if name.startswith("out/")]
+
+
+@pytest.mark.parametrize(
+    ("five", "six"),
+    [
+        ("0 1 * * 1-5", "cron(0 1 ? * MON-FRI *)"),
+        ("30 22 * * 0,6", "cron(30 22 ? * SUN,SAT *)"),
+        ("0 1 * * 7", "cron(0 1 ? * SUN *)"),
+        ("0 1 1 * *", "cron(0 1 1 * ? *)"),
+        ("0 1 * * *", "cron(0 1 * * ? *)"),
+        ("0 */6 * * mon", "cron(0 0/6 ? * mon *)"),
+    ],
+)
+def test_overnight_cron_is_said_as_aws_says_it(five, six):
+    assert six == schedule.aws_cron(five)
+
+
+@pytest.mark.parametrize("five", ["0 1 1 * 1", "0 1 * * 1#2", "0 0 1 * * 1", "0 1 * * */2"])
+def test_overnight_cron_that_aws_cannot_be_told_is_refused(five):
+    with pytest.raises(UsageError, match="cannot be said"):
+        schedule.aws_cron(five)
 
 
 def test_overnight_late_and_twice_make_one_machine(ec2, armed, time, ledger):
