@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from dispatcher import catalog
+from dispatcher.app.access import CLOUDS
 from dispatcher.app.tracing import Tell, nobody, traced, wants_trace
 from dispatcher.app.world import tariff, world_for
 from dispatcher.domain.hardware import Device, InstanceType
 from dispatcher.domain.plan import JobSummary, Offer, Plan
 from dispatcher.domain.values import short
 from dispatcher.errors import JobFileError, NothingFits, Problem, UnknownError, UsageError
+from dispatcher.hosts.probe import probe
 from dispatcher.jobfile.load import LoadedJob, from_mapping, load
 from dispatcher.jobfile.settings import Settings, load_settings
 from dispatcher.planner import devices
@@ -24,6 +26,8 @@ from dispatcher.planner.make import plan_all, plan_for
 from dispatcher.planner.market import survey
 from dispatcher.planner.phases import Transfers
 
+CPU = "cpu"
+"""As a device to ask about: this computer without its GPUs."""
 LISTED = 5
 """Options of a kept plan that an error names."""
 PRICE_RISE = 0.05
@@ -76,7 +80,7 @@ def plan_loaded(
         loaded = replace(loaded, notes=(*loaded.notes, *told))
     try:
         left = _seconds_left(loaded, starts)
-        if machine and renting:
+        if machine is not None and renting:
             return _rented(loaded, settings, machine, left)
         return _planned(
             loaded, settings, device, machine, left, everything=everything, explained=explained, trace=trace, tell=tell
@@ -100,8 +104,10 @@ def _planned(
     tell: Tell,
 ) -> Plan:
     found, said = traced(loaded, tell, consent=trace) if trace or wants_trace(loaded.config) else (None, ())
-    if device or machine:
+    if device is not None or machine is not None:
         spec, offer = _asked_for(device, machine)
+        if (device or "").lower() == CPU:
+            said = (*said, f"cpu is this computer's: {spec.cpu.name}, {spec.usable_cores:g} threads.")
         terms = Terms(tariff, Transfers(), left, traced=found)
         made = plan_for(loaded.config, summary(loaded), spec, offer, terms, bound=loaded.bound, explained=explained)
         return replace(made, warnings=(*made.warnings, *loaded.notes, *said))
@@ -191,10 +197,10 @@ def summary(loaded: LoadedJob) -> JobSummary:
 
 
 def _asked_for(device: str | None, machine: str | None) -> tuple[Device, Offer]:
-    if machine:
+    if machine is not None:
         return _machine(machine)
     assert device is not None
-    spec = devices.named(device)
+    spec = devices.only_cpu(devices.here(probe(measure=True))) if device.lower() == CPU else devices.named(device)
     accelerator = spec.accelerator
     offer = Offer(
         where="local" if accelerator is None else "any",
@@ -215,6 +221,9 @@ def _kind(text: str) -> InstanceType:
     provider, _, name = text.partition(":")
     kind = catalog.find_instance(provider, name)
     if kind is None:
+        bare = [f"{place}:{text}" for place in CLOUDS if catalog.find_instance(place, text)]
+        if bare:
+            raise UsageError(f"{text!r} lacks its cloud.", fix=f"--machine {bare[0]}")
         near = ", ".join(f"{provider}:{one}" for one in catalog.similar_instances(provider, name)[:3])
         raise UsageError(
             f"{text!r} is no machine type the catalog knows.", fix=f"Near: {near}" if near else "mlrun catalog show"

@@ -45,7 +45,10 @@ def world_for(loaded: LoadedJob, settings: Settings, seconds_left: float | None,
         device_of=lambda offer: owned_device(offer) if offer.where.startswith("ssh:") else _device_of(offer),
         terms=terms,
         sends=sends,
-        notes=_unsuited(python.bin_dir.parent, machine) if python and machine.gpus else (),
+        notes=(
+            *(devices.doubtful(loaded.config.resources.gpu or ()) if _rents(loaded.config.where) else ()),
+            *(_unsuited(python.bin_dir.parent, machine) if python and machine.gpus else ()),
+        ),
         closed=closed(settings),
     )
 
@@ -71,6 +74,10 @@ def tariff(where: str, region: str | None) -> Tariff:
     return catalog.tariff(where, region) if where in CLOUDS else Tariff()
 
 
+def _rents(where: str) -> bool:
+    return where != "local" and not where.startswith("ssh:")
+
+
 def _here(machine: Machine) -> tuple[Device, Offer]:
     return devices.here(machine), devices.this_offer(machine)
 
@@ -78,7 +85,7 @@ def _here(machine: Machine) -> tuple[Device, Offer]:
 def _offers(loaded: LoadedJob, settings: Settings, *, everything: bool) -> Iterator[Offer]:
     """What the clouds offer in the user's regions; with everything, also one each of those not to be chosen."""
     config = loaded.config
-    if config.where == "local" or config.where.startswith("ssh"):
+    if not _rents(config.where):
         return iter(())
     regions = {"aws": settings.aws.regions, "gcp": settings.gcp.regions}
     provider, _, region = config.where.partition("/")

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from dispatcher import catalog
 from dispatcher.domain.hardware import Accelerator, Cpu, Device, Gpu, InstanceType, Machine
-from dispatcher.domain.plan import Offer
+from dispatcher.domain.plan import GpuRequest, Offer
 from dispatcher.errors import UsageError
+from dispatcher.planner.matching import same_name
 
 KINDS = {"NVIDIA": "cuda", "AMD": "rocm", "Apple": "mps", "Google": "tpu", "Intel": "xpu"}
 """The framework's device type for each maker; accelerators of others need a framework of their own."""
 PRODUCTS_SHARE = 0.8
 """What a large fp32 matrix product reaches of a processor's peak: the usual efficiency of OpenBLAS and MKL, recalled."""
 BUSY_SHARE = 0.5
+MOST_DEVICES = 100_000
 HOST_CORES_PER_GPU = 8.0
 """Cores of the host of a device that was asked for by name alone: what clouds put beside one GPU."""
 HOST_RAM_PER_GPU_GIB = 64.0
@@ -22,8 +25,7 @@ HOST_RAM_PER_GPU_GIB = 64.0
 
 def named(text: str) -> Device:
     """The device in "A100-80GB:8", "M1-Max" or "Core-i7-12700H". Raises UsageError with what is near."""
-    name, _, number = text.partition(":")
-    count = int(number) if number.isdigit() else 1
+    name, count = _counted(text)
     spec = catalog.find_accelerator(name)
     if spec:
         return accelerated(spec, count, catalog.generic_cpu(HOST_CORES_PER_GPU * count), HOST_RAM_PER_GPU_GIB * count)
@@ -32,6 +34,30 @@ def named(text: str) -> Device:
         return Device("cpu", cpu, float(cpu.cores), HOST_RAM_PER_GPU_GIB)
     near = ", ".join(catalog.similar_accelerators(name)[:3])
     raise UsageError(f"{name!r} is no device the catalog knows.", fix=f"Near: {near}." if near else "mlrun catalog show")
+
+
+def _counted(text: str) -> tuple[str, int]:
+    """The name in "A100-80GB:8", and how many. Raises UsageError for what has not this form."""
+    name, colon, number = (part.strip() for part in text.partition(":"))
+    written = number.isascii() and number.isdigit()
+    if not name or (colon and not (written and 0 < int(number[:9]) <= MOST_DEVICES)):
+        raise UsageError(f"--device {text!r}: write a name, or a name and how many.", fix="--device A100-80GB:8")
+    return name, int(number) if colon else 1
+
+
+def doubtful(requests: Iterable[GpuRequest]) -> Iterator[str]:
+    """A sentence for each GPU asked for that nobody knows, or nobody rents out so."""
+    for name, count in dict.fromkeys((one.name, one.count) for one in requests if one.name):
+        known = [one.name for one in catalog.accelerators() if same_name(name, one.name)]
+        near = ", ".join(() if known else catalog.similar_accelerators(name)[:3])
+        kinds = [kind for kind in catalog.instances() if kind.accelerator and same_name(name, kind.accelerator)]
+        counts = sorted({int(kind.accelerator_count) for kind in kinds if kind.accelerator_count >= 1})
+        if not known:
+            yield f"resources.gpu: {name!r} is no GPU that the catalog knows. {f'Near: {near}' if near else 'mlrun catalog show'}."
+        elif not kinds:
+            yield f"resources.gpu: {name} is known, and no machine type of AWS or GCP in the catalog has one."
+        elif count not in counts:
+            yield f"resources.gpu: no machine type has {count} × {name}, but {', '.join(map(str, counts))}."
 
 
 def accelerated(spec: Accelerator, count: int, cpu: Cpu, ram_gib: float) -> Device:

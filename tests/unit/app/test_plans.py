@@ -76,3 +76,25 @@ def test_data_behind_a_loop_of_links_are_told_of_and_the_plan_is_made(tmp_path: 
     made = plan(tmp_path / "job.yaml")
     assert any("a loop of links" in one for one in made.warnings)
     assert made.candidates
+
+
+def test_an_empty_device_is_a_wrong_question_not_none(kept: Path) -> None:
+    with pytest.raises(UsageError, match="write a name"):
+        plan(kept / "job.yaml", device="")
+
+
+def test_a_machine_without_its_cloud_is_told_with_it(kept: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        plan(kept / "job.yaml", machine="g5.xlarge")
+    assert caught.value.fix == "--machine aws:g5.xlarge"
+
+
+def test_the_device_cpu_is_this_computers(kept: Path) -> None:
+    made = plan(kept / "job.yaml", device="cpu")
+    assert made.candidates[0].offer.device == "cpu"
+    assert any("this computer's" in one for one in made.warnings)
+
+
+def test_a_gpu_that_nobody_knows_is_told_with_what_is_near(kept: Path) -> None:
+    made = plan({"run": "python t.py", "resources": {"gpu": "H10O"}})
+    assert any("H100" in one for one in made.warnings)

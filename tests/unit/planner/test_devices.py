@@ -8,6 +8,7 @@ import pytest
 
 from dispatcher import catalog
 from dispatcher.domain.hardware import Gpu, Machine
+from dispatcher.domain.plan import GpuRequest
 from dispatcher.errors import UsageError
 from dispatcher.planner import devices
 
@@ -70,3 +71,27 @@ def test_a_measured_rate_is_the_share_that_products_reach_of_the_peak():
 def test_a_trial_on_a_busy_computer_does_not_halve_it_again():
     computed = devices.own_cpu(DESKTOP).gflops
     assert 0.5 * computed == pytest.approx(devices.own_cpu(replace(DESKTOP, cpu_gflops=1.0, cpu_basis="measured")).gflops)
+
+
+@pytest.mark.parametrize("text", ["H100:0", "H100:x", "H100:-1", "H100:", "", ":2", "H100:²", "H100:1e3"])
+def test_a_device_that_is_not_so_many_of_a_name_is_told_the_form(text):
+    with pytest.raises(UsageError) as caught:
+        devices.named(text)
+    assert "A100-80GB:8" in caught.value.fix
+
+
+@pytest.mark.parametrize(
+    ("request_", "said"),
+    [
+        (GpuRequest("H10O"), "H100"),
+        (GpuRequest("RTX-3090"), "no machine type of AWS or GCP"),
+        (GpuRequest("T4", count=3), "no machine type has 3 × T4, but 1, 2, 4"),
+    ],
+)
+def test_a_gpu_that_cannot_be_had_is_told(request_, said):
+    (told,) = devices.doubtful([request_])
+    assert said in told
+
+
+def test_a_gpu_that_can_be_had_is_no_matter():
+    assert not list(devices.doubtful([GpuRequest("A100"), GpuRequest("l4"), GpuRequest(min_memory_gib=24)]))
