@@ -180,6 +180,9 @@ class Cost:
         return {**span, "worst_case": figures(self.worst_case)}
 
 
+OVER_BUDGET = "not within the budget: "
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """One offer with what the job would need, take and cost there.
@@ -210,6 +213,11 @@ class Candidate:
     surely: bool = True
     notes: tuple[str, ...] = ()
     learned: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def over_budget(self) -> bool:
+        """Whether it was asked for by name, and the job's own limits rule it out."""
+        return any(note.startswith(OVER_BUDGET) for note in self.notes)
 
     def as_dict(self) -> dict[str, Any]:
         """One entry of the document's `candidates`."""

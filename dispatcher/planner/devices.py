@@ -50,10 +50,11 @@ def doubtful(requests: Iterable[GpuRequest]) -> Iterator[str]:
     for name, count in dict.fromkeys((one.name, one.count) for one in requests if one.name):
         known = [one.name for one in catalog.accelerators() if same_name(name, one.name)]
         near = ", ".join(() if known else catalog.similar_accelerators(name)[:3])
+        instead = f"Near: {near}." if near else "mlrun catalog show names them."
         kinds = [kind for kind in catalog.instances() if kind.accelerator and same_name(name, kind.accelerator)]
         counts = sorted({int(kind.accelerator_count) for kind in kinds if kind.accelerator_count >= 1})
         if not known:
-            yield f"resources.gpu: {name!r} is no GPU that the catalog knows. {f'Near: {near}' if near else 'mlrun catalog show'}."
+            yield f"resources.gpu: {name!r} is no GPU that the catalog knows. {instead}"
         elif not kinds:
             yield f"resources.gpu: {name} is known, and no machine type of AWS or GCP in the catalog has one."
         elif count not in counts:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from dispatcher.domain.hardware import Device, Machine
-from dispatcher.domain.job import JobConfig
-from dispatcher.domain.plan import Candidate, Estimate, Here, JobSummary, Offer, Plan, Rejection
+from dispatcher.domain.job import Budget, JobConfig
+from dispatcher.domain.plan import OVER_BUDGET, Candidate, Estimate, Here, JobSummary, Offer, Plan, Rejection
 from dispatcher.errors import NothingFits
 from dispatcher.planner.assess import assess
 from dispatcher.planner.assessment import Assessment
@@ -52,19 +52,33 @@ def plan_for(
 ) -> Plan:
     """Needs and time on one device or machine that was asked for by name, offered or not, and what would make it fit there."""
     need = assess(job, device, explained=explained, learned=terms.learned, traced=terms.traced)
-    one = candidate(job, need, offer, judged(need, offer, terms), terms)
-    helpful = () if one.surely else _ideas(job, (device, offer), terms, bound)
+    one, rejected = _within(job, need, offer, terms)
+    helpful = () if judged(need, offer, terms).surely else _ideas(job, (device, offer), terms, bound)
     return Plan(
         job=summary,
         estimate=_estimate(need, need),
         here=Here(capable=False, reasons=()),
         candidates=(one,),
         choice=0 if one.surely else None,
+        rejected=rejected,
         suggestions=tuple(idea.suggestion for idea in helpful),
         warnings=(*need.forbidden, *need.warnings),
         work=work_words(job, need),
         explain=need.explain,
     )
+
+
+def _within(job: JobConfig, need: Assessment, offer: Offer, terms: Terms) -> tuple[Candidate, tuple[Rejection, ...]]:
+    """The answer about one machine. Where the job's limits rule it out: what it would take without them, and why it may not."""
+    ruling = judged(need, offer, terms)
+    one = candidate(job, need, offer, ruling, terms)
+    reason = over_budget(job, one)
+    if not reason:
+        return one, ()
+    free = job.model_copy(update={"budget": Budget(prefer=job.budget.prefer)})
+    whole = candidate(free, need, offer, ruling, replace(terms, seconds_left=None))
+    ruled_out = replace(whole, fits=False, surely=False, notes=(*whole.notes, f"{OVER_BUDGET}{reason}"))
+    return ruled_out, (Rejection(offer.where, offer.machine, reason),)
 
 
 def plan_all(

@@ -215,7 +215,10 @@ def _note(plan: Plan, index: int, candidate: Candidate, apart: frozenset[str]) -
     elif not candidate.surely:
         roomy = candidate.memory is not None and candidate.memory.range.high <= candidate.memory_available_gib
         lacking = "cannot run as written" if roomy else "does not fit"
-        notes.append("probably fits, not surely" if candidate.fits else lacking)
+        if not (roomy and candidate.over_budget):
+            likely = candidate.memory.range.likely if candidate.memory else 0.0
+            probable = candidate.fits or (candidate.over_budget and likely <= candidate.memory_available_gib)
+            notes.append("probably fits, not surely" if probable else lacking)
         if only_asked(plan) and candidate.memory and not roomy:
             span, room = candidate.memory.range, show_gib(candidate.memory_available_gib)
             notes.append(f"needs {show_gib(span.likely)}, at most {show_gib(span.high)}, of {room} that may be used")

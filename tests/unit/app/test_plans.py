@@ -96,5 +96,5 @@ def test_the_device_cpu_is_this_computers(kept: Path) -> None:
 
 
 def test_a_gpu_that_nobody_knows_is_told_with_what_is_near(kept: Path) -> None:
-    made = plan({"run": "python t.py", "resources": {"gpu": "H10O"}})
-    assert any("H100" in one for one in made.warnings)
+    made = plan({"run": "python t.py", "resources": {"gpu": "H1000"}})
+    assert any("Near: H100" in one for one in made.warnings)

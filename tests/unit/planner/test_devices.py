@@ -83,7 +83,7 @@ def test_a_device_that_is_not_so_many_of_a_name_is_told_the_form(text):
 @pytest.mark.parametrize(
     ("request_", "said"),
     [
-        (GpuRequest("H10O"), "H100"),
+        (GpuRequest("H1000"), "H100"),
         (GpuRequest("RTX-3090"), "no machine type of AWS or GCP"),
         (GpuRequest("T4", count=3), "no machine type has 3 × T4, but 1, 2, 4"),
     ],

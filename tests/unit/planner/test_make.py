@@ -241,3 +241,20 @@ def test_an_only_offer_that_cannot_run_it_is_told_with_the_reason():
     plan = planned(SMALL, offer(), here=None, keys={"training": {"precision": "fp8"}})
     assert plan.choice is None
     assert any("fp8 needs" in warning for warning in plan.warnings)
+
+
+@pytest.mark.parametrize(
+    ("budget", "why"), [({"max_cost": 0.01}, "over max_cost 0.01"), ({"max_time": "2m"}, "max_time 2 min")]
+)
+def test_a_question_about_a_machine_that_the_budget_rules_out_is_answered_with_what_it_would_take(budget, why):
+    asked = offer(price_per_hour=1.0)
+    terms = Terms(lambda _where, _region: Tariff(), Transfers())
+    loaded = from_mapping({"run": "python t.py", "model": SMALL, "training": TRAINING | {"steps": 10**7}, "budget": budget})
+    plan = plan_for(loaded.config, JobSummary("j", None, ""), device("cuda", memory_gib=24.0), asked, terms)
+    (one,) = plan.candidates
+    assert not one.fits
+    assert plan.choice is None
+    assert why in plan.rejected[0].reason
+    assert why in one.notes[0]
+    assert one.cost.likely > 0.01
+    assert one.cost.range.low < one.cost.likely < one.cost.range.high <= one.cost.worst_case
