@@ -46,12 +46,13 @@ def origin_of(run: Run) -> dict[str, Any]:
 
 
 def tail_of(run: Run, lines: int) -> list[str]:
-    """The last lines of its output."""
+    """The last lines of its output, each whole: of a line that is cut, nobody could tell that it holds a secret."""
     file = _folder(run) / "log"
     try:
         with file.open("rb") as stream:
-            stream.seek(max(0, file.stat().st_size - TAIL_BYTES))
-            return stream.read().decode("utf-8", "replace").splitlines()[-lines:]
+            begin = stream.seek(max(0, file.stat().st_size - TAIL_BYTES))
+            found = stream.read().split(b"\n", 1)[-1] if begin else stream.read()
+            return found.decode("utf-8", "replace").splitlines()[-lines:]
     except OSError:
         return []
 
