@@ -19,6 +19,7 @@ from dispatcher.domain.plan import Candidate, Offer, Plan
 from dispatcher.domain.run import Label, Run, RunState, new_run_id
 from dispatcher.engine import lifecycle
 from dispatcher.engine.borrowed import HELD_MARKET
+from dispatcher.engine.checkpoints import home_of
 from dispatcher.engine.context import Context, JobInstructions
 from dispatcher.errors import UsageError
 from dispatcher.hosts import origin
@@ -27,6 +28,8 @@ from dispatcher.jobfile.load import LoadedJob
 from dispatcher.jobfile.secrets import look_up
 from dispatcher.jobfile.settings import Settings
 
+CHECKPOINT_SECONDS = 600.0
+"""How often a checkpoint is copied home where the job file does not say how often it is saved."""
 GRACE_FOR_FETCHING = 60.0
 """Before a held machine ends, a job on it is ended so much earlier."""
 KEPT_CANDIDATES = 6
@@ -42,11 +45,16 @@ def submit(
     do_setup: bool = False,
     keep: float | None = None,
     named: bool = False,
+    resume: Run | None = None,
 ) -> Run:
-    """Run the plan's choice to its end, or to where the user leaves it. `named`: no other machine type may stand in for it."""
+    """Run the plan's choice to its end, or to where the user leaves it.
+
+    `named`: no other machine type may stand in for it. `resume` is a run from whose checkpoint it goes on.
+    """
     chosen = plan.chosen
     if chosen is None:
         raise UsageError("The plan has no choice to run.", fix="mlrun plan JOB")
+    saved = saved_by(resume, loaded) if resume else None
     check_limits(chosen, settings.limits, ctx.store, ctx.clock.now())
     signed_in(ctx, chosen.offer)
     run = begun(ctx, loaded, plan, settings)
@@ -55,9 +63,24 @@ def submit(
     if beside := beside_per_hour(chosen):
         run.job["beside_per_hour"] = beside
     _keep_job(run, loaded)
-    job = instructions(loaded, settings, chosen.hard_stop_seconds, do_setup=do_setup, here=chosen.offer.where == "local")
+    here = chosen.offer.where == "local"
+    job = instructions(loaded, settings, chosen.hard_stop_seconds, do_setup=do_setup, here=here, resume=saved)
     job = replace(job, keep_seconds=keep, grace_seconds=chosen.grace_seconds)
     return lifecycle.execute(run, rungs(plan, alike(settings), tariff, named=named), ctx, job)
+
+
+def saved_by(run: Run, loaded: LoadedJob) -> Path:
+    """The folder that holds, where the job names it, what a run has saved: brought home, or in the folder it ran in."""
+    checkpoint = loaded.config.checkpoint
+    if checkpoint is None:
+        raise UsageError("--resume: the job file names no checkpoint.", fix="checkpoint: {dir: runs/ckpt, every: 10m}")
+    own = Path(str((run.job.get("instructions") or {}).get("workdir") or ""))
+    local = run.attempt is not None and run.attempt.where == "local"
+    for place in (home_of(paths.runs_dir(), run.id), *([own] if local else [])):
+        if any(one.is_file() for one in (place / checkpoint.dir).rglob("*")):
+            return place
+    message = f"--resume {run.id}: no checkpoint of {run.name} is here, in {checkpoint.dir}."
+    raise UsageError(message, fix="mlrun attach copies it home while a job runs.")
 
 
 def signed_in(ctx: Context, offer: Offer) -> str:
@@ -119,7 +142,13 @@ def alike(settings: Settings) -> Callable[[Offer], Iterator[Offer]]:
 
 
 def instructions(
-    loaded: LoadedJob, settings: Settings, deadline: float | None, *, do_setup: bool, here: bool = True
+    loaded: LoadedJob,
+    settings: Settings,
+    deadline: float | None,
+    *,
+    do_setup: bool,
+    here: bool = True,
+    resume: Path | None = None,
 ) -> JobInstructions:
     """The job as the agent is told it; elsewhere it finds another Python. Raises JobFileError where a secret is missing."""
     config = loaded.config
@@ -137,6 +166,9 @@ def instructions(
         keep_awake=settings.local.keep_awake and here,
         path_prefix=str(python.bin_dir) if python else "",
         data=data_paths(loaded),
+        checkpoint=checkpoint.dir.strip("/") if (checkpoint := config.checkpoint) else "",
+        checkpoint_seconds=(checkpoint and checkpoint.every) or CHECKPOINT_SECONDS,
+        resume=str(resume or ""),
     )
 
 

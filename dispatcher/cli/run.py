@@ -57,6 +57,7 @@ PLAN_HELP = """What a job needs, where it could run, and what that costs. Starts
 @click.option("--progress", type=click.Choice(["auto", "tty", "plain", "quiet"]), default="auto", help="How progress is shown.")
 @click.option("--at", metavar="TIME", help='Run it later, here: 23:00, "tomorrow 01:00"; see mlrun schedule.')
 @click.option("--on", metavar="RUN", help="On the machine that an earlier run holds.")
+@click.option("--resume", metavar="RUN", help="Go on from the checkpoint that an earlier run has left here.")
 @click.option("--keep", metavar="TIME", help="Where a rented machine's job fails, hold the machine so long: 1h.")
 @shared
 def run(job: Path, words: tuple[str, ...], **flags: Any) -> int:

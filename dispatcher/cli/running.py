@@ -58,8 +58,9 @@ def start(loaded: LoadedJob, plan: Plan, flags: dict[str, Any], again: Changed) 
         if flags.get("on"):
             run = submit.submit_on(ctx, loaded, plan, settings, ctx.store.find(flags["on"]))
         else:
-            named = bool(flags.get("machine"))
-            run = submit.submit(ctx, loaded, plan, settings, do_setup=flags["do_setup"], keep=keep, named=named)
+            named, earlier = bool(flags.get("machine")), flags.get("resume")
+            before = ctx.store.find(earlier) if earlier else None
+            run = submit.submit(ctx, loaded, plan, settings, do_setup=flags["do_setup"], keep=keep, named=named, resume=before)
     listener.close()
     code = told(run, quiet=quiet)
     if not second_thoughts(run, stage):

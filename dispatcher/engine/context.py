@@ -29,7 +29,9 @@ class JobInstructions:
 
     `deadline_seconds` count from the job's start on a machine of one's own, from its creation on a rented one. `data` are paths
     that travel even if git ignores them. `keep_seconds`: how long a rented machine is kept where the job failed;
-    `grace_seconds`: how long it keeps what nobody fetched, which the plan's cost at worst counts.
+    `grace_seconds`: how long it keeps what nobody fetched, which the plan's cost at worst counts. `checkpoint` is the folder,
+    below the work folder, in which the job saves its state, `checkpoint_seconds` how often that is copied home; `resume` holds
+    such a folder to go on from.
     """
 
     command: str
@@ -45,6 +47,9 @@ class JobInstructions:
     data: tuple[str, ...] = ()
     keep_seconds: float | None = None
     grace_seconds: float = 3600.0
+    checkpoint: str = ""
+    checkpoint_seconds: float = 600.0
+    resume: str = ""
 
     def as_record(self) -> dict[str, Any]:
         """As the run's record keeps it: secrets by name only."""
@@ -100,7 +105,8 @@ class Context:
 @dataclass(slots=True)
 class Work:
     """One attempt in progress. `adopting`: an earlier process may have started it already; nothing is started anew.
-    `launched` once a job may run; `was_held` where the machine was kept after its job.
+    `launched` once a job may run, `resuming` where it goes on from a saved state; `was_held` where the machine was kept after
+    its job.
     """
 
     run: Run
@@ -109,6 +115,7 @@ class Work:
     job: JobInstructions
     adopting: bool = False
     launched: bool = False
+    resuming: bool = False
     was_held: bool = False
     offset: int = 0
     machine: ProvisionedMachine | None = None
@@ -117,6 +124,7 @@ class Work:
     status: JobStatus | None = None
     trouble: list[Exception] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
+    saving: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def in_place(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dispatcher.domain.run import Peak
+from dispatcher.engine.checkpoints import kept_home
 from dispatcher.engine.context import Context, Work
 from dispatcher.engine.elsewhere import follow_elsewhere
 from dispatcher.engine.patience import GivenUp, waited
@@ -23,7 +24,7 @@ MOST_REFUSALS = 5
 
 def follow_to_the_end(ctx: Context, work: Work) -> None:
     """Tell every byte of the log, then keep the job's last status. The user may leave: then there is none."""
-    with Watch(ctx, work):
+    with Watch(ctx, work), kept_home(ctx, work):
         if not work.in_place:
             follow_elsewhere(ctx, work)
             return

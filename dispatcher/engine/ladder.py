@@ -6,9 +6,11 @@ from collections.abc import Iterable, Iterator
 
 from dispatcher.domain.plan import Offer
 from dispatcher.engine.context import Context
-from dispatcher.errors import MlrunError, NoCapacity, Quota
+from dispatcher.errors import MlrunError, NoCapacity, Preempted, Quota
 from dispatcher.events import Warned
 
+COOL_SECONDS = 1800.0
+"""So long no machine is asked for where one was taken back."""
 LADDER_SECONDS = 900.0
 """After so long no further place is tried: whoever waits wants an answer."""
 
@@ -23,13 +25,14 @@ class Ladder:
         self._offers, self._ctx, self._run = offers, ctx, run
         self._begun = ctx.clock.monotonic()
         self._full: set[tuple[str, str | None, str]] = set()
+        self._taken: dict[tuple[str, str | None, str], float] = {}
         self._tried = 0
         self.error: MlrunError | None = None
 
     def __iter__(self) -> Iterator[Offer]:
         for offer in self._offers:
             for place in self._places(offer):
-                if _kind(place) in self._full:
+                if _kind(place) in self._full or self._hot(place):
                     continue
                 if self._tried and self._ctx.clock.monotonic() - self._begun > LADDER_SECONDS:
                     self._say(f"No further place is tried after {LADDER_SECONDS / 60:.0f} minutes of refusals")
@@ -38,9 +41,16 @@ class Ladder:
                 yield place
 
     def refused(self, offer: Offer, error: BaseException | None) -> None:
-        """A quota holds for a whole region, in one market; a lack of capacity for the zone only."""
+        """A quota holds for a whole region, in one market; a lack of capacity for the zone only, as machines taken back do."""
+        now = self._ctx.clock.monotonic()
         if isinstance(error, Quota):
             self._full.add(_kind(offer))
+        if isinstance(error, Preempted):
+            self._taken[_spot(offer)] = self._begun = now
+
+    def _hot(self, offer: Offer) -> bool:
+        taken = self._taken.get(_spot(offer))
+        return taken is not None and self._ctx.clock.monotonic() - taken < COOL_SECONDS
 
     def _places(self, offer: Offer) -> Iterator[Offer]:
         if self.error or _kind(offer) in self._full:
@@ -63,3 +73,7 @@ class Ladder:
 
 def _kind(offer: Offer) -> tuple[str, str | None, str]:
     return offer.where, offer.region, offer.market
+
+
+def _spot(offer: Offer) -> tuple[str, str | None, str]:
+    return offer.where, offer.zone or offer.region, offer.market

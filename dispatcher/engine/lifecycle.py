@@ -17,11 +17,15 @@ from dispatcher.engine.outcome import conclude
 from dispatcher.engine.step import Held, Left, NeverStarted, carry_out, count_seconds, undo
 from dispatcher.engine.steps import STEPS
 from dispatcher.engine.teardown import spent
-from dispatcher.errors import MlrunError, NothingFits, OutcomeUnknown, RecordUnusable
+from dispatcher.errors import MlrunError, NothingFits, OutcomeUnknown, Preempted, RecordUnusable
 from dispatcher.events import AttemptStarted, Warned, but_output, nobody
 from dispatcher.hosts import job as jobs
 from dispatcher.retries import DRIVER_ENDS, wait_until
 
+LEAST_SECONDS = 120.0
+"""With less time left no further machine is begun where one was taken back."""
+MOST_MACHINES = 3
+"""So many machines of a run may be taken back."""
 FRESH_SECONDS = 60.0
 """A younger run without an attempt is being started right now, by somebody."""
 WAITING = frozenset({RunState.SCHEDULED, RunState.QUEUED, RunState.HELD})
@@ -40,19 +44,34 @@ def execute(run: Run, offers: Iterable[Offer], ctx: Context, job: JobInstruction
             ctx.store.add(run)
         error: BaseException | None = NothingFits("There is no machine to run on", fix="mlrun plan JOB --all")
         ladder = Ladder(offers, ctx, run.id)
+        taken_back: list[BaseException] = []
         for offer in ladder:
+            if (left := time_left(run, job, ctx.clock.now())) is not None and left < LEAST_SECONDS and taken_back:
+                break
+            trying = replace(ctx, retry_preempted=bool(job.checkpoint) and len(taken_back) + 1 < MOST_MACHINES)
             try:
-                work = _begin(run, offer, ctx, job)
+                work = _begin(run, offer, trying, replace(job, deadline_seconds=left))
             except MlrunError as refusal:
                 error = refusal
                 break
-            error = _attempt(work, ctx)
+            error = _attempt(work, trying)
             if isinstance(error, (Left, Held)):
                 return run
-            if not tries_next(error, ctx) or run.doubt:
+            if not tries_next(error, trying) or run.doubt or (ctx.cancel.is_set() and isinstance(error, Preempted)):
                 break
+            taken_back += [error] if isinstance(error, Preempted) else []
             ladder.refused(offer, error)
+        if taken_back and tries_next(error, ctx):  # that no other machine was to be had is the lesser word
+            error = taken_back[-1]
         return finish(run, ctx, ladder.error or error)
+
+
+def time_left(run: Run, job: JobInstructions, now: float) -> float | None:
+    """Seconds to the hard stop, which all machines of a run share: so its cost at worst holds, however many are taken back."""
+    launched = [one.launched for one in run.attempts if one.launched is not None and one.rented]
+    if job.deadline_seconds is None or not launched:
+        return job.deadline_seconds
+    return job.deadline_seconds - (now - min(launched))
 
 
 def resume(run_id: str, ctx: Context, *, offset: int = 0, grace: float | None = None) -> Run:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import PurePosixPath
 
@@ -10,7 +11,7 @@ from dispatcher.backends.base import Terms
 from dispatcher.backends.processes import CLIENT_VARIABLE
 from dispatcher.domain.plan import Offer
 from dispatcher.domain.run import RunState
-from dispatcher.engine import holding
+from dispatcher.engine import checkpoints, holding
 from dispatcher.engine.context import Context, Work, client_name
 from dispatcher.engine.elsewhere import gone
 from dispatcher.engine.following import collected, follow_to_the_end, record_end, tell_of_outputs
@@ -18,7 +19,7 @@ from dispatcher.engine.patience import cancellable, ending_nothing
 from dispatcher.engine.step import Held, Left, NeverStarted, Step
 from dispatcher.engine.teardown import destroy
 from dispatcher.engine.watch import SAMPLE_SECONDS
-from dispatcher.errors import HostError, HostUnreachable, LimitReached, RecordUnusable, SyncFailed
+from dispatcher.errors import HostError, HostUnreachable, LimitReached, Preempted, RecordUnusable, SyncFailed
 from dispatcher.events import Progress, Warned
 from dispatcher.hosts import job as jobs
 from dispatcher.hosts.base import Tree
@@ -81,6 +82,8 @@ class Sync:
     def do(self, ctx: Context, work: Work) -> None:
         """Send the work folder, unless the machine works in it."""
         work.cwd = workplace(work)
+        if work.in_place:
+            work.resuming = checkpoints.lay_out(ctx, work)
         if work.adopting or work.in_place:
             return
         from dispatcher.hosts.sync import manifest
@@ -89,6 +92,7 @@ class Sync:
         words = f"{len(sent.entries):,} files, {show_bytes(sent.total)}"
         ctx.tell(Progress(work.run.id, ctx.clock.now(), "sync", words))
         cancellable(ctx, work, lambda: _send(work, sent.tree))
+        cancellable(ctx, work, lambda: checkpoints.send(ctx, work))
 
     def undo(self, ctx: Context, work: Work) -> None:
         """What was sent goes with the machine."""
@@ -192,6 +196,10 @@ class Collect:
         if "seen" in work.run.job:
             self._leave_to_its_owner(ctx, work)
             return
+        if work.job.checkpoint and not work.in_place and work.status and work.status.reason == "preempted":
+            self._before_it_is_gone(ctx, work)
+        if work.status and (work.status.exit_code or work.status.reason != "exited"):
+            checkpoints.bring(ctx, work)
         try:
             found = collected(ctx, work)
             work.run.outputs = found.outputs
@@ -204,6 +212,14 @@ class Collect:
         if not work.in_place and (seconds := holding.wanted(ctx, work)) is not None:
             holding.keep(ctx, work, seconds)
             raise Held
+
+    def _before_it_is_gone(self, ctx: Context, work: Work) -> None:
+        """What the job has saved, then its outputs, if there is time for them: another machine goes on from there."""
+        checkpoints.bring(ctx, work)
+        with suppress(HostError):
+            work.run.outputs = collected(ctx, work).outputs
+        fix = "" if ctx.retry_preempted else f"mlrun JOB --resume {work.run.id[:4]}"
+        raise Preempted(f"{work.attempt.where} took the machine back", fix=fix)
 
     def _leave_to_its_owner(self, ctx: Context, work: Work) -> None:
         """A run known by its tags only: which outputs it has is known where it was begun, and there they are fetched."""
@@ -231,6 +247,8 @@ def specify(work: Work, now: float) -> JobSpec:
     """The job as the agent starts it. DISPATCHER_DEADLINE is in Unix seconds."""
     job, machine, deadline = work.job, work.machine, _deadline(work, now)
     env = dict(job.env)
+    if work.resuming:
+        env["DISPATCHER_RESUME"] = "1"
     env["DISPATCHER_OUTPUTS"] = os.pathsep.join(str(PurePosixPath(work.cwd) / path) for path in job.outputs)
     if deadline:
         env["DISPATCHER_DEADLINE"] = f"{now + deadline:.0f}"

@@ -57,7 +57,7 @@ def collect(host: Host, cwd: str, outputs: Sequence[str], workdir: Path, *, in_p
             raise SyncFailed(
                 f"The output {refused[0]!r} is not fetched: {refused[1]}", fix="Correct `outputs` in the job file."
             )
-        ours = tuple(one for one in left.entries if one.path in left.new or not _same_here(workdir, one))
+        ours = tuple(one for one in left.entries if one.path in left.new or not same_here(workdir, one))
         host.pull(ours, cwd, _inside(workdir, ours))
         kept = [*ours]
     missing = tuple(pattern for number, pattern in enumerate(outputs) if number not in left.answered)
@@ -153,7 +153,7 @@ def _told(line: bytes) -> dict[str, Any]:
     return told
 
 
-def _same_here(workdir: Path, entry: Entry) -> bool:
+def same_here(workdir: Path, entry: Entry) -> bool:
     """Whether the file that was sent still stands here as it stands there."""
     path = workdir / entry.path
     try:

@@ -93,7 +93,7 @@ def report_lines(run: Run, log: Path | None, width: int) -> list[str]:
     times = [("submitted", run.submitted), ("started", run.started), ("ended", run.ended)]
     lines += wrapped("  " + " · ".join(f"{name} {show_time(value)}" for name, value in times if value), width, "  ")
     lines += ["", bold("PLANNED AND ACTUAL"), *_compared(run, width)]
-    lines += _phases(run, width) + _outputs(run, width) + _elsewhere(run, width)
+    lines += _attempts(run, width) + _phases(run, width) + _outputs(run, width) + _elsewhere(run, width)
     lines += ["", f"{bold('TEARDOWN')}  {_teardown(run)}"]
     lines += [line for proof in run.teardown_proof for line in wrapped(f"  {proof}", width, "    ")]
     return [*lines, "", dim(f"log: {log}" if log else "no output was written")]
@@ -189,6 +189,18 @@ def _planned(planned: dict[str, float] | None, show: Any) -> str:
     spread = planned.get("low") != planned.get("high")
     ends = f" ({show(planned['low'])} – {show(planned['high'])})" if spread else ""
     return f"{show(planned['likely'])}{ends}"
+
+
+def _attempts(run: Run, width: int) -> list[str]:
+    """Each try, and how it ended, where there was more than one."""
+    if len(run.attempts) < 2:
+        return []
+    last = str(run.outcome or run.state)
+    rows = [
+        (f"  {one.label.attempt}", f"{place(one)} {one.offer.get('zone') or ''} {one.market}", one.reason or last)
+        for one in run.attempts
+    ]
+    return ["", bold("ATTEMPTS"), *table(("", "where", "end"), rows, width=width, shrink=2)]
 
 
 def _phases(run: Run, width: int) -> list[str]:
