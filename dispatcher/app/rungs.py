@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 
 from dispatcher.domain.plan import Candidate, Offer, Plan, Tariff
 
@@ -64,7 +65,8 @@ def _elsewhere(
         price = one.price_per_hour
         return price is not None and price <= (chosen.offer.price_per_hour or 0.0) and not dearer
 
-    same = (one for one in alike(offer) if (one.machine, one.market) == (offer.machine, offer.market))
+    kind = (offer.machine, offer.market)
+    same = (replace(one, disk_gb=offer.disk_gb) for one in alike(offer) if (one.machine, one.market) == kind)
     return sorted((one for one in same if one.region != offer.region and fair(one)), key=lambda one: one.price_per_hour or 0.0)
 
 

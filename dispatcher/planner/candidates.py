@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     from dispatcher.planner.calibrate import Learned
 
 SECONDS = 3600.0
-BOOT_DISK_GB = 30.0
-"""What a rented machine's system and frameworks take on disk."""
+SYSTEM_DISK_GB = {("aws", True): 113.0, ("aws", False): 41.0, ("gcp", True): 86.0, ("gcp", False): 43.0}
+"""What a rented machine's image takes, with and without GPUs, and 30 GiB beside it: for packages, and what nobody foresees."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,8 @@ def candidate(
     span = whole(parts, run)
     around = sum(parts.values()) - parts["run"]
     hours = span.scaled(1 / SECONDS) if span else None
-    use = Use(BOOT_DISK_GB + need.disk.range.likely, terms.moved.down_bytes / 1e9)
+    offer = _with_disk(offer, need)
+    use = Use(offer.disk_gb or 0.0, terms.moved.down_bytes / 1e9)
     tariff = terms.tariff(offer.where, offer.region)
     stop = hard_stop(run, around, job.budget, spending(offer, tariff, use), terms.seconds_left)
     amount = need.gpu or need.ram
@@ -73,6 +75,14 @@ def candidate(
         changes=changes or {},
         learned=need.learned,
     )
+
+
+def _with_disk(offer: Offer, need: Assessment) -> Offer:
+    """A rented machine is ordered with the disk that it is priced with: the image's, and the job's at its highest."""
+    if offer.market == "owned":
+        return offer
+    system = SYSTEM_DISK_GB.get((offer.where, offer.count > 0), 113.0)
+    return replace(offer, disk_gb=float(math.ceil(system + need.disk.range.high)))
 
 
 def over_budget(job: JobConfig, one: Candidate) -> str | None:

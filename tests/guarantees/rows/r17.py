@@ -1,12 +1,13 @@
 """R17: what a run costs by the lab's own bill is never more than the worst case that was shown before it began."""
 
+import json
 import random
 import threading
 from unittest import mock
 
 from dispatcher.app.plans import plan_loaded
 from dispatcher.app.submit import submit
-from dispatcher.jobfile.load import from_mapping
+from dispatcher.jobfile.load import load
 from dispatcher.jobfile.settings import Aws, Gcp, Settings
 from tests.guarantees.row import Row
 from tests.guarantees.sim.inside import Inside, inside
@@ -42,7 +43,9 @@ def billed_and_shown(here: Inside, dice: random.Random) -> tuple[float, float, s
         "dataset": {"size": dice.choice(("10MB", "40GB", "300GB"))}, "outputs": ["out.txt"],
         "resources": {"gpu": int(machine.startswith("g"))}, "budget": {"max_time": f"{round(hours * 60)}m"},
     }  # fmt: skip
-    loaded = from_mapping(job)
+    file = here.folder / "work" / "job.yaml"
+    file.write_text(json.dumps(job))
+    loaded = load(file)
     plan = plan_loaded(loaded, settings=SETTINGS, machine=f"{cloud}:{machine}", renting=True)
     chosen = plan.chosen
     assert chosen is not None

@@ -22,7 +22,8 @@ RETURNS: dict[str, float | None] = {"at once": 0.0, "after a minute": 60.0, "aft
 SLACK = 60.0
 """Seconds within which a machine is gone after its deadline: Google acts up to 30 s late, a host's own timer every 15 s."""
 
-OFF_HOST_SLACK = 1200.0
+OFF_HOST_SLACK, REAPER_BEFORE = 1200.0, 900.0
+"""The account's reaper is armed so long before the deadline: each of its looks is a process."""
 
 
 @dataclass
@@ -104,14 +105,16 @@ def hung_cell(here: Place, point: int) -> list[str]:
     """The same where the machine's own timers do nothing and nobody ever comes back: what is left to the account to do."""
     run = here.fresh()
     here.world.hosts.hung = True
-    if here.world.cloud == "aws":
-        here.world.arm_reaper()
     killed = here.drive("execute", run, fatal=point)
     if killed.status != -signal.SIGKILL:
         return [f"the driver ended with {killed.status}"]
-    here.world.sleep(DEADLINE + GRACE + OFF_HOST_SLACK)
+    here.world.sleep(DEADLINE + GRACE - REAPER_BEFORE)
+    if here.world.cloud == "aws":
+        here.world.arm_reaper()
+    here.world.sleep(REAPER_BEFORE + OFF_HOST_SLACK)
     late = [f"still there: {one}" for one in here.world.left()]
-    here.world.sleep(3600.0)
+    if here.world.cloud == "aws":
+        here.world.disarm_reaper()
     here.world.hosts.hung = False
     return late + [f"the lab objects: {one}" for one in here.world.standin.violations]
 

@@ -13,6 +13,7 @@ from unittest import mock
 
 from dispatcher.backends.aws import reaper
 from dispatcher.backends.aws.client import Account
+from dispatcher.backends.gcp.account import email
 from tests.guarantees.sim.computers import Answer, Computer, Computers, made_key
 from tests.lab.clock import PaperClock
 from tests.lab.ec2.cloud import Ec2
@@ -90,8 +91,16 @@ class World:
 
     def arm_reaper(self) -> None:
         """What `mlrun setup aws --reaper` makes."""
-        with mock.patch.dict(os.environ, self.environment()), mock.patch.object(reaper, "EVERY", "rate(15 minutes)"):
-            reaper.make(Account())  # each call of it is a process: the pause is chosen for that
+        with mock.patch.dict(os.environ, self.environment()):
+            reaper.make(Account())
+
+    def disarm_reaper(self) -> None:
+        with mock.patch.dict(os.environ, self.environment()):
+            reaper.remove(Account())
+
+    def give_account(self) -> None:
+        """What `mlrun setup gcp` makes: with it machines delete themselves."""
+        self.standin.control("set", {"accounts": {email(PROJECT): ["compute.instances.delete@mlrun-*"]}})
 
     def now(self) -> float:
         return self.clock.now()
