@@ -1,0 +1,211 @@
+"""What a night's machine runs, here: the real agent, a bucket in memory."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import json
+import sys
+import time
+import urllib.error
+from pathlib import Path
+
+import pytest
+
+from dispatcher import paths
+from dispatcher.hosts.base import Entry, Tree
+from dispatcher.hosts.job import JobSpec
+from dispatcher.overnight.bundle import pack
+
+LABEL = "mlrun-0123456789-1"
+FOLDER = paths.templates_dir() / "overnight"
+
+
+def load(name: str, file: Path):
+    spec = importlib.util.spec_from_file_location(name, file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+class Memory:
+    """As fetch.Cloud, without a cloud."""
+
+    def __init__(self, told):
+        self.told, self.instance, self.kept, self.refusing, self.parameters = told, "i-1", {}, 0, {}
+
+    def metadata(self, path):
+        return {"meta-data/instance-type": "t3.micro", "meta-data/placement/availability-zone": "us-east-1a"}[path]
+
+    def put(self, name, body, size=None, digest=""):
+        if self.refusing:
+            self.refusing -= 1
+            raise urllib.error.URLError("the bucket is away")
+        if callable(body):
+            with body() as file:
+                body = file.read()
+            assert len(body) == size
+        self.kept[name] = body
+
+    def get(self, key):
+        if key not in self.kept:
+            raise urllib.error.HTTPError("u", 404, "no", {}, io.BytesIO(b"<Error><Code>NoSuchKey</Code></Error>"))
+        return io.BytesIO(self.kept[key])
+
+    def secret(self, place):
+        return self.parameters[place]
+
+    def said(self):
+        return json.loads(self.kept["outcome.json"])
+
+    def log(self):
+        return b"".join(self.kept[name] for name in sorted(self.kept) if name.startswith("log/"))
+
+
+@pytest.fixture
+def programs(tmp_path, monkeypatch):
+    """fetch and night as the machine has them, their root here."""
+    fetch = load("fetch", FOLDER / "fetch.py")
+    monkeypatch.setitem(sys.modules, "fetch", fetch)
+    night = load("night", FOLDER / "night.py")
+    root = tmp_path / "runs"
+    root.mkdir()
+    for module in (fetch, night):
+        monkeypatch.setattr(module, "ROOT", str(root))
+    monkeypatch.setattr(night, "uptime", lambda: 30.0)
+    monkeypatch.setattr(night, "LEAST_SECONDS", 1)
+    return fetch, night, root
+
+
+@pytest.fixture
+def machine(programs, tmp_path):
+    """A bucket with a bundle whose job is this command; what the machine is told."""
+
+    def make(command, outputs=("out/",), **told):
+        root = programs[2]
+        work = tmp_path / "work"
+        work.mkdir(exist_ok=True)
+        (work / "seed.txt").write_text("seed")
+        spec = JobSpec(LABEL, command, f"{root}/{LABEL}.work", sample_seconds=0.2)
+        bundle = pack(tmp_path / "b.tar.gz", Tree(work, (Entry("seed.txt", 4),)), spec, outputs)
+        usual = {"label": LABEL, "bundle": bundle.key, "sha256": bundle.sha256, "deadline": 600.0, "every": 0.1, "secrets": {}}
+        cloud = Memory(usual | told)
+        cloud.kept[bundle.key] = bundle.file.read_bytes()
+        return cloud
+
+    return make
+
+
+def run(programs, cloud) -> int:
+    fetch, night, _ = programs
+    fetch.unpack(cloud)
+    return night.main(cloud)
+
+
+def test_overnight_a_job_runs_and_everything_is_in_the_bucket(programs, machine):
+    cloud = machine("cat seed.txt; mkdir out; printf abc > out/a.bin; ln -s /etc/passwd out/link; echo; exit 3")
+    assert 0 == run(programs, cloud)
+    said = cloud.said()
+    assert (3, "exited") == (said["status"]["exit_code"], said["status"]["reason"])
+    assert b"seed\n" == cloud.log()
+    [row] = said["outputs"]
+    assert ("out/a.bin", 3) == (row["path"], row["size"])
+    assert b"abc" == cloud.kept[f"files/{row['sha256']}"]
+    assert [("out/link", "it is no regular file")] == [(one["path"], one["why"]) for one in said["missed"]]
+    assert {"id": "i-1", "type": "t3.micro", "zone": "us-east-1a"} == said["machine"]
+
+
+def test_overnight_a_secret_reaches_the_job_and_neither_bundle_nor_state(programs, machine):
+    cloud = machine('test "$TOKEN" = s3cret && echo same', secrets={"TOKEN": "/mlrun/TOKEN"})
+    cloud.parameters["/mlrun/TOKEN"] = "s3cret"
+    run(programs, cloud)
+    assert b"same\n" == cloud.log()
+    assert not [name for name, body in cloud.kept.items() if b"s3cret" in body]
+
+
+def test_overnight_a_missing_secret_starts_nothing(programs, machine):
+    cloud = machine("echo never", secrets={"TOKEN": "/mlrun/TOKEN"})
+    assert 1 == run(programs, cloud)
+    assert "secret-missing" == cloud.said()["refused"]
+    assert b"" == cloud.log()
+
+
+def test_overnight_what_can_no_longer_be_done_in_time_is_not_begun(programs, machine):
+    cloud = machine("echo never", latest=time.time() - 5)
+    assert 1 == run(programs, cloud)
+    assert "too-late" == cloud.said()["refused"]
+
+
+def test_overnight_the_deadline_counts_from_the_machines_creation(programs, machine):
+    cloud = machine("sleep 60", deadline=33.0)
+    begun = time.monotonic()
+    run(programs, cloud)
+    assert "deadline" == cloud.said()["status"]["reason"]
+    assert time.monotonic() - begun < 20
+
+
+def test_overnight_a_bucket_that_is_away_for_a_while_stops_no_job(programs, machine):
+    cloud = machine("for i in 1 2 3 4 5 6; do echo $i; sleep 0.2; done")
+    cloud.refusing = 3
+    run(programs, cloud)
+    assert b"1\n2\n3\n4\n5\n6\n" == cloud.log()
+    assert 0 == cloud.said()["status"]["exit_code"]
+
+
+def test_overnight_what_is_whole_is_there_before_the_end(programs, machine, monkeypatch):
+    monkeypatch.setattr(programs[1], "SETTLED_SECONDS", 0)
+    cloud = machine("mkdir out; echo one > out/one; sleep 0.5; echo two > out/two; sleep 0.5; rm out/one", keep=0.1, tell=0.1)
+    run(programs, cloud)
+    partial = json.loads(cloud.kept["partial.json"])
+    assert {"out/one", "out/two"} >= {one["path"] for one in partial["outputs"]} != set()
+    assert ["out/two"] == [one["path"] for one in cloud.said()["outputs"]]
+    assert b"one\n" in cloud.kept.values()
+
+
+def test_overnight_an_output_that_is_too_large_is_named(programs, machine, monkeypatch):
+    monkeypatch.setattr(programs[1], "LARGEST", 10)
+    cloud = machine("mkdir out; echo small > out/a; seq 100 > out/b")
+    run(programs, cloud)
+    assert ["out/a"] == [one["path"] for one in cloud.said()["outputs"]]
+    assert [("out/b", "it is larger than 5 GB")] == [(one["path"], one["why"]) for one in cloud.said()["missed"]]
+
+
+def test_overnight_a_changed_or_absent_bundle_is_refused(programs, machine):
+    fetch = programs[0]
+    cloud = machine("echo never")
+    cloud.kept[cloud.told["bundle"]] += b"x"
+    with pytest.raises(fetch.Refused, match="not the one") as why:
+        fetch.unpack(cloud)
+    assert "bundle-corrupted" == why.value.reason
+    cloud.kept.clear()
+    with pytest.raises(fetch.Refused, match="NoSuchKey"):
+        fetch.unpack(cloud)
+
+
+def test_overnight_signatures_are_as_botocore_makes_them(programs, monkeypatch):
+    import datetime as dt
+
+    from botocore.auth import S3SigV4Auth
+    from botocore.awsrequest import AWSRequest
+    from botocore.credentials import Credentials
+
+    fetch = programs[0]
+    cloud = fetch.Cloud.__new__(fetch.Cloud)
+    cloud.told = {"region": "eu-west-1", "bucket": "b", "endpoint": "", "account": "123456789012"}
+    cloud.region, cloud._until = "eu-west-1", time.time() + 600
+    cloud._keys = {"AccessKeyId": "AKIAX", "SecretAccessKey": "secret", "Token": "token"}
+    ours = cloud._signed("s3", "PUT", "out/mlrun-a-1/AROAX:i-1/log/0 1", b"body", None, "")
+    theirs = AWSRequest("PUT", ours.full_url, data=b"body", headers={"x-amz-expected-bucket-owner": "123456789012"})
+    theirs.headers["content-type"] = "application/octet-stream"
+    theirs.context["payload_signing_enabled"] = True
+    moment = dt.datetime.strptime(ours.headers["X-amz-date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=dt.UTC)
+    monkeypatch.setattr("botocore.auth.get_current_datetime", lambda: moment)
+    S3SigV4Auth(Credentials("AKIAX", "secret", "token"), "s3", "eu-west-1").add_auth(theirs)
+    assert theirs.headers["Authorization"] == ours.headers["Authorization"]
+
+
+def test_overnight_the_machines_programs_are_of_python_3_8():
+    import ast
+
+    for file in FOLDER.glob("*.py"):
+        ast.parse(file.read_text(), feature_version=(3, 8))
