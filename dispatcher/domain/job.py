@@ -183,6 +183,9 @@ class Model(Strict):
     depth: Size | None = Field(None, description="deepest a tree may grow")
     leaves: Size | None = Field(None, description="most leaves per tree")
     bins: Size | None = Field(None, description="histogram bins per column")
+    threads: Annotated[int, BeforeValidator(whole), Field(ge=-1, le=10**6)] | None = Field(
+        None, description="cores that one fit uses, as n_jobs says; -1 for all"
+    )
     search: Search | None = Field(None, description="a grid search or cross-validation")
     factory: Text | None = Field(None, description="pkg.mod:build, a function that returns the torch module")
     input: Annotated[Any, Form("a shape: [3, 224, 224]", _SHAPE)] = Field(

@@ -112,7 +112,8 @@ class Workload:
 class TableWorkload:
     """A classical library's work on a table that sits in memory.
 
-    `threads` is what the job asks for (0: all cores). `fits` counts the models trained: search candidates × folds (+ 1 refit),
+    `threads` is what the job asks for (0: all cores), or, with `threads_open`, the library's own default.
+    `fits` counts the models trained: search candidates × folds (+ 1 refit),
     `folds` the parts of a cross-validation. `depth` and `leaves` None are unbounded, `bins` 0 sorts values instead, `classes`
     0 is a regression. `iterations` are the passes over the table that a solver makes. Where not `in_memory`, the table is
     read in chunks. `keeps_raw`: the library's own copy holds values, not bins. A file of
@@ -134,6 +135,7 @@ class TableWorkload:
     parallel_fits: int = 1
     folds: int = 1
     threads: int = 0
+    threads_open: bool = False
     iterations: float = 1.0
     in_memory: bool = True
     keeps_raw: bool = False

@@ -28,15 +28,22 @@ BOOSTING_CALLS = {("xgboost", "train"), ("xgboost", "cv"), ("lightgbm", "train")
 LIBRARIES = ("sklearn", "xgboost", "lightgbm", "catboost", "cuml")
 OWNERS = (("XGB", "xgboost"), ("LGBM", "lightgbm"), ("CatBoost", "catboost"))
 
+JOBS = ("n_jobs", "nthread", "num_threads", "num_thread", "thread_count")
+ALONE = re.compile(
+    r"(RandomForest|ExtraTrees|KNeighbors)(Classifier|Regressor)|IsolationForest|NearestNeighbors|H?DBSCAN|OPTICS"
+)
+"""scikit-learn's estimators that use one core unless n_jobs says otherwise (documentation of 1.7, 2026-11)."""
 TREES = Argument("model.trees", whole)
 DEPTH = Argument("model.depth", whole)
 LEAVES = Argument("model.leaves", whole)
 BINS = Argument("model.bins", whole)
+THREADS = Argument("model.threads", lambda value: whole(value) or (-1 if isinstance(value, int) and value < 0 else None))
 ARGUMENTS: dict[str, Argument] = {
     **dict.fromkeys(("n_estimators", "num_boost_round", "num_iterations", "num_trees", "num_round", "iterations"), TREES),
     **dict.fromkeys(("max_depth", "depth"), DEPTH),
     **dict.fromkeys(("num_leaves", "max_leaf_nodes", "max_leaves"), LEAVES),
     **dict.fromkeys(("max_bin", "max_bins", "border_count", "n_bins"), BINS),
+    **dict.fromkeys(JOBS, THREADS),
 }
 """Arguments of estimators, and entries of parameter dicts."""
 
@@ -74,7 +81,7 @@ def fits(scope: Scope, calls: list[ast.Call], roots: dict[str, str]) -> list[Fit
     grids = {key: node for call in searches for key, node in _grid(scope, call).items()}
     searched = {id(one) for call in searches for one in _estimators_in(scope, call)}
     found = [
-        Fit(called(call), library, call.lineno, tuple(_arguments(scope, call, grids)), id(call) in searched)
+        Fit(called(call), library, call.lineno, tuple(_arguments(scope, call, grids, library)), id(call) in searched)
         for call in calls
         if (library := _library(call, roots)) and (CLASSES.fullmatch(called(call)) or called(call) in MINOR)
     ]
@@ -114,8 +121,10 @@ def _library(call: ast.Call, roots: dict[str, str]) -> str:
     return root if root in LIBRARIES else own if root else ""
 
 
-def _arguments(scope: Scope, call: ast.Call, grids: dict[str, ast.AST]) -> Iterator[Reading]:
+def _arguments(scope: Scope, call: ast.Call, grids: dict[str, ast.AST], library: str) -> Iterator[Reading]:
     entries = scope.keywords(call) | {key: node for key, node in grids.items() if key in ARGUMENTS}
+    entries = {key: node for key, node in entries.items() if key not in JOBS}
+    yield from _threads(scope, call, library)
     for key, node in entries.items():
         if key in ARGUMENTS and key in grids:
             yield _averaged(scope, ARGUMENTS[key], node)
@@ -125,6 +134,21 @@ def _arguments(scope: Scope, call: ast.Call, grids: dict[str, ast.AST]) -> Itera
             yield Reading("resources.gpu", 1, call.lineno)
     if called(call).startswith("HistGradientBoosting") and "max_iter" in entries:
         yield from read(scope, "model.trees", entries["max_iter"], convert=whole)
+
+
+def _threads(scope: Scope, call: ast.Call, library: str) -> Iterator[Reading]:
+    """Cores of one fit: n_jobs, or scikit-learn's default; cpu_count() are all of them."""
+    if library == "sklearn" and not ALONE.fullmatch(called(call)):
+        return
+    given = scope.keywords(call)
+    node = next((given[name] for name in JOBS if name in given), None)
+    known = scope.read(node)
+    if called(scope.behind(node)) == "cpu_count":
+        yield Reading("model.threads", -1, call.lineno)
+    elif node is not None and not (known and known.value is None):
+        yield from read(scope, "model.threads", node, convert=THREADS.convert)
+    elif library == "sklearn":
+        yield Reading("model.threads", 1, call.lineno, words=f"the default of {called(call)}, made in")
 
 
 def _averaged(scope: Scope, argument: Argument, node: ast.AST) -> Reading:

@@ -9,7 +9,7 @@ TRANSFORMER = frozenset({
     "config", "kind", "layers", "hidden", "heads", "kv_heads", "ffn", "vocab", "experts", "active_experts", "mlp",
     "tied_embeddings", "sequence_length",
 })  # fmt: skip
-TABULAR = frozenset({"library", "algorithm", "trees", "depth", "leaves", "bins", "search"})
+TABULAR = frozenset({"library", "algorithm", "trees", "depth", "leaves", "bins", "threads", "search"})
 TORCH = frozenset({"factory", "input"})
 CUSTOM = frozenset({"parameters", "flops_per_sample", "activation_bytes_per_sample"})
 PICTURES = frozenset({"image_size", "config"})

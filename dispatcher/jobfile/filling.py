@@ -22,7 +22,9 @@ from dispatcher.jobfile.words import words
 REMOTE = ("s3://", "gs://", "hf://", "http://", "https://", "ftp://")
 LENGTHS = ("training.steps", "training.epochs", "training.tokens")
 ADAPTERS = ("training.lora_rank", "training.lora_targets", "training.train_embeddings")
-TREES = ("model.trees", "model.depth", "model.leaves", "model.bins", "model.search")
+TREES = ("model.trees", "model.depth", "model.leaves", "model.bins", "model.threads", "model.search")
+GROWN = ("model.trees", "model.depth", "model.threads")
+"""Where these are said, the script is not read for more of its trees."""
 SIZES = ("model.sequence_length", "model.image_size")
 WANTED = ("training.batch_size", "training.precision")
 COMMAND = (
@@ -115,7 +117,7 @@ def from_script(command: str, stated: Stated, folder: Path) -> Filling:
     model = stated("model")
     script = script_in(command) if isinstance(model, dict) and model else None
     tabular = isinstance(model, dict) and bool({"library", "algorithm"} & set(model) or model.get("family") == "tabular")
-    if script is None or (not tabular and not _open(stated)) or (tabular and all(stated(key) for key in TREES[:2])):
+    if script is None or (not tabular and not _open(stated)) or (tabular and all(stated(key) for key in GROWN)):
         return Filling()
     from dispatcher.jobfile.described import described
     from dispatcher.jobfile.source import read_script

@@ -57,7 +57,8 @@ EXAMPLES: dict[str, Any] = {
 NUMBERS: dict[str, Any] = {
     "model.layers": 12, "model.hidden": 768, "model.heads": 12, "model.kv_heads": 4, "model.ffn": 3072, "model.vocab": 50257,
     "model.experts": 8, "model.active_experts": 2, "model.sequence_length": 1024, "model.image_size": 224, "model.trees": 400,
-    "model.depth": 8, "model.leaves": 31, "model.bins": 255, "model.search.candidates": 20, "model.search.folds": 5,
+    "model.depth": 8, "model.leaves": 31, "model.bins": 255, "model.threads": -1,
+    "model.search.candidates": 20, "model.search.folds": 5,
     "model.parameters": "25.6e6", "model.flops_per_sample": "4.1e9", "model.activation_bytes_per_sample": "90e6",
     "dataset.samples": "50_000", "dataset.columns": 64, "dataset.mean_length": 320, "training.batch_size": 32,
     "training.epochs": 10, "training.steps": 1000, "training.tokens": "1e9", "training.lora_rank": 16, "training.workers": 4,

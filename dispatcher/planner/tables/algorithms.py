@@ -18,7 +18,9 @@ class Algorithm:
     """One algorithm. `shape` names the formulas that hold for it; `names` are other spellings.
 
     `gpu` is whether cuML has it, `scales` whether one fit uses several cores in scikit-learn, `single` whether it takes only
-    float32 (so that a float64 table is copied), `streams` whether it can be fed in chunks, `iterations` the passes that a
+    float32 (so that a float64 table is copied),
+    `alone` whether it stays on one core there unless n_jobs asks for more, `streams` whether it can be fed in
+    chunks, `iterations` the passes that a
     fit usually needs, `copies` how often the table is held once more meanwhile. `trees` and `depth` are scikit-learn's
     defaults where they are the algorithm's own.
     """
@@ -29,6 +31,7 @@ class Algorithm:
     gpu: bool = False
     scales: bool = False
     single: bool = False
+    alone: bool = False
     streams: bool = False
     iterations: int = 1
     copies: int = 0
@@ -49,11 +52,11 @@ class Defaults:
 ALGORITHMS = (
     Algorithm("hist-gradient-boosting", "boosting", ("histgradientboosting", "hgb", "hist", "histgbm"), scales=True),
     Algorithm("gradient-boosting", "boosting", ("gbm", "gbdt", "xgb", "lgbm", *BOOSTERS), scales=True),
-    Algorithm("random-forest", "forest", ("forest", "rf", "xgbrf"), gpu=True, scales=True, single=True),
-    Algorithm("extra-trees", "forest", ("extremely-randomized-trees",), scales=True, single=True),
+    Algorithm("random-forest", "forest", ("forest", "rf", "xgbrf"), gpu=True, scales=True, alone=True, single=True),
+    Algorithm("extra-trees", "forest", ("extremely-randomized-trees",), scales=True, alone=True, single=True),
     Algorithm("decision-tree", "forest", ("tree", "cart", "extra-tree"), single=True, trees=1),
     Algorithm("ada-boost", "forest", (), single=True, trees=50, depth=1),
-    Algorithm("isolation-forest", "isolation", (), scales=True, single=True),
+    Algorithm("isolation-forest", "isolation", (), scales=True, alone=True, single=True),
     Algorithm("logistic-regression", "linear", ("logistic", "logit"), gpu=True, scales=True, iterations=10),
     Algorithm("lasso", "coordinates", (), gpu=True, iterations=4, copies=1),
     Algorithm("elastic-net", "coordinates", (), gpu=True, iterations=4, copies=1),
@@ -68,8 +71,8 @@ ALGORITHMS = (
     Algorithm("kmeans", "clusters", (), gpu=True, scales=True, iterations=60, copies=1),
     Algorithm("minibatch-kmeans", "batches", (), scales=True, streams=True, iterations=3),
     Algorithm("gaussian-mixture", "mixture", ("gmm", "bayesian-gaussian-mixture"), scales=True, iterations=50, copies=1),
-    Algorithm("knn", "neighbours", ("kneighbors", "nearest-neighbors", *NEAREST), gpu=True, scales=True, copies=1),
-    Algorithm("dbscan", "neighbours", ("hdbscan", "optics"), gpu=True, scales=True, copies=1),
+    Algorithm("knn", "neighbours", ("kneighbors", "nearest-neighbors", *NEAREST), gpu=True, scales=True, alone=True, copies=1),
+    Algorithm("dbscan", "neighbours", ("hdbscan", "optics"), gpu=True, scales=True, alone=True, copies=1),
     Algorithm("naive-bayes", "pass", BAYES, gpu=True, streams=True, copies=1),
     Algorithm("mlp", "network", ("multilayer-perceptron", "neural-network"), scales=True, streams=True, iterations=100),
 )  # fmt: skip

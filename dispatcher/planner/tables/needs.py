@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import ceil
 
 from dispatcher.domain.hardware import Device
@@ -28,7 +29,11 @@ NUMBER_BYTES = 8.0
 def memory(work: TableWorkload, device: Device) -> tuple[Amount | None, Amount]:
     """GPU memory (None where no GPU is used) and RAM, in GiB by term."""
     terms = {name: count / GIB for name, count in peak(work, device).items()}
-    host = Amount(Range.around(sum(terms.values()), *RAM_SPREAD), terms)
+    span = Range.around(sum(terms.values()), *RAM_SPREAD)
+    if work.threads_open:
+        most = sum(peak(_on_all_cores(work), device).values()) / GIB
+        span = replace(span, high=max(span.high, most * (1 + RAM_SPREAD[1])))
+    host = Amount(span, terms)
     return (gpu_memory(work) if work.on_gpu else None), host
 
 
@@ -36,7 +41,16 @@ def seconds(work: TableWorkload, device: Device) -> Range | None:
     """Seconds of the whole job: reading, where the file's size is known, and every fit."""
     found = find_algorithm(work.algorithm)
     shape = "gpu" if work.on_gpu else found.shape if found else ""
-    return Range.around(sum(parts(work, device).values()), *TIME_SPREADS.get(shape, OTHER_SPREAD))
+    spreads = TIME_SPREADS.get(shape, OTHER_SPREAD)
+    span = Range.around(sum(parts(work, device).values()), *spreads)
+    if not work.threads_open:
+        return span
+    least = Range.around(sum(parts(_on_all_cores(work), device).values()), *spreads)
+    return replace(span, low=min(span.low, least.low))
+
+
+def _on_all_cores(work: TableWorkload) -> TableWorkload:
+    return replace(work, threads=0, threads_open=False)
 
 
 def parts(work: TableWorkload, device: Device) -> dict[str, float]:

@@ -49,6 +49,7 @@ def build(job: JobConfig, device: Device) -> TableWorkload:
     depth, leaves, limited = _limits(model, library, algorithm, defaults)
     search, spelled = model.search, model.algorithm or model.name or ""
     fits = _fits(model)
+    threads, threads_open = _threads(job, library, algorithm)
     return TableWorkload(
         library=library,
         algorithm=algorithm.name,
@@ -63,7 +64,8 @@ def build(job: JobConfig, device: Device) -> TableWorkload:
         fits=fits,
         parallel_fits=_parallel(model, device, fits),
         folds=search.folds if search else 1,
-        threads=_threads(job),
+        threads=threads,
+        threads_open=threads_open,
         iterations=float(job.training.steps or job.training.epochs or algorithm.iterations),
         in_memory=data.in_memory is not False or not algorithms.streams(library, algorithm),
         keeps_raw=library == "xgboost" and not spelled.startswith("XGB"),
@@ -71,7 +73,7 @@ def build(job: JobConfig, device: Device) -> TableWorkload:
         reading_ns=kind.nanoseconds,
         parsing=kind.held,
         on_gpu=_on_gpu(job, device, library),
-        notes=(*sized, *limited, *_notes(job, library, algorithm)),
+        notes=(*sized, *limited, *_notes(job, library, algorithm, one_core=threads_open)),
     )
 
 
@@ -153,10 +155,15 @@ def _parallel(model: Model, device: Device, fits: int) -> int:
     return max(1, min(jobs, fits))
 
 
-def _threads(job: JobConfig) -> int:
-    """Threads that the environment sets; 0: all cores."""
+def _threads(job: JobConfig, library: str, algorithm: Algorithm) -> tuple[int, bool]:
+    """Threads that the job states or its environment sets, 0 for all cores; else the library's default, and that it is one."""
+    stated = job.model.threads if job.model else None
+    if stated:
+        return max(0, stated), False
     texts = (job.env.get(name, "").strip() for name in THREAD_VARIABLES)
-    return next((int(text) for text in texts if text.isdigit() and 0 < int(text) < 10**6), 0)
+    if said := next((int(text) for text in texts if text.isdigit() and 0 < int(text) < 10**6), 0):
+        return said, False
+    return (1, True) if library == "sklearn" and algorithm.alone else (0, False)
 
 
 def _on_gpu(job: JobConfig, device: Device, library: str) -> bool:
@@ -166,7 +173,7 @@ def _on_gpu(job: JobConfig, device: Device, library: str) -> bool:
     return library == "cuml" or bool(job.resources.gpu)
 
 
-def _notes(job: JobConfig, library: str, algorithm: Algorithm) -> tuple[str, ...]:
+def _notes(job: JobConfig, library: str, algorithm: Algorithm, *, one_core: bool) -> tuple[str, ...]:
     """What was taken for granted, and what will disappoint."""
     data, found = job.dataset or Dataset(), []
     if data.dtype is None:
@@ -176,6 +183,6 @@ def _notes(job: JobConfig, library: str, algorithm: Algorithm) -> tuple[str, ...
     if library == "sklearn" and job.resources.gpu:
         also = "; cuml.accel runs this algorithm on an NVIDIA GPU" if algorithm.gpu else ""
         found.append(f"scikit-learn does not use a GPU: a machine without one costs less{also}.")
-    if library == "sklearn" and algorithm.shape == "forest" and algorithm.scales and not _threads(job):
-        found.append("All cores are counted, as with n_jobs=-1; scikit-learn's default is one core.")
+    if one_core:
+        found.append("Its n_jobs is not known: one core is counted, scikit-learn's default. With n_jobs=-1: model.threads: -1.")
     return tuple(found)

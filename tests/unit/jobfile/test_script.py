@@ -77,6 +77,25 @@ def test_an_estimator_is_read_with_its_arguments(here: Path, code: str, expected
     holds(found, **expected, dataset__samples=300, dataset__columns=4, dataset__path="data/people.csv")
 
 
+THREADS = [
+    ("from sklearn.ensemble import RandomForestClassifier\nRandomForestClassifier(n_jobs=-1)", -1),
+    ("from sklearn.ensemble import RandomForestClassifier\nRandomForestClassifier(n_jobs=4)", 4),
+    ("from sklearn.ensemble import RandomForestClassifier\nRandomForestClassifier(n_jobs=None)", 1),
+    ("from sklearn.ensemble import RandomForestClassifier\nRandomForestClassifier(10)", 1),
+    ("import os\nfrom sklearn.ensemble import ExtraTreesClassifier\nExtraTreesClassifier(n_jobs=os.cpu_count())", -1),
+    ("from sklearn.ensemble import HistGradientBoostingClassifier\nHistGradientBoostingClassifier()", None),
+    ("from sklearn.linear_model import LogisticRegression\nLogisticRegression(n_jobs=2)", None),
+    ("import xgboost\nxgboost.XGBClassifier(n_jobs=3)", 3),
+    ("import xgboost\nxgboost.XGBClassifier()", None),
+    ("import lightgbm as lgb\nlgb.train({'num_threads': 2, 'num_leaves': 9}, data, 50)", 2),
+]
+
+
+@pytest.mark.parametrize(("code", "expected"), THREADS)
+def test_the_cores_of_an_estimator_are_its_n_jobs_or_its_librarys_default(here: Path, code: str, expected: int | None) -> None:
+    assert expected == said(here, TABLE + code).get("model.threads")
+
+
 FOREST = "from sklearn.ensemble import RandomForestClassifier as RF\nfrom sklearn.ensemble import RandomForestClassifier\n"
 SEARCHES = [
     ("GridSearchCV(RandomForestClassifier(), {'max_depth': [3, 5, 7], 'min_samples_leaf': [1, 2]}, cv=4, n_jobs=-1)",

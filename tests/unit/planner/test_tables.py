@@ -279,3 +279,14 @@ def test_published_times_are_met_within_a_factor_of_two(library: str, name: str,
     model, env = {"trees": 100, "depth": 10}, {"OMP_NUM_THREADS": str(threads)}
     predicted = took(work(library, "gradient-boosting", rows=rows, columns=8, model=model, env=env, device=device), device)
     assert 0.5 < predicted / measured < 2.0
+
+
+def test_a_forest_whose_n_jobs_nobody_knows_ranges_from_all_cores_to_one():
+    open_, one, all_ = (work("sklearn", "random-forest", model=model) for model in ({}, {"threads": 1}, {"threads": -1}))
+    times = [tables.seconds(job, CPU) for job in (open_, one, all_)]
+    assert times[0].likely == times[1].likely
+    assert times[0].low == times[2].low < times[1].low
+    assert times[0].high == times[1].high
+    memories = [tables.memory(job, CPU)[1].range for job in (open_, one, all_)]
+    assert memories[0].likely == memories[1].likely
+    assert memories[0].high == memories[2].high > memories[1].high

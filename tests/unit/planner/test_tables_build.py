@@ -127,7 +127,7 @@ def test_no_more_fits_run_at_a_time_than_there_are():
 
 @pytest.mark.parametrize(("text", "threads"), [("8", 8), ("", 0), ("0", 0), ("many", 0), ("9" * 30, 0)])
 def test_threads_are_what_the_environment_sets(text: str, threads: int):
-    assert threads == work(env={"OMP_NUM_THREADS": text or " "}).threads
+    assert threads == work("sklearn", "hist-gradient-boosting", env={"OMP_NUM_THREADS": text or " "}).threads
 
 
 def test_a_regression_has_no_classes():
@@ -183,3 +183,10 @@ def test_xgboosts_own_interface_keeps_the_values_its_classes_do_not():
 
 def test_a_job_is_read_the_same_twice():
     assert build(job(), CPU) == build(job(), CPU)
+
+
+@pytest.mark.parametrize(("said", "threads"), [(None, 1), (4, 4), (-1, 0)])
+def test_a_forest_uses_one_core_unless_n_jobs_says_more(said: int | None, threads: int):
+    found = work("sklearn", "random-forest", model={"threads": said} if said else {})
+    assert threads == found.threads
+    assert any("n_jobs" in note for note in found.notes) == (said is None)
