@@ -1,9 +1,10 @@
-"""What a night left in its bucket becomes a run like any other."""
+"""What a night left in its bucket becomes a run."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -54,14 +55,24 @@ def settled(ctx: Context, cloud: Nights, night: Night, now: float) -> Run | None
     run = _run(night, seen)
     run.teardown_confirmed, run.teardown_proof = True, [proof]
     _bring(ctx, cloud, night, seen, run)
-    known = ctx.store.get(run.id)
-    if known is None:
-        ctx.store.add(run)
-    elif known.open or known.outcome is Outcome.LOST:  # it was seen by its tags meanwhile
-        ctx.store.save(run)
+    _keep(ctx, run)
     nights.forget(night)
     _say(ctx, night, f"is over: {run.outcome}, {_words(run)}", f"mlrun report {run.id[:4]}")
     return run
+
+
+def _keep(ctx: Context, run: Run) -> None:
+    """Into the record; a run that was seen by its tags meanwhile is completed."""
+    known = ctx.store.get(run.id)
+    if known is None:
+        ctx.store.add(run)
+    elif known.open:
+        if known.state is not RunState.TERMINATING:
+            ctx.store.advance(known, RunState.TERMINATING)
+        found = {one.name: getattr(run, one.name) for one in fields(Run) if one.name not in ("id", "state")}
+        ctx.store.advance(known, RunState.FINISHED, **found)
+    elif known.outcome is Outcome.LOST:
+        ctx.store.save(run)
 
 
 def _gone(ctx: Context, cloud: Nights, night: Night, backend: Backend) -> str:

@@ -1,4 +1,4 @@
-"""Runs that a cloud starts by itself: armed here, and brought home by the first command after."""
+"""Runs that a cloud starts by itself: armed, listed, brought home."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Runs that a cloud starts by itself, while every computer of ours may be off."""
+"""Runs that a cloud starts while our computers may be off."""

@@ -1,4 +1,4 @@
-"""A night: one run that a cloud will start, frozen as it was submitted."""
+"""A night: a run that a cloud will start, frozen at submit."""
 
 from __future__ import annotations
 

@@ -131,6 +131,9 @@ def test_overnight_aws_fired_twice_makes_one_machine(aws: Shell, lab: Any) -> No
     fire(lab, night)
     aws.until(lambda: lab.ledger.count("CreateFleet", "ok") == 2, "it fires again")
     assert 1 == len(alive(lab))
+    check = aws.mlrun("sweep", "--check", "--json")
+    assert {"elsewhere"} == {one["action"] for one in check.json()["leftovers"]}, check.said
+    assert ["trains"] == [one["name"] for one in aws.runs()]
     morning(aws, lab)
     assert ("succeeded", "exited", 0) == ended(aws)
     assert 1 == len(lab.ec2.control("instances", {"all": True}))
