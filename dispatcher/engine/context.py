@@ -117,6 +117,7 @@ class Work:
     launched: bool = False
     resuming: bool = False
     was_held: bool = False
+    asked: float | None = None
     offset: int = 0
     machine: ProvisionedMachine | None = None
     host: Host | None = None

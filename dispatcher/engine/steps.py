@@ -14,12 +14,13 @@ from dispatcher.domain.run import RunState
 from dispatcher.engine import checkpoints, holding
 from dispatcher.engine.context import Context, Work, client_name
 from dispatcher.engine.elsewhere import gone
-from dispatcher.engine.following import collected, follow_to_the_end, record_end, tell_of_outputs
+from dispatcher.engine.following import collected, fetch_seen, follow_to_the_end, record_end, tell_of_outputs
 from dispatcher.engine.patience import cancellable, ending_nothing
+from dispatcher.engine.seen import make_folder
 from dispatcher.engine.step import Held, Left, NeverStarted, Step
 from dispatcher.engine.teardown import destroy
 from dispatcher.engine.watch import SAMPLE_SECONDS
-from dispatcher.errors import HostError, HostUnreachable, LimitReached, Preempted, RecordUnusable, SyncFailed
+from dispatcher.errors import HostError, HostUnreachable, LimitReached, Preempted, RecordUnusable
 from dispatcher.events import Progress, Warned
 from dispatcher.hosts import job as jobs
 from dispatcher.hosts.base import Tree
@@ -45,6 +46,7 @@ class Provision:
         if work.attempt.rented and work.attempt.launched:
             work.run.ends_itself = work.attempt.launched + terms.max_seconds
             ctx.store.save(work.run)
+        work.asked = ctx.clock.monotonic()
         intent = ctx.store.intent(work.label, "provision", work.attempt.offer)
         ctx.checkpoint("provision:intended")
         work.machine = work.backend.provision(_offer(work), work.label, terms)
@@ -142,7 +144,7 @@ class Launch:
                 raise NeverStarted if work.run.started is None else gone(ctx, work)
             return
         now = ctx.clock.now()
-        spec = specify(work, now)
+        spec = specify(work, now, ctx.clock.monotonic())
         work.run.hard_stop = now + spec.deadline_seconds if spec.deadline_seconds else work.run.hard_stop
         work.run.started = now
         intent = ctx.store.intent(work.label, "launch", {"command": work.job.command, "cwd": work.cwd})
@@ -222,14 +224,16 @@ class Collect:
         raise Preempted(f"{work.attempt.where} took the machine back", fix=fix)
 
     def _leave_to_its_owner(self, ctx: Context, work: Work) -> None:
-        """A run known by its tags only: which outputs it has is known where it was begun, and there they are fetched."""
+        """A run known by its tags only: where it was begun its outputs are waited for. Whoever stops it here has them here."""
         run = work.run
-        if ctx.cancel.is_set():
-            ctx.tell(Warned(run.id, ctx.clock.now(), "It was begun on another computer: its outputs are not fetched from here"))
-            return
-        message = "It was begun on another computer, which fetches its outputs. Its machine waits for that"
-        ctx.tell(Warned(run.id, ctx.clock.now(), message, f"mlrun stop {run.id[:4]} ends it without them"))
-        raise Left
+        if not ctx.cancel.is_set():
+            message = "It was begun on another computer, which fetches its outputs. Its machine waits for that"
+            ctx.tell(Warned(run.id, ctx.clock.now(), message, f"mlrun fetch {run.id[:4]} copies them here"))
+            raise Left
+        try:
+            fetch_seen(ctx, work)
+        except HostError as error:
+            ctx.tell(Warned(run.id, ctx.clock.now(), f"Its outputs are not fetched: {error.message}", error.fix))
 
     def undo(self, ctx: Context, work: Work) -> None:
         """What is home stays."""
@@ -243,9 +247,9 @@ def workplace(work: Work) -> str:
     return str(work.job.workdir) if work.in_place else f"{work.reached().root}/{work.label}.work"
 
 
-def specify(work: Work, now: float) -> JobSpec:
+def specify(work: Work, now: float, uptime: float) -> JobSpec:
     """The job as the agent starts it. DISPATCHER_DEADLINE is in Unix seconds."""
-    job, machine, deadline = work.job, work.machine, _deadline(work, now)
+    job, machine, deadline = work.job, work.machine, _deadline(work, uptime)
     env = dict(job.env)
     if work.resuming:
         env["DISPATCHER_RESUME"] = "1"
@@ -270,12 +274,12 @@ def specify(work: Work, now: float) -> JobSpec:
     )
 
 
-def _deadline(work: Work, now: float) -> float | None:
-    """Seconds that the job may run from now: the hard stop of a rented machine is counted from its creation."""
-    deadline, launched = work.job.deadline_seconds, work.attempt.launched
-    if deadline is None or not work.attempt.rented or launched is None:
+def _deadline(work: Work, uptime: float) -> float | None:
+    """Seconds that the job may run from now: the hard stop of a rented machine is counted from when it was asked for."""
+    deadline = work.job.deadline_seconds
+    if deadline is None or not work.attempt.rented or work.attempt.launched is None or work.asked is None:
         return deadline
-    if (left := deadline - (now - launched)) <= 0:
+    if (left := deadline - (uptime - work.asked)) <= 0:
         raise LimitReached("The time limit was reached before the job could be started")
     return left
 
@@ -294,11 +298,8 @@ def _terms(ctx: Context, work: Work) -> Terms:
 
 
 def _send(work: Work, tree: Tree) -> None:
-    host = work.reached()
-    made = host.run(["mkdir", "-p", work.cwd])  # a folder without files would not come to be
-    if made.code:
-        raise SyncFailed(f"{work.cwd} cannot be made on {work.attempt.where}: {made.stderr.decode(errors='replace').strip()}")
-    host.push(tree, work.cwd)
+    make_folder(work)
+    work.reached().push(tree, work.cwd)
 
 
 def _or_leave(ctx: Context, work: Work) -> None:

@@ -115,7 +115,7 @@ class AwsBackend:
             if state(instance) != "terminated":
                 return machine_of(instance, instance["region"])
             launch = None  # it was seen gone
-        if unresolved(launch, self._clock.now()):
+        if unresolved(launch, self._clock):
             text = f"AWS does not show what {label} launched, and may do so until 15 minutes have passed"
             raise HostUnreachable(text, fix="mlrun ps, then")
         return None
@@ -134,7 +134,7 @@ class AwsBackend:
         launch = keyring.launch()
         regions = [launch["region"]] if launch else self._regions()
         seen = any(inventory.everywhere(regions, lambda region: [inventory.end(self.account, region, label, self._clock)]))
-        if launch and not seen and unresolved(launch, self._clock.now()):
+        if launch and not seen and unresolved(launch, self._clock):
             self._wait_for(label, launch)
         if launch and launch.get("over") != "refused":
             keyring.note(launch | {"over": "gone"})
@@ -186,7 +186,7 @@ class AwsBackend:
         def look() -> bool | None:
             if by_token(self.account, region, launch["token"]):
                 return inventory.end(self.account, region, label, self._clock) or None
-            return None if unresolved(launch, self._clock.now()) else True
+            return None if unresolved(launch, self._clock) else True
 
         wait_until(look, QUIET, self._clock)
 

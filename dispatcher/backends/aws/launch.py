@@ -10,6 +10,7 @@ from dispatcher.backends.aws.client import Account
 from dispatcher.backends.aws.codes import AwsFailure, Kind
 from dispatcher.backends.aws.machines import ENDING, Instance, by_token, ended_because, state
 from dispatcher.backends.cloud.keyring import Keyring
+from dispatcher.backends.cloud.since import seconds_since, stamp
 from dispatcher.errors import CloudRefused, HostUnreachable, MlrunError
 from dispatcher.retries import Clock, Policy, wait_until
 
@@ -82,7 +83,7 @@ class Launcher:
                 return found
 
     def _send_once(self, keyring: Keyring, launch: Launch) -> Instance:
-        launch["sent"] = self._clock.now()
+        stamp(launch, self._clock)
         launch.setdefault("first", launch["sent"])
         before = bool(launch.get("doubt"))
         keyring.note(launch | {"doubt": True})  # until there is an answer nobody knows
@@ -119,8 +120,8 @@ class Launcher:
         return CloudRefused(text, fix="mlrun sweep --check, and please report this")
 
 
-def unresolved(launch: Launch | None, now: float) -> bool:
+def unresolved(launch: Launch | None, clock: Clock) -> bool:
     """Whether a machine may yet come to light that the launch made."""
     if launch is None or launch.get("over") or not launch.get("sent"):
         return False
-    return bool(launch.get("doubt") or launch.get("id")) and now - float(launch["sent"]) < QUIET_SECONDS
+    return bool(launch.get("doubt") or launch.get("id")) and seconds_since(launch, clock) < QUIET_SECONDS

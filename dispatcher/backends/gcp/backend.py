@@ -98,7 +98,7 @@ class GcpBackend:
         for zone, one in self._instances(label, launch):
             if str(one.status) not in GONE and ours(one, label, self.owner):
                 return machine_of(one, zone)
-        if unresolved(launch, self._clock.now()):
+        if unresolved(launch, self._clock):
             text = f"Google Cloud does not show what {label} launched, and may do so until 15 minutes have passed"
             raise HostUnreachable(text, fix="mlrun ps, then")
         return None
@@ -119,7 +119,7 @@ class GcpBackend:
         if launch:
             Launcher(self.account, self._clock).settle(keyring, launch)
         seen = inventory.end(self.account, label, self.owner, launch["zone"] if launch else None)
-        if launch and not seen and unresolved(launch, self._clock.now()):
+        if launch and not seen and unresolved(launch, self._clock):
             self._wait_for(label, keyring, launch)
         if launch and launch.get("over") not in ("refused", "foreign"):
             keyring.note(launch | {"over": "gone", "doubt": False})
@@ -194,7 +194,7 @@ class GcpBackend:
             Launcher(self.account, self._clock).settle(keyring, launch)
             if inventory.end(self.account, label, self.owner, launch["zone"]):
                 return True
-            return None if unresolved(launch, self._clock.now()) else True
+            return None if unresolved(launch, self._clock) else True
 
         wait_until(look, QUIET, self._clock)
 

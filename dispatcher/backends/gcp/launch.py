@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from dispatcher.backends.cloud.keyring import Keyring
+from dispatcher.backends.cloud.since import seconds_since, stamp
 from dispatcher.backends.cloud.tags import LABEL, OWNER
 from dispatcher.backends.gcp import machines
 from dispatcher.backends.gcp.client import Account
@@ -96,7 +97,8 @@ class Launcher:
         if launch.get("first") and now - launch["first"] > REPLAY_SECONDS:
             raise HostUnreachable("An earlier request is too old to be repeated safely", fix="mlrun sweep --check")
         launch.setdefault("first", now)
-        launch["sent"], before = now, bool(launch.get("doubt"))
+        stamp(launch, self._clock)
+        before = bool(launch.get("doubt"))
         keyring.note(launch | {"doubt": True})  # until there is an answer nobody knows
         identity, zone = request_id(keyring.label, _round(launch)), launch["zone"]
         asked = {"zone": zone, "instance_resource": launch["request"], "request_id": identity}
@@ -152,11 +154,11 @@ def ended_because(instance: Instance | None, label: Label) -> MlrunError:
     return HostError(f"The machine {label} was stopped; only its disk is left, and costs", fix="mlrun stop RUN")
 
 
-def unresolved(launch: Launch | None, now: float) -> bool:
+def unresolved(launch: Launch | None, clock: Clock) -> bool:
     """Whether a machine may yet come to light that the launch made."""
     if launch is None or launch.get("over") or not launch.get("sent"):
         return False
-    return bool(launch.get("doubt")) and now - float(launch["sent"]) < QUIET_SECONDS
+    return bool(launch.get("doubt")) and seconds_since(launch, clock) < QUIET_SECONDS
 
 
 def _round(launch: Launch) -> str:
