@@ -41,6 +41,7 @@ def described(facts: ScriptFacts, folder: Path, *, wanted: tuple[str, ...] = ())
     if len(fits) == 1:
         _fitted(fits[0], facts, settings, unread)
     data, missing, notes = _data(facts, folder)
+    notes += fits[0].notes if len(fits) == 1 else ()
     settings = {key: value for key, value in settings.items() if _relevant(key, family)} | data
     unread = {key: why for key, why in unread.items() if _relevant(key, family) and key not in settings} | missing
     _one_length(settings)

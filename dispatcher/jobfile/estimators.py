@@ -68,6 +68,7 @@ class Fit:
     line: int
     readings: tuple[Reading, ...] = ()
     searched: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def words(self) -> str:
@@ -80,8 +81,9 @@ def fits(scope: Scope, calls: list[ast.Call], roots: dict[str, str]) -> list[Fit
     searches = [call for call in calls if called(call) in (*SEARCHES, *VALIDATIONS)]
     grids = {key: node for call in searches for key, node in _grid(scope, call).items()}
     searched = {id(one) for call in searches for one in _estimators_in(scope, call)}
+    notes = tuple(_without_limit(scope, grids))
     found = [
-        Fit(called(call), library, call.lineno, tuple(_arguments(scope, call, grids, library)), id(call) in searched)
+        Fit(called(call), library, call.lineno, tuple(_arguments(scope, call, grids, library)), id(call) in searched, notes)
         for call in calls
         if (library := _library(call, roots)) and (CLASSES.fullmatch(called(call)) or called(call) in MINOR)
     ]
@@ -127,7 +129,7 @@ def _arguments(scope: Scope, call: ast.Call, grids: dict[str, ast.AST], library:
     yield from _threads(scope, call, library)
     for key, node in entries.items():
         if key in ARGUMENTS and key in grids:
-            yield _averaged(scope, ARGUMENTS[key], node)
+            yield from _averaged(scope, ARGUMENTS[key], node)
         elif key in ARGUMENTS:
             yield from read(scope, ARGUMENTS[key].setting, node, convert=ARGUMENTS[key].convert)
         elif key in ON_GPU and (known := scope.read(node)) and str(known.value).startswith(ON_GPU[key]):
@@ -151,15 +153,43 @@ def _threads(scope: Scope, call: ast.Call, library: str) -> Iterator[Reading]:
         yield Reading("model.threads", 1, call.lineno, words=f"the default of {called(call)}, made in")
 
 
-def _averaged(scope: Scope, argument: Argument, node: ast.AST) -> Reading:
-    """What a grid tries, as one value: the work of all candidates is that of their mean."""
-    known = scope.read(node)
-    tried = [one for one in (known.value if known and isinstance(known.value, list) else []) if whole(one)]
-    if not tried or len(tried) != len(known.value if known else []):
-        return Reading(argument.setting, None, node.lineno)  # type: ignore[attr-defined]
-    mean = round(sum(tried) / len(tried))
+def _averaged(scope: Scope, argument: Argument, node: ast.AST) -> Iterator[Reading]:
+    """What a grid tries, as one value: the work of all candidates is that of their mean.
+
+    None and -1 among them are no limit, and so is the mean: then there is nothing to read.
+    """
+    line = getattr(node, "lineno", 0)
+    tried = _tried(scope, node)
+    if tried and any(_unlimited(one) for one in tried):
+        return
+    if not tried or not all(whole(one) for one in tried):
+        yield Reading(argument.setting, None, line)
+        return
     shown = ", ".join(map(str, tried[:6]))
-    return Reading(argument.setting, mean, node.lineno, words=f"mean of {shown} in")  # type: ignore[attr-defined]
+    yield Reading(argument.setting, max(1, round(sum(tried) / len(tried))), line, words=f"mean of {shown} in")
+
+
+def _tried(scope: Scope, node: ast.AST) -> list[Any]:
+    """The values that a search tries for one argument: a list's, or the bounds of scipy's randint."""
+    found = scope.behind(node)
+    if isinstance(found, ast.Call) and called(found) == "randint":
+        bounds = [one.value if one else None for one in map(scope.read, found.args)]
+        return bounds if len(bounds) == 2 else []
+    known = scope.read(node)
+    return known.value if known and isinstance(known.value, list) else []
+
+
+def _unlimited(value: Any) -> bool:
+    return value is None or (isinstance(value, int) and not isinstance(value, bool) and value < 0)
+
+
+def _without_limit(scope: Scope, grids: dict[str, ast.AST]) -> Iterator[str]:
+    """What is said of arguments that a grid also leaves without a limit."""
+    for key, node in grids.items():
+        tried = _tried(scope, node) if key in ARGUMENTS else []
+        if any(_unlimited(one) for one in tried) and len(tried) > 1:
+            shown = ", ".join(map(str, tried[:6]))
+            yield f"The search tries {key} {shown}: counted without that limit, as its dearest candidates."
 
 
 def _boosted(scope: Scope, call: ast.Call, roots: dict[str, str]) -> Iterator[Fit]:
@@ -231,6 +261,8 @@ def _length(scope: Scope, node: ast.AST) -> int | None:
         return whole(known.value) if known else 50 if number is None else None
     if isinstance(found, ast.Call) and called(found) == "arange":
         return _steps([one.value if one else None for one in map(scope.read, found.args)])
+    if isinstance(found, ast.ListComp) and len(found.generators) == 1 and not found.generators[0].ifs:
+        return _length(scope, found.generators[0].iter)
     known = scope.read(node)
     return len(known.value) if known and isinstance(known.value, list) else None
 

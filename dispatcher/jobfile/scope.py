@@ -180,8 +180,11 @@ class Scope:
             return int(value) if name == "int" else float(value) if name == "float" else str(value)
         if name in ("join", "Path", "joinpath") and node.args:
             return "/".join(str(self.value(one, depth)) for one in node.args)
-        if name == "range":
+        if name in ("range", "arange"):
             return _ranged([self.value(one, depth) for one in node.args])
+        if name in ("list", "tuple", "sorted", "array", "asarray") and len(node.args) == 1:
+            value = self.value(node.args[0], depth)
+            return value if isinstance(value, list) else _unreadable()
         raise Unreadable
 
 

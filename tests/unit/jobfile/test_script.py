@@ -102,6 +102,10 @@ SEARCHES = [
      {"candidates": 6, "folds": 4, "jobs": -1}),
     ("GRID = [{'a': [1, 2]}, {'b': range(3)}]\nGridSearchCV(RandomForestClassifier(), GRID)", {"candidates": 5, "folds": 5}),
     ("RandomizedSearchCV(RandomForestClassifier(), D, n_iter=30, cv=KFold(n_splits=3))", {"candidates": 30, "folds": 3}),
+    ("GridSearchCV(RandomForestClassifier(), {'max_depth': [3, None], 'a': list(('x', 'y')), 'b': [1] + [2, 3]})",
+     {"candidates": 12, "folds": 5}),
+    ("GridSearchCV(RandomForestClassifier(), {'a': [10**i for i in range(4)], 'b': np.array([1, 2]), 'c': [True, None]})",
+     {"candidates": 16, "folds": 5}),
     ("RandomizedSearchCV(RandomForestClassifier(), D)", {"candidates": 10, "folds": 5}),
     ("GridSearchCV(RandomForestClassifier(), {'C': np.logspace(-3, 3, 7), 'g': np.arange(0, 1, 0.25)})",
      {"candidates": 28, "folds": 5}),
@@ -134,6 +138,25 @@ def test_trees_in_a_grid_count_by_their_mean(here: Path) -> None:
     assert job.config.model is not None
     assert 200 == job.config.model.trees
     assert "mean of 100, 300 in train.py line 5" == job.origins["model.trees"]
+
+
+@pytest.mark.parametrize("tried", ["[3, None, 10]", "[-1, 4]", "[None]", "list((None, 8))"])
+def test_a_depth_that_a_grid_also_leaves_open_is_counted_without_limit(here: Path, tried: str) -> None:
+    (here / "train.py").write_text(TABLE + FOREST + f"GridSearchCV(RandomForestClassifier(), {{'max_depth': {tried}}})\n")
+    job = load_script("train.py")
+    assert job.config.model is not None
+    assert job.config.model.depth is None
+    assert any("max_depth" in note and "without that limit" in note for note in job.notes) == (tried != "[None]")
+
+
+def test_a_random_search_between_two_bounds_counts_by_their_middle(here: Path) -> None:
+    found = said(
+        here,
+        TABLE
+        + FOREST
+        + "RandomizedSearchCV(RandomForestClassifier(), {'n_estimators': randint(100, 500), 'max_depth': [4, 8]})",
+    )
+    holds(found, model__trees=300, model__depth=6)
 
 
 def test_the_searched_estimator_is_the_one_that_is_planned(here: Path) -> None:
