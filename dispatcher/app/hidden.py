@@ -1,4 +1,4 @@
-"""The values that no screen shows: what a run's secrets are, as far as this computer knows."""
+"""The values that no screen shows, as far as this computer knows."""
 
 from __future__ import annotations
 

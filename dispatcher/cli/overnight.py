@@ -1,4 +1,4 @@
-"""Runs that a cloud starts by itself: asked for, shown, made ready for."""
+"""Runs that a cloud starts by itself: asked for and shown."""
 
 from __future__ import annotations
 
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from dispatcher.app.overnight import There
     from dispatcher.app.schedules import Planned
     from dispatcher.overnight.night import Night
-
-NOTHING_ENDS = "If the AWS host itself hangs, nothing ends it before you do: mlrun sweep."
 
 
 def arm(made: Planned, flags: Mapping[str, Any], now: datetime) -> int:
@@ -141,7 +139,7 @@ def _say_armed(night: Night, now: datetime) -> None:
     worst = f"at worst {show_usd(night.cost_worst)}; it ends by itself {show_seconds(night.max_seconds)} after its start"
     lines = [
         f"machine: {kinds} ({night.market}), the first that AWS has, at most {show_usd(night.max_hourly)} per hour",
-        f"{worst}. {NOTHING_ENDS}",
+        worst,
         f"sent: {show_bytes(night.size)} to s3://{night.bucket}/{night.bundle[:20]}…, private, gone after 30 days",
         f"trigger: {night.trigger}, which deletes itself. Nothing of ours runs until then; this computer may be off",
         "outputs and log come home with the first mlrun command after",

@@ -1,4 +1,4 @@
-"""A job's saved state: copied home while it runs, sent to its next machine."""
+"""A job's saved state, copied home and on to its next machine."""
 
 from __future__ import annotations
 

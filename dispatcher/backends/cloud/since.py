@@ -1,4 +1,4 @@
-"""How long ago a request was sent, also where a clock was set meanwhile."""
+"""How long ago a request was sent, whatever the clock did."""
 
 from __future__ import annotations
 
