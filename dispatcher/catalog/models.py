@@ -98,7 +98,12 @@ def find_model(text: str) -> KnownModel | None:
 
 def similar_models(text: str) -> tuple[str, ...]:
     """Names like this one, best first: for "did you mean"."""
-    return nearest(text.rpartition("/")[2], (row["name"] for row in _rows()))
+    return nearest(text.rpartition("/")[2], model_names())
+
+
+def model_names() -> tuple[str, ...]:
+    """Every known model's name, in the table's order."""
+    return tuple(row["name"] for row in _rows())
 
 
 def _key(name: str) -> str:

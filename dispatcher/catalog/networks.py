@@ -130,6 +130,13 @@ def similar_networks(name: str) -> tuple[str, ...]:
     return nearest(_plain(name), network_names())
 
 
+def similar_anything(name: str) -> tuple[str, ...]:
+    """Names like this one among networks and language models alike, best first."""
+    from dispatcher.catalog.models import model_names
+
+    return nearest(_plain(name), (*model_names(), *network_names()))
+
+
 @cache
 def network_names() -> tuple[str, ...]:
     """Every known network, in the tables' order."""

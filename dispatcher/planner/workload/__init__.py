@@ -5,8 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from dispatcher.catalog.models import find_model, similar_models
-from dispatcher.catalog.networks import find_network
+from dispatcher.catalog.models import find_model
+from dispatcher.catalog.networks import find_network, similar_anything
 from dispatcher.domain.hardware import Device
 from dispatcher.domain.job import JobConfig
 from dispatcher.domain.workload import TableWorkload, Workload
@@ -67,7 +67,7 @@ def infer_family(job: JobConfig) -> str:
         return "custom"
     if model.layers or model.config or (model.name and find_model(model.name)):
         return "transformer"
-    near = similar_models(model.name) if model.name else ()
+    near = similar_anything(model.name) if model.name else ()
     raise UnknownError(
         f"{model.name!r} is no model the catalog knows." if model.name else "The model's family is not stated.",
         fix=(f"Near: {', '.join(near[:3])}. " if near else "") + "Or add model.family: transformer, vision, tabular, custom ….",

@@ -39,6 +39,12 @@ def network_of(job: JobConfig) -> Network:
     """The network that the job names. Raises UnknownError with the nearest names."""
     name = job.model.name if job.model else None
     if found := catalog.find_network(name):
+        stated = job.model.family if job.model else None
+        if stated in ("diffusion", "detection") and found.family != stated:
+            raise UnknownError(
+                f"{found.name} is a network of the family {found.family}, not {stated}.",
+                fix=f"Write model.family: {found.family}, or leave it out; or name a network of {stated}.",
+            )
         return found
     near = catalog.similar_networks(name) if name else ()
     raise UnknownError(

@@ -13,7 +13,7 @@ from dispatcher.domain.workload import Workload
 from dispatcher.errors import UnknownError
 from dispatcher.planner.duration import step_time
 from dispatcher.planner.memory import device_memory
-from dispatcher.planner.workload import vision
+from dispatcher.planner.workload import vision, workload
 
 CPU = Cpu("EPYC", "AMD", "Zen 2", "server", 8, 16, 800.0, 100.0)
 GPU = Accelerator(
@@ -173,3 +173,27 @@ def test_images_that_patches_do_not_divide_are_refused_with_the_nearest_size() -
 def test_images_smaller_than_networks_shrink_them_are_told() -> None:
     assert any("8 pixels" in note for note in work(image_size=8).notes)
     assert not any("pixels" in note for note in work(image_size=64).notes)
+
+
+@pytest.mark.parametrize(("family", "name"), [("diffusion", "resnet50"), ("diffusion", "yolov8x"), ("detection", "resnet50")])
+def test_a_network_of_another_family_than_stated_is_refused_with_its_own(family: str, name: str):
+    asked = JobConfig.model_validate({"run": "true", "model": {"family": family, "name": name}, "training": {"batch_size": 1}})
+    with pytest.raises(UnknownError, match=f"not {family}"):
+        workload(asked, DEVICE)
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("resnet5O", "resnet50"),
+        ("fasterrcn_resnet50", "fasterrcnn_resnet50_fpn"),
+        ("stable-difusion-xl", "stable-diffusion-xl-base-1.0"),
+        ("yolo12z", "yolo11x"),
+        ("llama-3-8bb", "llama-3-8b"),
+    ],
+)
+def test_a_name_that_is_nearly_known_is_answered_with_what_is_near_in_all_families(written: str, meant: str):
+    asked = JobConfig.model_validate({"run": "true", "model": {"name": written}, "training": {"batch_size": 1}})
+    with pytest.raises(UnknownError) as caught:
+        workload(asked, DEVICE)
+    assert meant in (caught.value.fix or "")
