@@ -13,11 +13,13 @@ from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Any
 
+from dispatcher.app.access import closed
 from dispatcher.app.plans import plan_loaded
 from dispatcher.domain.plan import Plan
 from dispatcher.domain.run import new_run_id
-from dispatcher.errors import NothingFits, UsageError
+from dispatcher.errors import LoginNeeded, NothingFits, UsageError
 from dispatcher.jobfile.load import LoadedJob, load
+from dispatcher.jobfile.settings import load_settings
 from dispatcher.moments import read_moment, show_moment, zone_name, zone_named
 from dispatcher.scheduling import cron as crons
 from dispatcher.scheduling import records
@@ -176,6 +178,9 @@ def _finish(loaded: LoadedJob, due: datetime, zone: tzinfo) -> float | None:
 
 
 def _fitting(plan: Plan, loaded: LoadedJob) -> Plan:
+    place = loaded.config.where.partition("/")[0]
+    if plan.chosen is None and (why := closed(load_settings()).get(place)):
+        raise LoginNeeded(f"{loaded.name} is to run on {place}: {why}.", fix="mlrun doctor")
     if plan.chosen is None:
         reasons = " ".join(plan.here.reasons)
         raise NothingFits(f"{loaded.name} would not run here: {reasons}", fix=f"mlrun plan {loaded.path}")

@@ -149,7 +149,8 @@ def _say_armed(night: Night, now: datetime) -> None:
         lines.insert(2, f"each time; the last before {end:%d %b}, as its bundle is kept no longer")
     for line in lines:
         say("\n".join(wrapped(f"  {line}", width(), "    ")))
-    say(dim(f"· mlrun schedule ls · mlrun schedule rm {night.id[:6]} · mlrun schedule run-now {night.id[:6]}"))
+    now_too = "" if night.cron else f" · mlrun schedule run-now {night.id[:6]}"
+    say(dim(f"· mlrun schedule ls · mlrun schedule rm {night.id[:6]}{now_too}"))
 
 
 def _when(one: There, now: datetime) -> str:
