@@ -59,7 +59,7 @@ class Journey:
         assert attempt is not None
         zone = attempt.offer.get("zone")
         market = f", {attempt.market}" if attempt.rented else ""
-        cost = f", {price(attempt)}" if attempt.rented else ""
+        cost = f", {price(attempt)} with disk and address" if attempt.rented else ""
         return f"attempt {attempt.label.attempt}: {place(attempt)}{f' {zone}' if zone else ''}{market}{cost}"
 
     def _line(self, now: float, words: str) -> str:
