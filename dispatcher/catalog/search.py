@@ -10,8 +10,9 @@ from dispatcher.catalog.accelerators import accelerators, find_accelerator
 from dispatcher.catalog.cpus import cpus, find_cpu
 from dispatcher.catalog.instances import family, find_instance, instances
 from dispatcher.catalog.models import KnownModel, find_model, models
+from dispatcher.catalog.networks import SOURCES, Network, find_network, network_names
 from dispatcher.catalog.offers import offers_of
-from dispatcher.catalog.prices import PROVIDERS
+from dispatcher.catalog.prices import PROVIDERS, price_source, quotes_of, regions
 from dispatcher.domain.hardware import Accelerator, Cpu, InstanceType
 from dispatcher.domain.plan import Offer
 
@@ -24,7 +25,7 @@ Figure = float | int | str | bool | None
 class Entry:
     """One thing of the catalog as `catalog show` prints it. A figure that nobody states is None.
 
-    `kind` is accelerator, machine, cpu or model. `verified` is False where the figures are general knowledge only.
+    `kind` is accelerator, machine, cpu, model or network. `verified` is False where the figures are general knowledge only.
     """
 
     kind: str
@@ -62,7 +63,26 @@ def ages() -> tuple[tuple[str, str, str], ...]:
         "models": models,
     }
     found = {(table, row.source, row.as_of) for table, rows in tables.items() for row in rows()}
+    found |= {("networks", source, as_of) for source, as_of in SOURCES.values()}
     return tuple(sorted(found, key=lambda row: row[2], reverse=True))
+
+
+def price_ages(entries: Iterable[Entry]) -> tuple[tuple[str, str], ...]:
+    """Date and source of these machines' prices, newest first."""
+    machines = [entry for entry in entries if entry.kind == "machine"]
+    found = {
+        (known.as_of, known.source)
+        for entry in machines
+        for quote in quotes_of(str(entry.figures["provider"]), entry.name)
+        if (quote.market, quote.region) in {(offer.market, offer.region) for offer in entry.prices}
+        for known in [price_source(quote)]
+    }
+    return tuple(sorted(found, reverse=True))
+
+
+def known_regions() -> tuple[str, ...]:
+    """Every region of which prices are known."""
+    return tuple(dict.fromkeys(region for provider in PROVIDERS for region in regions(provider)))
 
 
 def _everything() -> Iterator[Entry]:
@@ -70,6 +90,7 @@ def _everything() -> Iterator[Entry]:
     yield from (_machine(kind) for kind in instances())
     yield from (_cpu(cpu) for cpu in cpus())
     yield from (_model(model) for model in models())
+    yield from (_network(network) for network in map(find_network, network_names()) if network)
 
 
 def _named(name: str, region: str | None) -> Entry | None:
@@ -81,8 +102,10 @@ def _named(name: str, region: str | None) -> Entry | None:
         return _part(part)
     if cpu := find_cpu(name):
         return _cpu(cpu)
-    model = find_model(name)
-    return _model(model) if model else None
+    if model := find_model(name):
+        return _model(model)
+    network = find_network(name)
+    return _network(network) if network else None
 
 
 def _part(part: Accelerator) -> Entry:
@@ -169,6 +192,20 @@ def _model(model: KnownModel) -> Entry:
         "max_positions": model.max_positions or None,
     }
     return Entry("model", model.name, figures, model.source, model.as_of, "general knowledge" not in model.source)
+
+
+def _network(network: Network) -> Entry:
+    first = network.parts[0]
+    figures: dict[str, Figure] = {
+        "family": network.family,
+        "parameters": network.parameters,
+        "gmacs": round(network.gmacs, 3),
+        "image_size": network.image_size,
+        "kind": first.kind,
+        "parts": len(network.parts),
+    }
+    source, as_of = SOURCES[first.source]
+    return Entry("network", network.name, figures, source, as_of)
 
 
 def _text(entry: Entry) -> str:

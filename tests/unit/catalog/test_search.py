@@ -46,3 +46,9 @@ def test_everything_has_a_source_and_a_date_and_is_json() -> None:
 def test_what_is_computed_from_general_knowledge_is_not_called_verified() -> None:
     found = compare(["RTX-4060-Laptop", "i7-12700H", "bert-base-uncased", "A100-80GB", "llama-3.1-8b"])
     assert [False, False, False, True, True] == [entry.verified for entry in found if entry]
+
+
+def test_networks_are_found_and_compared_too() -> None:
+    (found,) = [entry for entry in search(["resnet50"]) if entry.name == "resnet50"]
+    assert ("network", "vision", 224) == (found.kind, found.figures["family"], found.figures["image_size"])
+    assert ["network", "network", "network"] == [entry and entry.kind for entry in compare(["sdxl", "yolov8x", "resnet18"])]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from rich.cells import cell_len
@@ -17,7 +18,9 @@ def shown(capsys: pytest.CaptureFixture[str], *words: str) -> str:
 
 def test_without_words_it_says_how_much_there_is_how_old_and_from_where(capsys):
     text = shown(capsys)
-    assert ["accelerators", "machines", "processors", "models"] == [line.split()[1] for line in text.splitlines()[:4]]
+    assert ["accelerators", "machines", "processors", "models", "networks"] == [
+        line.split()[1] for line in text.splitlines()[:5]
+    ]
     assert "WHERE THE FIGURES ARE FROM" in text
 
 
@@ -45,6 +48,8 @@ def test_the_same_as_a_document(capsys):
     [
         (["no-such-gpu"], "Nothing in the catalog is called 'no-such-gpu'"),
         (["--compare", "T4"], "--compare needs two names or more"),
+        (["g5.xlarge", "--region", "us-eats-1"], "no prices of that region"),
+        (["--compare", "T4", "L4", "--region", "nowhere"], "no prices of that region"),
         (["--compare", "T4", "T99"], "The catalog does not know T99"),
     ],
 )
@@ -54,7 +59,19 @@ def test_what_is_not_there_is_said(words, said, capsys):
 
 
 @pytest.mark.parametrize("columns", ["60", "80", "120"])
-@pytest.mark.parametrize("words", [["a100"], ["--compare", "T4", "L4"], ["c7i"], ["llama"], []])
+@pytest.mark.parametrize("words", [["a100"], ["--compare", "T4", "L4"], ["c7i"], ["llama"], ["resnet"], ["a2-highgpu"], []])
 def test_the_catalog_fits_the_screen(words, columns, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", columns)
     assert [] == [line for line in shown(capsys, *words).splitlines() if cell_len(line) > int(columns)]
+
+
+def test_prices_are_told_with_their_region_date_and_source(capsys):
+    text = shown(capsys, "g5.xlarge")
+    row = next(line for line in text.splitlines() if line.startswith("g5.xlarge"))
+    assert 2 == len(re.findall(r"\$[\d.]+ [a-z]+-[a-z]+-\d", row))
+    assert re.search(r"prices of 20\d\d-\d\d-\d\d: ", text)
+
+
+def test_a_region_that_is_nearly_known_is_answered_with_it(capsys):
+    assert 2 == _run(["catalog", "show", "g5.xlarge", "--region", "us-eats-1"])
+    assert "us-east-1" in capsys.readouterr().err
