@@ -12,6 +12,7 @@ from dispatcher.engine.borrowed import place
 from dispatcher.engine.context import Context, JobInstructions, Work
 from dispatcher.engine.ending import finish, record_verdict, tries_next
 from dispatcher.engine.holding import WISH
+from dispatcher.engine.interrupts import held_back
 from dispatcher.engine.ladder import Ladder
 from dispatcher.engine.outcome import conclude
 from dispatcher.engine.step import Held, Left, NeverStarted, carry_out, count_seconds, undo
@@ -118,7 +119,7 @@ def stop(run_id: str, ctx: Context, grace: float = 30.0) -> Run:
 def reconcile(ctx: Context, seconds: float = 1.0) -> list[Run]:
     """Bring runs that nobody drives to where they should be, for at most so long. Returns those it looked after.
 
-    Only on this computer: others are glanced at, as what they have may take longer to come.
+    Only on this computer: others are glanced at, as what they have may take longer to come. Ctrl-C waits for it.
     """
     begun, seen = ctx.clock.monotonic(), []
     gone = threading.Event()
@@ -129,7 +130,8 @@ def reconcile(ctx: Context, seconds: float = 1.0) -> list[Run]:
             break
         if _left_alone(run, ctx):
             try:
-                seen.append(resume(run.id, quiet))
+                with held_back():
+                    seen.append(resume(run.id, quiet))
             except MlrunError as error:
                 ctx.tell(Warned(run.id, ctx.clock.now(), error.message, error.fix))
     return seen
@@ -158,7 +160,7 @@ def _begin(run: Run, offer: Offer, ctx: Context, job: JobInstructions) -> Work:
 
 
 def _attempt(work: Work, ctx: Context) -> BaseException | None:
-    """One attempt through all steps and back. Returns its first error; raises nothing."""
+    """One attempt through all steps and back. Returns its first error; raises only an interrupt of whoever came back."""
     begun = 0.0
 
     def end_reached(error: BaseException | None) -> None:

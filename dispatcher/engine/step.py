@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Protocol
 
 from dispatcher.domain.run import MOVES, RunState
@@ -47,7 +48,7 @@ def carry_out(
     """Do the steps in order, then undo the begun ones in reverse: after the end, an error or a cancellation alike.
 
     `before_undo` learns the first error, which is returned. After Left and Held nothing is undone. Errors of undoing are
-    kept in `work.trouble` and stop no other undoing.
+    kept in `work.trouble` and stop no other undoing. Raised is only an interrupt of whoever came back to a run.
     """
     begun: list[Step] = []
     first: BaseException | None = None
@@ -58,7 +59,10 @@ def carry_out(
             do(step, ctx, work)
     except (Left, Held) as kept:
         return kept
-    except BaseException as error:  # noqa: BLE001  (whatever it is, what was begun is undone first; the caller raises it)
+    except BaseException as error:
+        if work.adopting and isinstance(error, (KeyboardInterrupt, SystemExit)):
+            _hang_up(work)  # whoever only came back to a run ends nothing by going away
+            raise
         if isinstance(error, RecordUnusable) and _costs_nothing(work):
             return Left()
         first = error
@@ -104,6 +108,12 @@ def _costs_nothing(work: Work) -> bool:
     """Whether a job may be left as it is where nothing can be noted: it runs, or has ended on the user's own machine."""
     over = work.status is not None and work.status.over
     return work.launched and (not over or work.attempt.market == "owned")
+
+
+def _hang_up(work: Work) -> None:
+    if work.host is not None:
+        with suppress(Exception):
+            work.host.close()
 
 
 def _heed(ctx: Context, work: Work, step: Step) -> None:

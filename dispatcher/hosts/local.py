@@ -29,9 +29,10 @@ class LocalHost:
         self.root = str(root)
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", on_output: Callable[[bytes], None] | None = None) -> Exit:
-        """Run a program to its end; its output is returned, or handed on as it comes."""
+        """Run a program to its end; its output is returned, or handed on as it comes. A terminal's Ctrl-C is not for it."""
+        pipe = subprocess.PIPE
         try:
-            with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            with subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True) as process:
                 stdout, stderr = _stream(process, stdin, on_output) if on_output else process.communicate(stdin)
         except OSError as error:
             raise HostError(f"{argv[0]} cannot be run here: {error.strerror}", fix="mlrun doctor") from error
