@@ -127,7 +127,7 @@ def listed(now: float) -> Iterator[There]:
             yield _there(trigger, found, now, here=known is not None)
         for one in mine.values():
             seen = cloud.look(one, now)
-            yield There(one.id, one.name, one.region, one.due, seen.words or seen.phase, here=True, worst=one.cost_worst)
+            yield There(one.id, one.name, one.region, one.begins, seen.words or seen.phase, here=True, worst=one.cost_worst)
 
 
 def find(text: str) -> Night:
