@@ -13,6 +13,19 @@ APP = "dispatcher"
 PACKAGE = Path(__file__).resolve().parent
 
 
+def write_private(file: Path, data: str | bytes) -> None:
+    """Write a file that nobody but its owner may read."""
+    with open(file, "wb", opener=private) as stream:  # noqa: PTH123  (it takes an opener)
+        stream.write(data.encode("utf-8") if isinstance(data, str) else data)
+
+
+def private(file: str, flags: int) -> int:
+    """Open as `open` wishes, for the owner alone, whoever could read it before."""
+    handle = os.open(file, flags, 0o600)
+    os.fchmod(handle, 0o600)
+    return handle
+
+
 def config_dir() -> Path:
     """The folder of config.yaml."""
     return _home("config") or Path(_platform().user_config_path)

@@ -36,8 +36,10 @@ def write(folder: str, name: str, value: Dict[str, Any], part: str = "") -> None
 
 def append(folder: str, name: str, value: Dict[str, Any]) -> None:
     """Add a JSON line, unless the disk is full."""
-    with contextlib.suppress(OSError), open(os.path.join(folder, name), "a") as file:
-        file.write(json.dumps(value) + "\n")
+    with contextlib.suppress(OSError):
+        handle = os.open(os.path.join(folder, name), os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
+        with open(handle, "a") as file:
+            file.write(json.dumps(value) + "\n")
 
 
 def lines(folder: str, name: str) -> List[Dict[str, Any]]:

@@ -326,8 +326,10 @@ class Watcher:
         room = disk_free_gb(self.folder)
         large = RESERVE_BYTES if room is None or room >= LEAST_ROOM_GB else 0
         for name, size in (("reserve", large), ("outcome.part", 1 << 14)):
-            with contextlib.suppress(OSError), open(os.path.join(self.folder, name), "wb") as file:
-                file.write(b"\0" * size)
+            with contextlib.suppress(OSError):
+                handle = os.open(os.path.join(self.folder, name), os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
+                with open(handle, "wb") as file:
+                    file.write(b"\0" * size)
 
     def _record(self, end: End, reason: str) -> None:
         scarce = self.gauge.scarcity.killed(_signal_of(end), self.gauge.most())

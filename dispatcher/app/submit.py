@@ -204,7 +204,7 @@ def _keep_job(run: Run, loaded: LoadedJob) -> None:
     """The job file as it was, beside the log; a run goes on without it."""
     folder = paths.runs_dir() / run.id
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    (folder / "job.yaml").write_text(loaded.text, encoding="utf-8")
+    paths.write_private(folder / "job.yaml", loaded.text)
     threading.Thread(target=_keep_origin, args=(folder, loaded.workdir), name="origin").start()
 
 

@@ -49,6 +49,7 @@ def report(run: str, *, html: Path | None, show: bool, as_json: bool) -> int:
 
 def _written(run: Run, wished: Path | None) -> Path | None:
     """The page's file; None where it cannot be written and nobody asked for it."""
+    from dispatcher import paths
     from dispatcher.app import reports
     from dispatcher.app.hidden import values_of
     from dispatcher.cli.render.page.page import LOG_LINES, Material, page
@@ -66,7 +67,7 @@ def _written(run: Run, wished: Path | None) -> Path | None:
     )
     file = wished or reports.page_file(run)
     try:
-        file.write_text(page(run, material), encoding="utf-8")
+        paths.write_private(file, page(run, material))
     except OSError as why:
         if wished:
             raise HostError(f"The page cannot be written to {file}: {why.strerror}", fix="--html FILE") from why

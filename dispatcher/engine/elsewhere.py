@@ -13,6 +13,7 @@ from dispatcher.errors import HostError, HostKeyMismatch, HostUnreachable, Mlrun
 from dispatcher.events import LogBytes, Progress, Warned
 from dispatcher.hosts.follow import follow
 from dispatcher.hosts.job import JobStatus
+from dispatcher.paths import write_private
 from dispatcher.retries import REDIAL
 
 STARTED = frozenset({RunState.RUNNING, RunState.COLLECTING, RunState.HELD})
@@ -59,7 +60,7 @@ def keep_setup_log(ctx: Context, work: Work) -> None:
         if done.code == 0:
             folder = ctx.runs / work.run.id / str(work.label)
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            (folder / "setup.log").write_bytes(done.stdout)
+            write_private(folder / "setup.log", done.stdout)
 
 
 def _pour(ctx: Context, work: Work, log: KeptLog) -> JobStatus | None:

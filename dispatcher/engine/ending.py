@@ -13,6 +13,7 @@ from dispatcher.engine.step import NeverStarted
 from dispatcher.engine.teardown import all_gone, spent
 from dispatcher.errors import Cancelled, MlrunError, NoCapacity, Preempted, Quota
 from dispatcher.events import Finished, Warned
+from dispatcher.paths import write_private
 
 
 def tries_next(error: BaseException | None, ctx: Context) -> bool:
@@ -68,7 +69,7 @@ def _keep_receipt(run: Run, ctx: Context) -> None:
     part = folder / "receipt.json.part"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        part.write_text(json.dumps(receipt(run, run.plan), indent=1))
+        write_private(part, json.dumps(receipt(run, run.plan), indent=1))
         part.replace(folder / "receipt.json")
     except OSError as error:
         ctx.tell(Warned(run.id, ctx.clock.now(), f"The receipt could not be written: {error.strerror}"))

@@ -7,6 +7,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from dispatcher.paths import write_private
+
 GIT_SECONDS = 5.0
 LARGEST_DIFF = 200_000
 
@@ -40,7 +42,7 @@ def packages(python: Path) -> list[str]:
 def keep(folder: Path, workdir: Path, python: Path | None) -> None:
     """Write it beside the run's log; a run goes on without it."""
     try:
-        (folder / "origin.json").write_text(json.dumps(origin(workdir, python)), encoding="utf-8")
+        write_private(folder / "origin.json", json.dumps(origin(workdir, python)))
     except OSError:
         return
 

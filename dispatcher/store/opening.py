@@ -99,6 +99,9 @@ def _holds(mountpoint: str, path: str) -> bool:
 
 def _prepare_folder(path: Path) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if path.parent.stat().st_mode & 0o077:
+        with suppress(OSError):
+            path.parent.chmod(0o700)  # made by somebody else, or by an older umask
     if path.exists():
         return
     if (kind := filesystem(path.parent)) in NETWORK_FILESYSTEMS:

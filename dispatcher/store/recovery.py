@@ -11,6 +11,7 @@ from typing import Any
 
 from dispatcher.domain.run import Attempt, Label, Outcome, Run, RunState
 from dispatcher.errors import HostError
+from dispatcher.paths import write_private
 from dispatcher.store.records import from_document
 
 COPY = "run.json"
@@ -24,7 +25,7 @@ def keep_copy(folder: Path, document: str) -> None:
     part = folder / f".{COPY}.part"
     with suppress(OSError):
         try:
-            part.write_text(document, encoding="utf-8")
+            write_private(part, document)
             part.replace(folder / COPY)
         except OSError:
             part.unlink(missing_ok=True)
