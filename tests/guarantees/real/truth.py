@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 from dispatcher.backends.processes import end
 from dispatcher.domain.run import Label, new_run_id
@@ -47,7 +48,7 @@ class Bench:
         known = {"label": str(self.label), "command": command, "cwd": str(self.work), "sample_seconds": 0.1}
         jobs.launch(self.host, JobSpec(**(known | more)))  # type: ignore[arg-type]
 
-    def known(self) -> dict[str, int]:
+    def known(self) -> dict[str, Any]:
         return dict(json.loads((self.folder / "agent.json").read_text()))
 
     def until(self, look: Callable[[], object]) -> None:
@@ -127,6 +128,7 @@ def stopped(at: Bench) -> None:
 
 def _waiting(at: Bench, code: int) -> None:
     at.launch(f"echo up; read x < go; exit {code}", setup="mkfifo go")
+    at.until(lambda: at.known().get("phase") == "running")
     at.says(b"up")
 
 
@@ -235,6 +237,8 @@ def judged(case: Case, root: Path) -> str:
     try:
         case.play(at)
         found = at.concluded()
+    except (AssertionError, OSError) as error:
+        return f"{case.name}: could not be brought about: {error}"
     finally:
         end(at.label, SystemClock())
     return "" if found in case.true else f"{case.name}: {found}"
