@@ -36,7 +36,15 @@ Host {alias}
 
 def fetch(ctx: Context, run: Run) -> Run:
     """Bring a run's outputs home."""
+    settle_here(ctx, run)
     return visiting.fetch(run.id, ctx)
+
+
+def settle_here(ctx: Context, run: Run) -> None:
+    """A run that another computer began has no work folder here: what is fetched of it comes below the current folder."""
+    if "seen" in run.job and run.open:
+        run.job["instructions"]["workdir"] = str(Path.cwd() / f"{run.name}-{run.id[:4]}")
+        ctx.store.save(run)
 
 
 def hold(ctx: Context, run: Run, seconds: float) -> Run:

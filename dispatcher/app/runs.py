@@ -13,7 +13,7 @@ from pathlib import Path
 from dispatcher import paths
 from dispatcher.app import learning
 from dispatcher.app.access import usable
-from dispatcher.app.machines import tidy
+from dispatcher.app.machines import settle_here, tidy
 from dispatcher.app.reminders import is_meant, reminders
 from dispatcher.app.sightings import Seen, look, matching
 from dispatcher.backends import registry
@@ -132,6 +132,7 @@ def stop(ctx: Context, text: str, grace: float, *, keep: float | None = None) ->
     """End a run's job and see it to its end. Raises RecordUnusable when the job has ended, but nothing of it could be noted."""
     run = ctx.store.find(text)
     if not ctx.store.stand_in:
+        settle_here(ctx, run)
         with suppress(RecordUnusable):
             return lifecycle.stop(run.id, replace(ctx, keep=keep), grace)
     lifecycle.end_job(run, ctx, grace)

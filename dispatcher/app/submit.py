@@ -88,8 +88,11 @@ def signed_in(ctx: Context, offer: Offer) -> str:
     return ctx.backend(offer.where).owner if offer.where in CLOUDS else ""
 
 
-def submit_on(ctx: Context, loaded: LoadedJob, plan: Plan, settings: Settings, lender: Run) -> Run:
-    """Run the job on the machine that another run holds; it stays held afterwards."""
+def submit_on(
+    ctx: Context, loaded: LoadedJob, plan: Plan, settings: Settings, lender: Run, *, resume: Run | None = None
+) -> Run:
+    """Run the job on the machine that another run holds; it stays held afterwards. `resume` as in `submit`."""
+    saved = saved_by(resume, loaded) if resume else None
     label = lendable(lender)
     run = begun(ctx, loaded, plan, settings)
     run.job["on"] = str(label)
@@ -99,7 +102,8 @@ def submit_on(ctx: Context, loaded: LoadedJob, plan: Plan, settings: Settings, l
     _keep_job(run, loaded)
     offer = replace(Offer(**attempt.offer), market=HELD_MARKET, price_per_hour=0.0)
     left = (lender.ends_itself - ctx.clock.now()) if lender.ends_itself else None
-    job = instructions(loaded, settings, left and max(1.0, left - GRACE_FOR_FETCHING), do_setup=False, here=False)
+    most = left and max(1.0, left - GRACE_FOR_FETCHING)
+    job = instructions(loaded, settings, most, do_setup=False, here=False, resume=saved)
     return lifecycle.execute(run, [offer], ctx, job)
 
 

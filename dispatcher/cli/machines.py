@@ -39,7 +39,8 @@ def fetch(run: str, *, as_json: bool) -> int:
     if as_json:
         document({"schema": "1.0", **run_record(found, _log(found))}, line=True)
     elif found.open:
-        say(f"{good('✓')} {len(found.outputs)} outputs of {found.name} are here; its machine goes on as it was.")
+        count = "1 output" if len(found.outputs) == 1 else f"{len(found.outputs)} outputs"
+        say(f"{good('✓')} {count} of {found.name} here; its machine goes on as it was.")
     else:
         say("\n".join(last_words(found, runs.log_path(found), width())))
     return exit_code(found) if found.doubt or (found.open and not found.outputs and found.held_for) else 0

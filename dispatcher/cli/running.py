@@ -55,11 +55,11 @@ def start(loaded: LoadedJob, plan: Plan, flags: dict[str, Any], again: Changed) 
         runs.opened(stage.hearing(listener), will, about=flags.get("on")) as ctx,
         obeying(will, here=True) if here else obeying_elsewhere(will, stage),
     ):
+        before = ctx.store.find(flags["resume"]) if flags.get("resume") else None
         if flags.get("on"):
-            run = submit.submit_on(ctx, loaded, plan, settings, ctx.store.find(flags["on"]))
+            run = submit.submit_on(ctx, loaded, plan, settings, ctx.store.find(flags["on"]), resume=before)
         else:
-            named, earlier = bool(flags.get("machine")), flags.get("resume")
-            before = ctx.store.find(earlier) if earlier else None
+            named = bool(flags.get("machine"))
             run = submit.submit(ctx, loaded, plan, settings, do_setup=flags["do_setup"], keep=keep, named=named, resume=before)
     listener.close()
     code = told(run, quiet=quiet)

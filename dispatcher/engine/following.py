@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dispatcher.domain.run import Peak
+from dispatcher.engine import seen
 from dispatcher.engine.checkpoints import kept_home
 from dispatcher.engine.context import Context, Work
 from dispatcher.engine.elsewhere import follow_elsewhere
 from dispatcher.engine.patience import GivenUp, waited
 from dispatcher.engine.watch import Watch
 from dispatcher.errors import HostError
-from dispatcher.events import LogBytes, Span, Warned
+from dispatcher.events import LogBytes, Progress, Span, Warned
 from dispatcher.hosts.collect import Collected, collect
 from dispatcher.hosts.follow import follow, follow_spans
 from dispatcher.hosts.job import JobStatus
@@ -71,6 +72,18 @@ def collected(ctx: Context, work: Work) -> Collected:
         return waited(bring, ctx.hurry.is_set)
     except GivenUp:
         raise HostError("You left before all of them were here", fix=f"mlrun fetch {work.run.id}") from None
+
+
+def fetch_seen(ctx: Context, work: Work) -> None:
+    """The outputs of a run that another computer began, copied here as well."""
+    work.job = seen.told(work)
+    found = collected(ctx, work)
+    work.run.outputs = found.outputs
+    ctx.store.save(work.run)
+    tell_of_outputs(ctx, work, found)
+    if found.outputs:
+        words = f"its outputs are in {work.job.workdir}"
+        ctx.tell(Progress(work.run.id, ctx.clock.now(), "collect", words))
 
 
 def tell_of_outputs(ctx: Context, work: Work, found: Collected) -> None:

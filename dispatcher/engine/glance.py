@@ -11,17 +11,21 @@ from dispatcher.engine import holding
 from dispatcher.engine.borrowed import place
 from dispatcher.engine.context import Context, JobInstructions, Work
 from dispatcher.engine.following import record_end
+from dispatcher.engine.lifecycle import resume
 from dispatcher.engine.outcome import conclude
 from dispatcher.errors import MlrunError, RunBusy
 from dispatcher.hosts import job as jobs
 from dispatcher.hosts.job import JobStatus
 
+GONE = JobStatus("absent")
+"""What stands for a machine that its provider knows to be gone."""
+
 
 def glance(ctx: Context, seconds: float, meant: Callable[[Run], bool] = lambda _run: False) -> list[Run]:
     """Ask the machines of all such runs at once, for at most so long. Returns those whose job is found to have ended.
 
-    They are noted as waiting to be fetched; runs that are `meant` are looked at by the command itself. What does not answer in
-    time is as it was.
+    They are noted as waiting to be fetched; those whose machine is gone are seen to their end. Runs that are `meant` are looked
+    at by the command itself. What does not answer in time is as it was.
     """
     runs = [run for run in ctx.store.open_runs() if _unwatched(run, ctx) and not meant(run)]
     found: dict[str, JobStatus] = {}
@@ -32,6 +36,9 @@ def glance(ctx: Context, seconds: float, meant: Callable[[Run], bool] = lambda _
     end = ctx.clock.monotonic() + seconds
     for thread in threads:
         thread.join(max(0.0, end - ctx.clock.monotonic()))
+    for run in runs:
+        if found.get(run.id) is GONE:
+            _bury(run.id, ctx)
     return [run for run in runs if run.id in found and _noted(run.id, found[run.id], ctx)]
 
 
@@ -59,12 +66,18 @@ def _ask(work: Work, found: dict[str, JobStatus]) -> None:
     with suppress(MlrunError, OSError):
         machine = work.backend.find(work.label)
         if machine is None:
+            found[work.run.id] = GONE
             return
         host = work.backend.connect(machine)
         try:
             found[work.run.id] = jobs.status(host, str(work.label))
         finally:
             host.close()
+
+
+def _bury(run_id: str, ctx: Context) -> None:
+    with suppress(MlrunError):
+        resume(run_id, ctx)
 
 
 def _noted(run_id: str, status: JobStatus, ctx: Context) -> bool:

@@ -11,7 +11,7 @@ from dispatcher.engine import holding
 from dispatcher.engine.borrowed import place
 from dispatcher.engine.context import Context, JobInstructions, Work
 from dispatcher.engine.elsewhere import keep_setup_log
-from dispatcher.engine.following import collected, tell_of_outputs
+from dispatcher.engine.following import collected, fetch_seen, tell_of_outputs
 from dispatcher.engine.glance import waiting
 from dispatcher.engine.keptlog import kept_log
 from dispatcher.engine.lifecycle import resume
@@ -42,18 +42,20 @@ def visit(run: Run, ctx: Context) -> Iterator[Work]:
 
 
 def fetch(run_id: str, ctx: Context) -> Run:
-    """Bring home what stands there. A machine whose job has ended is given back then, unless it is kept by somebody's wish."""
+    """Bring home what stands there. A machine whose job has ended is given back then, unless it is kept by somebody's wish.
+
+    That of a run which another computer began is left to it.
+    """
     run = ctx.store.find(run_id)
     quiet = replace(ctx, emit=but_output(ctx.emit))
     if waiting(run):
         return resume(run.id, quiet)
-    if "seen" in run.job:
-        raise UsageError(
-            f"{run.name} was begun on another computer: only there its outputs are known.", fix="mlrun fetch, there"
-        )
     with ctx.store.lease(run.id), visit(run, ctx) as work:
         work.cwd = workplace(work)
         work.status = jobs.status(work.reached(), str(work.label))
+        if "seen" in run.job:
+            fetch_seen(ctx, work)
+            return run
         over = work.status.phase == "ended" and run.state is RunState.RUNNING
         if not over:
             found = collected(ctx, work)

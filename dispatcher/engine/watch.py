@@ -34,10 +34,10 @@ class Watch:
         self._thread.start()
         return self
 
-    def __exit__(self, *_error: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_error: object) -> None:
         self._over.set()
         self._thread.join()
-        if self._stopping:
+        if self._stopping and kind is not KeyboardInterrupt:  # whoever leaves waits no longer: the agent goes on
             self._stopping.join()
 
     def _look(self) -> None:

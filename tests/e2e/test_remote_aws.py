@@ -195,6 +195,49 @@ def test_aws_a_spot_machine_that_is_taken_back_tells_its_job_and_is_108(aws: She
     assert instances(lab) == []
 
 
+def test_aws_a_job_with_a_checkpoint_goes_on_from_it_on_another_machine(aws: Shell, lab: Any) -> None:
+    lab.ec2.control("set", {"notice": 15.0})
+    text = """
+    run: |
+      mkdir -p ckpt; i=$(cat ckpt/step 2>/dev/null || echo 0); echo "from $i resume=${DISPATCHER_RESUME:-no}"
+      trap 'exit 0' TERM
+      while [ $i -lt 60 ]; do i=$((i+1)); echo $i > ckpt/part; mv ckpt/part ckpt/step; echo "step $i"; sleep 0.1; done
+    checkpoint: {dir: ckpt, every: 1s}
+"""
+    running = aws.start(aws.write(text + DESCRIBED), "--yes", "--spot")
+    assert running.stdout is not None
+    assert running.stdout.readline() == b"from 0 resume=no\n"
+    (machine,) = instances(lab)
+    lab.ec2.control("preempt", {"id": machine["id"]})
+    out, err = running.communicate(timeout=2 * LONGEST)
+    assert running.returncode == 0, err.decode()
+    steps = [int(line.split()[1]) for line in out.splitlines() if line.startswith(b"step")]
+    assert list(range(steps[0], 61)) == steps
+    assert b"resume=1" in out
+    assert b"its checkpoint goes along" in err
+    told = aws.last()
+    assert "succeeded" == told["outcome"]
+    assert "took the machine back" in told["attempts"][0]["reason"]
+    assert told["attempts"][0]["label"] != told["label"]
+    assert instances(lab) == []
+    assert billed(lab) <= told["cost_usd"]["worst_case"]
+
+
+def test_aws_a_detached_job_that_has_ended_waits_is_said_and_fetched(aws: Shell, lab: Any) -> None:
+    assert (
+        start(aws, "    name: soon\n    run: echo said; echo made > out.txt; exit 4\n    outputs: [out.txt]\n", "-d").code == 0
+    )
+    aws.until(lambda: aws.last()["state"] == "collecting", "its end is noticed")
+    shown = aws.mlrun("ps")
+    assert "waiting to be fetched: $" in " ".join(shown.out.split())
+    assert "ended" in shown.out
+    fetched = aws.mlrun("fetch", "soon", timeout=LONGEST)
+    assert fetched.code == 0, fetched.said
+    assert (b"", "made\n") == (fetched.stdout, (aws.folder / "out.txt").read_text())
+    assert ("finished", 4) == (aws.last()["state"], aws.last()["exit_code"])
+    assert instances(lab) == []
+
+
 def test_aws_setup_that_fails_shows_its_words_and_costs_no_more(aws: Shell, lab: Any) -> None:
     done = start(aws, "    setup: echo no such wheel; exit 9\n    run: echo never\n")
     assert done.code == 104, done.said
@@ -248,17 +291,19 @@ def test_aws_runs_are_seen_and_stopped_from_another_computer_of_the_same_owner(a
     assert check.code == 0, check.said
     assert "another computer's" in check.out
     assert b"line 1\n" in aws.mlrun("logs", "counts").stdout
-    assert aws.mlrun("fetch", "counts").code == 2
     aws.mlrun("ssh", "counts", "touch", f"/var/lib/mlrun/runs/{seen['label']}.work/enough")
     followed = aws.mlrun("attach", "counts", timeout=LONGEST)
     assert followed.stdout.startswith(b"line 1\nline 2\n")
     assert "which fetches its outputs" in followed.err
+    fetched = aws.mlrun("fetch", "counts")
+    assert fetched.code == 0, fetched.said
+    assert (aws.folder / f"counts-{seen['id'][:4]}" / "out.txt").read_text() == "made\n"
     assert len(instances(lab)) == 1
     stopped = aws.mlrun("stop", "counts", timeout=LONGEST)
     assert stopped.code == 0, stopped.said
     assert instances(lab) == []
     aws.env = here
-    assert aws.mlrun("attach", "counts", timeout=LONGEST).code in (106, 130)
+    assert aws.last()["outcome"] == "lost"
 
 
 def test_aws_sweep_removes_what_no_record_knows_and_says_so_before(aws: Shell, lab: Any) -> None:

@@ -118,3 +118,10 @@ def test_a_run_that_the_command_is_about_is_not_looked_at_twice(ctx, left, tmp_p
     (tmp_path / "gate").touch()
     assert [] == glance(ctx, PATIENCE, lambda run: run.id == left.id)
     stop(left.id, ctx, grace=0)
+
+
+def test_a_run_whose_machine_is_gone_is_seen_to_its_end(ctx, left, cloud):
+    cloud.terminate(left.attempt.label)
+    glance(ctx, PATIENCE)
+    run = ctx.store.find(left.id)
+    assert (RunState.FINISHED, Outcome.LOST, 106) == (run.state, run.outcome, run.exit_code)
