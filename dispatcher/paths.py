@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,14 +16,15 @@ PACKAGE = Path(__file__).resolve().parent
 
 def write_private(file: Path, data: str | bytes) -> None:
     """Write a file that nobody but its owner may read."""
-    with open(file, "wb", opener=private) as stream:  # noqa: PTH123  (it takes an opener)
+    with open(file, "wb", opener=private) as stream:
         stream.write(data.encode("utf-8") if isinstance(data, str) else data)
 
 
 def private(file: str, flags: int) -> int:
     """Open as `open` wishes, for the owner alone, whoever could read it before."""
     handle = os.open(file, flags, 0o600)
-    os.fchmod(handle, 0o600)
+    with suppress(OSError):  # a pipe or a terminal that somebody named
+        os.fchmod(handle, 0o600)
     return handle
 
 

@@ -25,7 +25,7 @@ class KeptLog:
         if self.path is not None:
             try:
                 self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                self._file = open(self.path, "ab", buffering=0, opener=private)  # noqa: PTH123, SIM115  (kept open)
+                self._file = open(self.path, "ab", buffering=0, opener=private)
                 self.size = self._file.tell()
             except OSError as error:
                 raise _full(self.path, error) from error
