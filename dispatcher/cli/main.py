@@ -39,6 +39,8 @@ HIDDEN = {"run": ("run:run", "Run a job file.")}
 
 REPEATABLE = ("ps", "logs", "attach", "stop", "report", "costs")
 """Verbs that begin nothing: one that met a damaged record is simply done again."""
+WITHOUT_RECORD = ("plan", "init", "schedule", "doctor", "catalog", "setup", "schema", "config", "purge")
+"""Verbs that do not open the record of runs: what machines cost meanwhile is told after them."""
 NOT_YET = ("sweep", "fetch", "hold", "ssh", "schedule", "setup")
 """Verbs of the interface: refused in one sentence as long as they are not among VERBS."""
 COMPLETE_VAR = "_DISPATCHER_COMPLETE"
@@ -142,7 +144,22 @@ def _run(argv: list[str], *, again: bool = True) -> int:
         from dispatcher.cli.render.errors import show_bug
 
         return show_bug(bug)
+    if argv[:1] and argv[0] in WITHOUT_RECORD:
+        remind()
     return code if isinstance(code, int) else 0
+
+
+def remind() -> None:
+    """Machines that cost money while nobody looks are told by every command."""
+    from dispatcher import paths
+
+    if not paths.database().is_file():
+        return
+    from dispatcher.app.reminders import at_a_glance
+    from dispatcher.cli.render.errors import warn
+
+    for one in at_a_glance():
+        warn(one.message, one.fix)
 
 
 def _without_plugins() -> None:

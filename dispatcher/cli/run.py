@@ -69,8 +69,10 @@ def run(job: Path, words: tuple[str, ...], **flags: Any) -> int:
         raise UsageError(f"{job} is a script, not a job file.", fix=f"mlrun init {job}, or mlrun plan {job}")
     loaded = load(job, sets=settings_of(flags), extra_args=words)
     if flags["dry_run"]:
+        from dispatcher.cli.main import remind
+
         code = _show(_planned(loaded, flags), flags)
-        _remind()
+        remind()
         return code
     if flags["at"]:
         from dispatcher.cli.schedule import later
@@ -106,22 +108,7 @@ def plan(job: Path, **flags: Any) -> int:
     """The dry run."""
     refuse_unbuilt(flags)
     loaded = _read(job, flags)
-    code = _show(_planned(loaded, flags), flags)
-    _remind()
-    return code
-
-
-def _remind() -> None:
-    """Machines that cost money while nobody looks are told by every command."""
-    from dispatcher import paths
-
-    if not paths.database().is_file():
-        return
-    from dispatcher.app.reminders import at_a_glance
-    from dispatcher.cli.render.errors import warn
-
-    for one in at_a_glance():
-        warn(one.message, one.fix)
+    return _show(_planned(loaded, flags), flags)
 
 
 def _read(job: Path, flags: dict[str, Any]) -> LoadedJob:
