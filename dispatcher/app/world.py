@@ -34,7 +34,7 @@ def world_for(loaded: LoadedJob, settings: Settings, seconds_left: float | None,
     """Everything beside the job that its plan depends on."""
     python = job_python(loaded.workdir, os.environ)
     machine = probe(measure=True, workdir=loaded.workdir, pythons=(str(python.path),) if python else ())
-    sends = _sends(loaded) if loaded.path and loaded.config.where != "local" else {}
+    sends = _sends(loaded, everything=everything) if loaded.path and loaded.config.where != "local" else {}
     moved = Transfers(up_bytes=float(sends.get("bytes", 0)), down_bytes=OUTPUT_BYTES)
     terms = Terms(tariff, moved, seconds_left, kept_back=settings.local.headroom, learned=learned(settings))
     owned, owned_device = owned_offers(loaded.config.where, settings)
@@ -101,10 +101,11 @@ def _device_of(offer: Offer) -> Device | None:
     return devices.rented(kind) if kind else None
 
 
-def _sends(loaded: LoadedJob) -> dict[str, Any]:
-    from dispatcher.hosts.sync import manifest
+def _sends(loaded: LoadedJob, *, everything: bool) -> dict[str, Any]:
+    from dispatcher.hosts.sync import LISTED, manifest
 
-    return manifest(loaded.workdir, data=data_paths(loaded)).as_dict()
+    found = manifest(loaded.workdir, data=data_paths(loaded), look=True)
+    return found.as_dict(listed=None if everything else LISTED)
 
 
 def data_paths(loaded: LoadedJob) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dispatcher.hosts.base import Entry, Tree
+from dispatcher.hosts.secretive import Reader
 
 IGNORE_FILES = (".gitignore", ".dispatchignore")
 ALWAYS_LEFT = (
@@ -24,6 +25,7 @@ SECRET_NAME = re.compile(
 )
 SOURCES = (".py", ".pyc", ".md", ".rst", ".ipynb", ".html", ".js", ".ts", ".c", ".cpp", ".h", ".go", ".rs", ".java", ".csv")
 """Files whose name speaks of secrets without holding any: tokenizer.py is code."""
+LISTED = 50
 MOST_FILES = 200_000
 """More files than this are not counted: that folder is data, and has no place in what is sent for each run."""
 
@@ -32,13 +34,14 @@ MOST_FILES = 200_000
 class Manifest:
     """What would be sent from a folder. `left_out` pairs a path with the rule; `complete` is False where counting stopped.
 
-    `data` are paths that travel whatever git's ignore files say.
+    `data` are paths that travel whatever git's ignore files say. `holds` tells of `secrets` that were read what is in them.
     """
 
     root: Path
     entries: list[Entry] = field(default_factory=list)
     left_out: list[tuple[str, str]] = field(default_factory=list)
     secrets: list[str] = field(default_factory=list)
+    holds: dict[str, str] = field(default_factory=dict)
     unreadable: list[str] = field(default_factory=list)
     complete: bool = True
     data: tuple[str, ...] = ()
@@ -57,22 +60,29 @@ class Manifest:
         """The files, to be pushed."""
         return Tree(self.root, tuple(self.entries))
 
-    def as_dict(self, largest: int = 5) -> dict[str, Any]:
-        """Files, bytes, the largest, what was left out and by which rule, what looks like a secret."""
+    def as_dict(self, largest: int = 5, listed: int | None = LISTED) -> dict[str, Any]:
+        """Files, bytes, the largest, what was left out and by which rule, what looks like a secret; `listed` of each, or all."""
         by_size = sorted(self.entries, key=lambda entry: -entry.size)[:largest]
         return {
             "files": len(self.entries),
             "bytes": self.total,
             "largest": [(entry.path, entry.size) for entry in by_size],
-            "left_out": self.left_out[:50],
-            "secrets": self.secrets[:50],
-            "unreadable": self.unreadable[:50],
+            "left_out": self.left_out[:listed],
+            "left_out_count": len(self.left_out),
+            "secrets": self.secrets[:listed],
+            "secrets_count": len(self.secrets),
+            "secrets_hold": {path: self.holds[path] for path in self.secrets[:listed] if path in self.holds},
+            "unreadable": self.unreadable[:listed],
             "complete": self.complete,
         }
 
 
-def manifest(root: Path, *, most: int = MOST_FILES, data: Sequence[str] = ()) -> Manifest:
-    """Walk `root`, honouring ignore files in every folder, but for `data`. Links that lead out of it and devices stay."""
+def manifest(root: Path, *, most: int = MOST_FILES, data: Sequence[str] = (), look: bool = False) -> Manifest:
+    """Walk `root`, honouring ignore files in every folder, but for `data`. Links that lead out of it and devices stay.
+
+    With `look`, small texts are read for keys.
+    """
+    reader = Reader() if look else None
     found = Manifest(root, data=tuple(data))
     real = root.resolve()
     rules = [("always left out", "", _always), *_rules_above(real)]
@@ -87,6 +97,9 @@ def manifest(root: Path, *, most: int = MOST_FILES, data: Sequence[str] = ()) ->
         found.entries.append(Entry(path, info.st_size, stat.S_IMODE(info.st_mode)))
         if SECRET_NAME.search(entry.name) and not entry.name.endswith(SOURCES):
             found.secrets.append(path)
+        elif reader and (held := reader.held(real / path, info.st_size)):
+            found.secrets.append(path)
+            found.holds[path] = held
     return found
 
 

@@ -124,3 +124,19 @@ def test_the_listed_terms_come_to_the_total():
 def test_large_sums_are_told_without_cents():
     dear = replace(full_plan().candidates[2], cost=Cost(Range(67.74, 115.21, 219.42), 400.0))
     assert "$115 (68–219)" in text(replace(full_plan(), candidates=(dear,), choice=None), width=80)
+
+
+def test_what_is_left_out_and_secret_says_how_many_more_and_all_shows_all():
+    sends = {
+        "files": 9, "bytes": 9, "left_out": [[f"c{n}/", "rule"] for n in range(7)], "left_out_count": 7,
+        "secrets": [f"s{n}" for n in range(6)], "secrets_count": 6, "secrets_hold": {"s0": "a private key"},
+    }  # fmt: skip
+    plan = replace(full_plan(), sends=sends)
+    short = " ".join(text(plan, width=100).split())
+    assert "c3/ (rule) and 3 more" in short
+    assert "s0 (holds a private key), s1" in short
+    assert "s4 and 1 more look like secrets" in short
+    assert "--all names them all" in short
+    whole = " ".join(text(plan, width=100, everything=True).split())
+    assert "c6/ (rule)" in whole
+    assert "s5 look like secrets" in whole

@@ -23,8 +23,8 @@ HEADINGS = {
 }
 SHORT = {
     "memory_gib": "GiB", "ram_gib": "GiB", "bandwidth_gbs": "GB/s", "fp32_tflops": "fp32", "fp16_tflops": "fp16",
-    "gmacs": "GMAC", "image_size": "pixels", "vcpus": "vCPU", "compute_capability": "CC", "accelerators": "n", "accelerator": "device",
-    "parameters": "params",
+    "gmacs": "GMAC", "image_size": "pixels", "vcpus": "vCPU", "compute_capability": "CC",
+    "accelerators": "n", "accelerator": "device", "parameters": "params",
 }  # fmt: skip
 """Headings of lists; fp32 and fp16 are dense TFLOP/s, CC is the compute capability."""
 TITLES = {"accelerator": "ACCELERATORS", "machine": "MACHINES", "cpu": "PROCESSORS", "model": "MODELS", "network": "NETWORKS"}

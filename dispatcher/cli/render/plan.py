@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from dispatcher.cli.render.console import bold, caution, dim, good
@@ -30,7 +30,7 @@ def plan_lines(
         option_lines(plan, width, everything=everything),
         _suggested(plan, width) if only_asked(plan) else [],
         [] if starting else chosen_lines(plan, width),
-        [] if starting else sends_lines(plan, width),
+        [] if starting else sends_lines(plan, width, everything=everything),
         _warnings(plan, width),
         _explained(plan, width) if explain else [],
         [] if starting else _next(plan, width, everything=everything),
@@ -144,8 +144,8 @@ def machine_words(machine: Machine) -> str:
     return " · ".join(parts)
 
 
-def sends_lines(plan: Plan, width: int) -> list[str]:
-    """What would travel: files, the largest, what stays, and what looks like a secret."""
+def sends_lines(plan: Plan, width: int, *, everything: bool = False) -> list[str]:
+    """What would travel: files, the largest, what stays, and what looks like a secret; all of it with `everything`."""
     sends: dict[str, Any] = plan.sends
     chosen = plan.chosen
     if not sends or (chosen is not None and chosen.offer.where == "local"):
@@ -154,12 +154,23 @@ def sends_lines(plan: Plan, width: int) -> list[str]:
     if sends.get("largest"):
         lines += _hanging("largest", ", ".join(f"{path} {show_bytes(size)}" for path, size in sends["largest"][:3]), width)
     if sends.get("left_out"):
-        lines += _hanging("left out", ", ".join(f"{path} ({rule})" for path, rule in sends["left_out"][:4]), width)
+        stays = [f"{path} ({rule})" for path, rule in sends["left_out"]]
+        lines += _hanging("left out", _some(stays, None if everything else 4, sends.get("left_out_count", 0)), width)
     if sends.get("secrets"):
-        lines += _hanging(
-            "! secret?", ", ".join(sends["secrets"][:5]) + " look like secrets: add them to .dispatchignore", width
-        )
+        holds = sends.get("secrets_hold", {})
+        named = [f"{path} (holds {holds[path]})" if path in holds else path for path in sends["secrets"]]
+        some = _some(named, None if everything else 5, sends.get("secrets_count", 0))
+        lines += _hanging("! secret?", some + " look like secrets: add them to .dispatchignore", width)
+    if not everything and max(sends.get("left_out_count", 0) - 4, sends.get("secrets_count", 0) - 5) > 0:
+        lines += _hanging("", "--all names them all", width)
     return lines
+
+
+def _some(names: Sequence[str], most: int | None, count: int) -> str:
+    """The first names, and how many more there are."""
+    shown = names[:most]
+    more = max(count, len(names)) - len(shown)
+    return ", ".join(shown) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _warnings(plan: Plan, width: int) -> list[str]:

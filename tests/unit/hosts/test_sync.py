@@ -122,3 +122,41 @@ def test_data_travel_even_if_git_ignores_them_and_nothing_beside_them(tmp_path):
     assert ["train.py"] == [one.path for one in manifest(tmp_path).entries if one.path != ".gitignore"]
     sent = {one.path for one in manifest(tmp_path, data=["data/pets"]).entries}
     assert {".gitignore", "train.py", "data/pets/.gitignore", "data/pets/1.jpg"} == sent
+
+
+KEYS = {
+    "notes.txt": ("here: -----BEGIN OPENSSH PRIVATE KEY-----\nabc", "a private key"),
+    "account.json": ('{"private_key": "-----BEGIN PRIVATE KEY-----\\nMII"}', "a private key"),
+    "conf.py": ("KEY = 'AKIA" + "Q3EGRZ7LXJ5T2W4B'", "an AWS access key"),
+    "login.sh": ("huggingface-cli login --token hf_" + "aB3" * 11, "a Hugging Face token"),
+    "chat.py": ("client(api_key='sk-proj-" + "aB3_" * 10 + "')", "an API key"),
+}
+
+
+@pytest.mark.parametrize("name", KEYS)
+def test_a_file_that_holds_a_key_is_told_by_its_content(tmp_path, name):
+    text, what = KEYS[name]
+    (tmp_path / name).write_text(text)
+    assert {name: what} == manifest(tmp_path, look=True).as_dict()["secrets_hold"]
+    assert [] == manifest(tmp_path).secrets
+
+
+def test_what_only_speaks_of_keys_is_none(tmp_path):
+    words = "AKIAIOSFODNN7EXAMPLE hf_transfer hf_hub_download sk-learn task-specific-words-are-many BEGIN PRIVATE KEY"
+    (tmp_path / "readme.txt").write_text(words)
+    (tmp_path / "large.txt").write_text("-----BEGIN PRIVATE KEY-----" + " " * (1 << 16))
+    assert [] == manifest(tmp_path, look=True).secrets
+
+
+def test_of_many_small_files_only_so_many_are_read(tmp_path):
+    for number in range(600):
+        (tmp_path / f"{number:03}.txt").write_text("-----BEGIN PRIVATE KEY-----")
+    assert 400 == len(manifest(tmp_path, look=True).secrets)
+
+
+def test_what_is_not_listed_is_counted(tmp_path):
+    for number in range(60):
+        (tmp_path / f"{number}.pyc").write_text("x")
+    found = manifest(tmp_path)
+    assert (50, 60) == (len(found.as_dict()["left_out"]), found.as_dict()["left_out_count"])
+    assert 60 == len(found.as_dict(listed=None)["left_out"])
