@@ -61,7 +61,7 @@ class Manifest:
         return Tree(self.root, tuple(self.entries))
 
     def as_dict(self, largest: int = 5, listed: int | None = LISTED) -> dict[str, Any]:
-        """Files, bytes, the largest, what was left out and by which rule, what looks like a secret; `listed` of each, or all."""
+        """Files, bytes, the largest, what was left out and by which rule, what looks like a secret; `listed` each, or all."""
         by_size = sorted(self.entries, key=lambda entry: -entry.size)[:largest]
         return {
             "files": len(self.entries),
