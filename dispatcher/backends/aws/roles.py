@@ -15,6 +15,8 @@ POLICY = "mlrun"
 SECRETS = "/mlrun/"
 """Where in the parameter store secrets stand that machines may read."""
 MISSING = "NoSuchEntity"
+SPOT = "spot.amazonaws.com"
+"""AWS's own role for spot machines, without which the first one of an account is refused; it stays, as others may use it."""
 
 
 def lacking(account: Account) -> list[str]:
@@ -44,6 +46,7 @@ def make(account: Account) -> list[str]:
     _have(account, SCHEDULER, _trust("scheduler.amazonaws.com", only_here), scheduler_policy(number))
     _quietly(account, "create_instance_profile", "EntityAlreadyExists", InstanceProfileName=MACHINE)
     _quietly(account, "add_role_to_instance_profile", "LimitExceeded", InstanceProfileName=MACHINE, RoleName=MACHINE)
+    _quietly(account, "create_service_linked_role", "InvalidInput", "EntityAlreadyExists", AWSServiceName=SPOT)
     return made
 
 
@@ -118,9 +121,9 @@ def _role(account: Account, name: str) -> dict[str, Any] | None:
         raise account.told(failure) from failure
 
 
-def _quietly(account: Account, action: str, fine: str, **parameters: Any) -> None:
+def _quietly(account: Account, action: str, *fine: str, **parameters: Any) -> None:
     try:
         account.ask("iam", HOME, action, "a role", **parameters)
     except AwsFailure as failure:
-        if failure.code != fine:
+        if failure.code not in fine:
             raise account.told(failure) from failure
