@@ -84,10 +84,14 @@ def codes() -> list[Case]:
 
 def signals() -> list[Case]:
     ending = sorted({*signal.Signals, *range(signal.SIGRTMIN, signal.SIGRTMAX + 1)} - NOT_ENDING)
-    return [
-        Case(f"signal {int(one)}", ((128 + one, "signal"),), lambda at, one=one: at.launch(f"kill -{int(one)} $$"))
-        for one in ending
-    ]
+    return [Case(f"signal {int(one)}", ((128 + one, "signal"),), lambda at, one=one: at.launch(killing(one))) for one in ending]
+
+
+def killing(number: int) -> str:
+    """A job that sends itself a signal; bash ignores SIGQUIT whatever it is told."""
+    if number != signal.SIGQUIT:
+        return f"kill -{int(number)} $$"
+    return f"exec {shlex.quote(sys.executable)} -S -c 'import os; os.kill(os.getpid(), {int(number)})'"
 
 
 def others() -> list[Case]:
