@@ -24,7 +24,7 @@ from dispatcher.overnight.night import Night
 from dispatcher.retries import Clock
 
 SLACK_SECONDS = 900.0
-"""CloudTrail tells of a call up to a quarter of an hour later (its documentation, read 2026-11)."""
+"""CloudTrail tells of a call some five minutes later, without a promise (its user guide since 2023-03): three times that."""
 SETTLE_SECONDS = 60.0
 FLEET = re.compile(r"fleet-[0-9a-f-]{8,}")
 
