@@ -60,6 +60,9 @@ SKYPILOT = (
 """SkyPilot's task file. Multi-node, file mounts and images are refused by name."""
 
 
+VENDORS = ("nvidia", "amd", "google", "intel", "tenstorrent")
+
+
 def _commands(value: Any) -> str | None:
     return "\n".join(map(str, value)) if isinstance(value, list) and value else None
 
@@ -69,12 +72,33 @@ def _bare(value: Any) -> list[str] | None:
 
 
 def _dstack_gpu(value: Any) -> Any:
-    """24GB, A100:80GB:2, or {name, memory, count}."""
-    if not isinstance(value, dict):
-        return value
-    parts = [value.get("name"), value.get("memory"), value.get("count")]
-    first = [part[0] if isinstance(part, list) and part else part for part in parts]
-    return ":".join(str(part) for part in first if part) or None
+    """24GB, A100,H100:80GB..:2, a number of them, or {name, memory, count}: each kind that will do, with the least number."""
+    given = value if isinstance(value, dict) else _parts(str(value))
+    names = given.get("name") or [""]
+    names = names if isinstance(names, list) else str(names).split(",")
+    memory, count = _span(given.get("memory"), "GB"), _span(given.get("count"), "").partition("..")[0]
+    found = [":".join(part for part in (str(name).strip(), memory, count) if part) for name in names]
+    return (found[0] if len(found) == 1 else found) if any(found) else None
+
+
+def _parts(text: str) -> dict[str, Any]:
+    """dstack's one-line form: vendor, names, memory and number in any order, between colons."""
+    found: dict[str, Any] = {}
+    for part in filter(None, (one.strip() for one in text.split(":"))):
+        if part[0].isalpha():
+            if part.lower() not in VENDORS:
+                found["name"] = part
+        else:
+            found["memory" if part.upper().rstrip(".").endswith("B") else "count"] = part
+    return found
+
+
+def _span(value: Any, unit: str) -> str:
+    """16..24, {min: 16, max: 24} or 16 as 16GB..24GB."""
+    ends = [value.get("min"), value.get("max")] if isinstance(value, dict) else str(value or "").split("..")
+    low, high = ([*ends, None])[:2]
+    sizes = [f"{one}{unit}" if str(one).strip().isdigit() else str(one or "").strip() for one in (low, high)]
+    return sizes[0] if len(ends) == 1 or sizes[0] == sizes[1] else "..".join(sizes) if any(sizes) else ""
 
 
 DSTACK = (

@@ -118,6 +118,10 @@ def cautions(form: str, data: Any) -> tuple[str, ...]:
     return (f"{packed} {words} For its time, state training.tokens or training.steps.",)
 
 
+FROZEN = {"amp-bf16": "bf16", "amp-fp16": "fp16"}
+"""LLaMA-Factory loads a base whose weights are not trained in the type it computes in (its parser.py, adapter.py, 2025-09)."""
+
+
 def settle(form: str, found: Found, data: Any) -> Found:
     """What follows from several of a file's values together, or from the format's own defaults."""
     if found.get("training.steps"):
@@ -125,6 +129,9 @@ def settle(form: str, found: Found, data: Any) -> Found:
     if form == "axolotl" and found.get("training.method") == "lora" and data.get("load_in_4bit") is True:
         found["training.method"] = "qlora"
     if form == "llama-factory":
+        found.setdefault("training.method", "lora")
+        if found["training.method"] == "lora" and found.get("training.precision") in FROZEN:
+            found["training.precision"] = FROZEN[found["training.precision"]]
         found.setdefault("training.gradient_checkpointing", data.get("disable_gradient_checkpointing") is not True)
     if form in ("axolotl", "llama-factory"):
         found.setdefault("task", "train" if get(data, "stage") == "pt" else "finetune")

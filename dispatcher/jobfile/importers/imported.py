@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import stat
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -48,12 +48,24 @@ def imported(form: str, data: Any, names: Mapping[str, str] | None = None) -> Im
     fields = FORMATS.get(form) or tuple(Field(theirs, ours) for ours, theirs in (names or {}).items())
     values, origins = translate(data, fields)
     values = settle(form, values, data)
-    known = {one.theirs.partition(".")[0] for one in fields} | {*SETTLED}
     refused = tuple(
         f"{key}: {why}" for key, why in REFUSED.items() if form in ("skypilot", "dstack") and _asked(get(data, key))
     )
-    unread = tuple(str(key) for key in data if key not in known)
+    unread = tuple(_unread(data, {one.theirs for one in fields} | {*SETTLED}, {key.partition(":")[0] for key in refused}))
     return Imported(values, {k: origins.get(k, "its format") for k in values}, refused, unread, cautions(form, data))
+
+
+def _unread(data: Any, known: Collection[str], refused: Collection[str], above: str = "") -> Iterator[str]:
+    """Names of the file that no field reads; of a section that is read in part, what is left of it."""
+    entries = data.items() if isinstance(data, Mapping) else enumerate(data)
+    for key, value in entries:
+        name = f"{above}{key}"
+        if name in known or name in refused:
+            continue
+        if isinstance(value, (Mapping, list)) and any(one.startswith(f"{name}.") for one in known):
+            yield from _unread(value, known, refused, f"{name}.")
+        else:
+            yield name
 
 
 def read_import(source: Import, folder: Path) -> Imported:

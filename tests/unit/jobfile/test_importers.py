@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from dispatcher.domain.job import Import
+from dispatcher.domain.job import Import, JobConfig
 from dispatcher.errors import JobFileError
 from dispatcher.jobfile.importers import imported, read_import
 
@@ -180,7 +180,7 @@ def test_a_dstack_file():
         "run": "pip install trl\npython train.py",
         "env": {"EPOCHS": "3"},
         "secrets": ["HF_TOKEN"],
-        "resources.gpu": "24GB:2..",
+        "resources.gpu": "24GB:2",
         "resources.disk": "100GB..",
         "spot": "auto",
         "budget.max_hourly": 1.5,
@@ -267,3 +267,43 @@ def test_a_huge_file_is_no_configuration(tmp_path):
     (tmp_path / "c.yaml").write_bytes(b"a: 1\n" * 300_000)
     with pytest.raises(JobFileError):
         read_import(Import.model_validate({"from": "axolotl", "file": "c.yaml"}), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("A100", "A100"),
+        ("A10G,A100:24GB..:2", ["A10G:24GB..:2", "A100:24GB..:2"]),
+        ("nvidia:24GB..40GB:1..4", "24GB..40GB:1"),
+        ({"name": ["L4", "A10G"], "memory": "24GB", "count": 2}, ["L4:24GB:2", "A10G:24GB:2"]),
+        ({"name": "H100", "count": {"min": 4, "max": 8}}, "H100:4"),
+        ({"memory": {"min": "16GB"}}, "16GB.."),
+        (2, "2"),
+    ],
+)
+def test_dstacks_gpus_are_each_that_will_do(written, meant):
+    found = imported("dstack", {"resources": {"gpu": written}}).values["resources.gpu"]
+    assert meant == found
+    assert JobConfig.model_validate({"run": "x", "resources": {"gpu": found}}).resources.gpu
+
+
+@pytest.mark.parametrize(
+    ("written", "precision"),
+    [
+        ({"finetuning_type": "lora", "bf16": True}, "bf16"),
+        ({"fp16": True}, "fp16"),
+        ({"finetuning_type": "full", "bf16": True}, "amp-bf16"),
+        ({"finetuning_type": "lora", "quantization_bit": 4, "bf16": True}, "amp-bf16"),
+        ({"finetuning_type": "lora"}, None),
+    ],
+)
+def test_llama_factory_loads_a_frozen_base_in_the_type_it_computes_in(written, precision):
+    assert precision == imported("llama-factory", written).values.get("training.precision")
+
+
+def test_what_a_section_holds_beside_what_is_read_is_told():
+    data = {"datasets": [{"path": "a", "type": "alpaca"}, {"path": "b"}], "fsdp_config": {"offload_params": True, "x": 1}}
+    assert ("datasets.0.type", "datasets.1") == imported("axolotl", data).unread[:2]
+    assert {"gpu": "T4", "shm_size": "8GB"}.keys() - {"gpu"} == {
+        one.removeprefix("resources.") for one in imported("dstack", {"resources": {"gpu": "T4", "shm_size": "8GB"}}).unread
+    }
