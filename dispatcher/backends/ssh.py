@@ -103,6 +103,16 @@ class SshBackend:
             self._ask(host, "make", str(label), self.client)
         return self._machine(label, known)
 
+    def in_use(self, offer: Offer) -> str:
+        """Who else computes there, in words, where others come first; "" where it may be used now."""
+        known = self._known(_name_of(offer.where) or self._only)
+        if not known.idle_only:
+            return ""
+        with self._reached(known) as host:
+            seen = probe_host(host)
+        self._looks.keep(known.name, seen)
+        return busy(seen)
+
     def find(self, label: Label) -> ProvisionedMachine | None:
         """The computer where this label has its mark, or processes."""
         for known in self._all():

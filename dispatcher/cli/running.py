@@ -6,6 +6,7 @@ import shlex
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from types import FrameType
 from typing import Any
 
@@ -105,6 +106,7 @@ def told(run: Run, *, quiet: bool) -> int:
 
 def decided(plan: Plan, loaded: LoadedJob, flags: dict[str, Any], settings: Settings) -> Plan:
     """The plan with a choice that may be started; asks, insists or refuses."""
+    plan = in_line(plan, loaded)
     chosen = plan.chosen
     if chosen is None:
         return _insisting(plan, loaded, flags)
@@ -115,6 +117,17 @@ def decided(plan: Plan, loaded: LoadedJob, flags: dict[str, Any], settings: Sett
     if not chosen.surely:
         warn("It may not fit: " + " ".join(plan.here.reasons))
     return plan
+
+
+def in_line(plan: Plan, loaded: LoadedJob) -> Plan:
+    """Where the job names one computer, and all that is against it is that others use it now: it is waited for."""
+    where = loaded.config.where
+    able = [i for i, c in enumerate(plan.candidates) if c.surely and not c.changes and c.offer.where == where]
+    if plan.choice is not None or not where.startswith("ssh:") or not able:
+        return plan
+    waited = replace(plan.candidates[able[0]], offer=replace(plan.candidates[able[0]].offer, usable=True))
+    candidates = tuple(waited if i == able[0] else c for i, c in enumerate(plan.candidates))
+    return replace(plan, candidates=candidates, choice=able[0])
 
 
 def _insisting(plan: Plan, loaded: LoadedJob, flags: dict[str, Any]) -> Plan:

@@ -14,6 +14,7 @@ from dispatcher.engine.ending import finish, record_verdict, tries_next
 from dispatcher.engine.holding import WISH
 from dispatcher.engine.interrupts import held_back
 from dispatcher.engine.ladder import Ladder
+from dispatcher.engine.line import stand_in_line
 from dispatcher.engine.outcome import conclude
 from dispatcher.engine.step import Held, Left, NeverStarted, carry_out, count_seconds, undo
 from dispatcher.engine.steps import STEPS
@@ -51,6 +52,7 @@ def execute(run: Run, offers: Iterable[Offer], ctx: Context, job: JobInstruction
                 break
             trying = replace(ctx, retry_preempted=bool(job.checkpoint) and len(taken_back) + 1 < MOST_MACHINES)
             try:
+                stand_in_line(ctx, run, offer)
                 work = _begin(run, offer, trying, replace(job, deadline_seconds=left))
             except MlrunError as refusal:
                 error = refusal
