@@ -79,7 +79,7 @@ def test_a_rented_machine_is_told_state_by_state_with_time_and_money(capfdbinary
     )
     assert b"" == out
     assert [
-        "· attempt 2: aws g4dn.xlarge us-east-1 us-east-1b, spot, $0.36 per hour",
+        "· attempt 2: aws g4dn.xlarge us-east-1 us-east-1b, spot, $0.36 per hour with disk and address",
         "·  0:00  $0.00  creating the machine",
         "·  1:40  $0.01  starting the job",
         "· 1:00:00  $0.36  running",
