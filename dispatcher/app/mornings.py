@@ -49,8 +49,8 @@ def settled(ctx: Context, cloud: Nights, night: Night, now: float) -> Run | None
         _say(ctx, night, "its job is over, and its machine is just ending", "mlrun ps")
         return None
     backend = registry.load(night.where)
-    if seen.alive:
-        backend.terminate(night.label)
+    if seen.alive or not night.carries:
+        backend.terminate(night.label)  # also of what is gone: rules and keys go with it
     proof = _gone(ctx, cloud, night, backend)
     run = _run(night, seen)
     run.teardown_confirmed, run.teardown_proof = True, [proof]

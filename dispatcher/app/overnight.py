@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -148,6 +150,8 @@ def remove(night: Night) -> None:
     """Have nothing started. Raises TeardownUnconfirmed where the trigger may still fire; it stays on record then."""
     of(night.where).disarm(night)
     nights.forget(night)
+    if time.time() < night.due:
+        shutil.rmtree(paths.runs_dir() / night.id, ignore_errors=True)  # keys that no machine was born with
 
 
 def start_now(night: Night, now: float) -> Night:
