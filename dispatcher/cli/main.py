@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import gc
 import importlib
 import os
@@ -44,11 +46,14 @@ WITHOUT_RECORD = ("plan", "init", "schedule", "doctor", "catalog", "setup", "sch
 NOT_YET = ("sweep", "fetch", "hold", "ssh", "schedule", "setup")
 """Verbs of the interface: refused in one sentence as long as they are not among VERBS."""
 COMPLETE_VAR = "_DISPATCHER_COMPLETE"
+CANCELLED = 130
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""What writing to a full disk says."""
 GARBAGE_AFTER = 50_000
 """Objects made before garbage is looked for: tables and modules stay in use, and a tenth of a plan's time went on looking."""
 _OWN_OPTIONS = ("-h", "--help", "--version")
 
-HELP = """Plans a training job's memory, time and money, and runs it here if this machine is capable.
+HELP = """Plans a training job's memory, time and money, and runs it here, or on a rented machine.
 
 \b
   mlrun train.yaml              plan, then run
@@ -104,8 +109,15 @@ def cli() -> None:
 
 def main(argv: list[str] | None = None) -> NoReturn:
     """Run the command line and exit as the table of exit codes says."""
-    _open_closed_streams()
-    sys.exit(_run(sys.argv[1:] if argv is None else argv))
+    try:
+        _open_closed_streams()
+        code = _run(sys.argv[1:] if argv is None else argv)
+        sys.stdout.flush()
+    except KeyboardInterrupt:  # between two verbs, or while their errors were told
+        code = CANCELLED
+    except OSError as why:
+        code = _unwritten(why)
+    sys.exit(code)
 
 
 def _open_closed_streams() -> None:
@@ -129,10 +141,11 @@ def _run(argv: list[str], *, again: bool = True) -> int:
         return wrong.exit_code
     except (KeyboardInterrupt, click.Abort):
         click.echo("\nCancelled.", err=True)
-        return 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return CANCELLED
+    except OSError as why:
+        if isinstance(why, BrokenPipeError) or why.errno in FULL:
+            return _unwritten(why)
+        return _bug(why)
     except MlrunError as error:
         from dispatcher.cli.render.errors import show_error
 
@@ -141,9 +154,7 @@ def _run(argv: list[str], *, again: bool = True) -> int:
 
         return show_error(error, as_json="--json" in argv)
     except Exception as bug:  # noqa: BLE001 - the one catcher: a user never meets a stack trace
-        from dispatcher.cli.render.errors import show_bug
-
-        return show_bug(bug)
+        return _bug(bug)
     if argv[:1] and argv[0] in WITHOUT_RECORD:
         remind()
     return code if isinstance(code, int) else 0
@@ -160,6 +171,22 @@ def remind() -> None:
 
     for one in at_a_glance():
         warn(one.message, one.fix)
+
+
+def _unwritten(why: OSError) -> int:
+    """Nobody reads our output any more, which is no error; or it can be written nowhere, which is."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if isinstance(why, BrokenPipeError):
+        return 0
+    click.echo(f"error: The output could not be written: {why.strerror}.", err=True)
+    return 1
+
+
+def _bug(bug: Exception) -> int:
+    from dispatcher.cli.render.errors import show_bug
+
+    return show_bug(bug)
 
 
 def _without_plugins() -> None:

@@ -22,7 +22,7 @@ from dispatcher.domain.run import Run
 from dispatcher.engine.context import Context
 from dispatcher.engine.holding import WISH
 from dispatcher.engine.outcome import exit_code
-from dispatcher.errors import RunBusy, UsageError
+from dispatcher.errors import Cancelled, RunBusy, UsageError
 from dispatcher.events import Event, Listener, LogBytes, Warned
 from dispatcher.jobfile.settings import load_settings
 
@@ -243,7 +243,11 @@ def stop(run: str, grace: str, *, keep: bool, as_json: bool) -> int:
             return 0
         if before.started and not as_json:
             say(dim(f"· asked to stop; the job has up to {show_seconds(longest_end(seconds))}"))
-        found = runs.stop(ctx, before.id, seconds, keep=KEPT_SECONDS if keep else None)
+        try:
+            found = runs.stop(ctx, before.id, seconds, keep=KEPT_SECONDS if keep else None)
+        except KeyboardInterrupt:
+            say(dim(f"\n· Ctrl-C: not waited for; the job, once asked, ends all the same: mlrun attach {before.id[:4]}"))
+            return Cancelled.exit_code
     listener.close()
     told(found, quiet=as_json)
     return exit_code(found) if found.open and found.held_for != WISH else 0

@@ -7,6 +7,7 @@ import random
 import shutil
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
@@ -70,6 +71,54 @@ def test_stop_says_how_long_it_may_take(shell: Shell) -> None:
     shell.until(lambda: shell.last()["started"], "the job started")
     stopped = shell.mlrun("stop", "last", "--grace", "5s")
     assert (0, True) == (stopped.code, "asked to stop; the job has up to 10 s" in stopped.err)
+
+
+def test_leaving_a_stop_leaves_the_job_ending_and_its_true_end_is_learned(shell: Shell) -> None:
+    assert shell.mlrun(shell.write("run: trap '' INT; echo first; while :; do sleep 0.1; done\n"), "-d").code == 0
+    shell.until(lambda: b"first" in shell.mlrun("logs", "last").stdout, "the job started")
+    stopping = shell.start("stop", "last", "--grace", "3s")
+    shell.until(lambda: list(shell.home.rglob("stop.json")), "the agent was asked")
+    begun = time.monotonic()
+    os.killpg(stopping.pid, signal.SIGINT)
+    _, err = stopping.communicate(timeout=30)
+    assert (130, False, True) == (stopping.returncode, b"Traceback" in err, b"ends all the same" in err), err
+    assert time.monotonic() - begun < 2.5
+    assert shell.last()["outcome"] is None
+    assert ("cancelled", "stopped", 130) == tuple(shell.finished()[key] for key in ("outcome", "reason", "exit_code"))
+
+
+@pytest.mark.parametrize("words", [("ps",), ("logs", "last", "-f"), ("attach", "last"), ("report",), ("costs",)])
+def test_looking_at_a_run_and_leaving_at_any_moment_ends_nothing(shell: Shell, words: tuple[str, ...]) -> None:
+    assert shell.mlrun(shell.write(WAITS), "-d").code == 0
+    shell.until(lambda: b"first" in shell.mlrun("logs", "last").stdout, "the job started")
+    for after in (0.3, 0.6, 0.9):
+        looking = shell.start(*words)
+        time.sleep(after)
+        os.killpg(looking.pid, signal.SIGINT)
+        _, err = looking.communicate(timeout=30)
+        assert b"bug" not in err, err
+    (shell.folder / "enough").touch()
+    assert ("failed", 7) == (shell.finished()["outcome"], shell.last()["exit_code"])
+    assert b"first\nlast\n" == shell.mlrun("logs", "last").stdout
+
+
+def test_ctrl_c_while_the_program_is_loaded_shows_no_trace(shell: Shell) -> None:
+    words = [sys.executable, "-c", "import dispatcher.cli; raise KeyboardInterrupt"]
+    done = subprocess.run(words, cwd=shell.folder, capture_output=True, timeout=30)
+    assert (-signal.SIGINT, b"") == (done.returncode, done.stderr)
+
+
+@pytest.mark.parametrize(
+    "words", [("ps",), ("ps", "--json"), ("logs", "last"), ("attach", "last"), ("report",), ("schema",), ("--help",)]
+)
+def test_output_that_can_be_written_nowhere_is_said_in_a_sentence(shell: Shell, words: tuple[str, ...]) -> None:
+    assert shell.mlrun(shell.write("run: echo hi\n")).code == 0
+    with open("/dev/full", "wb") as full:  # noqa: PTH123
+        done = subprocess.run(
+            [str(MLRUN), *words], cwd=shell.folder, env=shell.env, stdout=full, stderr=subprocess.PIPE, timeout=30
+        )
+    assert (1, True) == (done.returncode, b"could not be written: No space left on device" in done.stderr), done.stderr
+    assert b"bug" not in done.stderr
 
 
 def test_a_time_limit_says_how_long_the_job_may_still_take(shell: Shell) -> None:
