@@ -151,7 +151,7 @@ def _picked(made: Plan, pick: int | None) -> Plan:
         return made
     if pick > len(made.candidates):
         raise UsageError(f"--pick {pick}: the plan has {len(made.candidates)} options.", fix="Look again: mlrun plan JOB")
-    return replace(made, choice=pick - 1)
+    return replace(made, choice=pick - 1, by_hand=True)
 
 
 def _show(made: Plan, flags: dict[str, Any]) -> int:

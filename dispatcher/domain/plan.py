@@ -305,13 +305,17 @@ class JobSummary:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A job's needs, this machine's verdict, ranked candidates and the choice. Nothing has been done yet."""
+    """A job's needs, this machine's verdict, ranked candidates and the choice. Nothing has been done yet.
+
+    `by_hand`: the choice is the user's own, and has to be said again to be run.
+    """
 
     job: JobSummary
     estimate: Estimate
     here: Here
     candidates: tuple[Candidate, ...] = ()
     choice: int | None = None
+    by_hand: bool = False
     rejected: tuple[Rejection, ...] = ()
     suggestions: tuple[Suggestion, ...] = ()
     warnings: tuple[str, ...] = ()

@@ -140,3 +140,9 @@ def test_what_is_left_out_and_secret_says_how_many_more_and_all_shows_all():
     whole = " ".join(text(plan, width=100, everything=True).split())
     assert "c6/ (rule)" in whole
     assert "s5 look like secrets" in whole
+
+
+def test_what_was_picked_by_hand_is_run_with_the_same_pick():
+    plan = full_plan()
+    assert "--pick 2" in text(replace(plan, choice=1, by_hand=True), width=100).rpartition("NEXT")[2].splitlines()[0]
+    assert "--pick" not in text(replace(plan, choice=1), width=100).rpartition("NEXT")[2].splitlines()[0]

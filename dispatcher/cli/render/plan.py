@@ -206,7 +206,8 @@ def _steps(plan: Plan, file: str, *, everything: bool) -> Iterator[tuple[str, st
         yield f"mlrun init {file}", "write it down as a job file, which can be run"
     elif plan.chosen:
         where = "here" if plan.chosen.offer.where == "local" else f"option {(plan.choice or 0) + 1}, asks first"
-        yield f"mlrun {file}", f"run {where}"
+        again = f" --pick {(plan.choice or 0) + 1}" if plan.by_hand else ""
+        yield f"mlrun {file}{again}", f"run {where}"
     other = _other(plan)
     if other is not None and not file.rstrip("'").endswith(".py"):
         closed = not plan.candidates[other].offer.usable

@@ -44,6 +44,13 @@ def amounts(job: JobConfig, devices: int, tokens_per_sample: float = 1.0) -> tup
 def noted(job: JobConfig) -> tuple[str, ...]:
     """The defaults that were taken for what the job leaves out."""
     train, found = job.training, []
+    if amounts(job, 1) == (None, None):
+        lacks = (
+            "dataset.samples"
+            if train.epochs or task_of(job) == "inference"
+            else "training.steps, or epochs with dataset.samples"
+        )
+        found.append(f"How long it takes is not known: state {lacks}.")
     if train.precision is None:
         found.append("Precision is not stated: taken as fp32, the frameworks' default.")
     if train.optimizer is None and task_of(job) != "inference":

@@ -258,3 +258,15 @@ def test_a_question_about_a_machine_that_the_budget_rules_out_is_answered_with_w
     assert why in one.notes[0]
     assert one.cost.likely > 0.01
     assert one.cost.range.low < one.cost.likely < one.cost.range.high <= one.cost.worst_case
+
+
+@pytest.mark.parametrize(
+    ("training", "asked"), [({"epochs": 2}, "state dataset.samples."), ({}, "state training.steps, or epochs")]
+)
+def test_a_time_that_cannot_be_told_asks_for_what_lacks(training, asked):
+    model = {"name": "resnet18"}
+    job = from_mapping({"run": "python t.py", "model": model, "training": {"batch_size": 8} | training}).config
+    terms = Terms(lambda _where, _region: Tariff(), Transfers())
+    plan = plan_for(job, JobSummary("j", None, ""), device("cuda", memory_gib=24.0), offer(), terms)
+    assert plan.candidates[0].hours is None
+    assert any(asked in one for one in plan.warnings)
