@@ -6,7 +6,7 @@ import json
 import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +36,15 @@ _COLUMN = 41
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A setting's value as YAML, a note on where it was found, and the flag that sets it on the command line."""
+    """A setting's value as YAML, a note on where it was found, and the flag that sets it on the command line.
+
+    `guess`: nobody says that it is so; it stays a comment.
+    """
 
     text: str
     note: str
     flag: str = ""
+    guess: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,16 +123,18 @@ def _known(found: Survey, asked: set[str], named: str) -> Iterator[tuple[str, En
     if found.outputs:
         yield "outputs", Entry(f"[{', '.join(map(_scalar, found.outputs))}]", "what it seems to leave: is this all?")
     if found.data and "dataset.path" in asked:
-        yield from _data(found.data)
+        guess = bool(found.script) and not found.data.named
+        yield from ((setting, replace(entry, guess=guess)) for setting, entry in _data(found.data, guess=guess))
     for setting, value in found.described.settings.items():
         spelled = "dataset.rows" if setting == "dataset.samples" and "dataset.rows" in asked else setting
         yield spelled, Entry(_yaml(value.value), value.origin, value.flag)
 
 
-def _data(data: Data) -> Iterator[tuple[str, Entry]]:
+def _data(data: Data, *, guess: bool) -> Iterator[tuple[str, Entry]]:
     """What stands in the folder and looks like the data, where the script reads none."""
     counted = "counted" if data.kind == "images" else "counted in the file"
-    yield "dataset.path", Entry(_scalar(data.path), f"found here, {show_bytes(data.size)}")
+    asked = ": does the script read it?" if guess else ""
+    yield "dataset.path", Entry(_scalar(data.path), f"found here, {show_bytes(data.size)}{asked}")
     yield "dataset.size", Entry(show_bytes(data.size).replace(" ", "").replace("kB", "KB"), "found here")
     if data.samples:
         yield "dataset.rows" if data.kind == "table" else "dataset.samples", Entry(f"{data.samples}", counted)
@@ -154,7 +160,7 @@ def _added(known: dict[str, Entry], asked: set[str]) -> Iterator[str]:
     """Sections that the template has not, with what was found of them."""
     there = {setting.partition(".")[0] for setting in asked}
     heading = ""
-    for setting, entry in sorted(_more(known, asked).items()):
+    for setting, entry in sorted((key, entry) for key, entry in _more(known, asked).items() if not entry.guess):
         section, _, key = setting.partition(".")
         if section in there:
             continue
@@ -200,7 +206,7 @@ def _filled(block: list[str], known: dict[str, Entry], asked: set[str]) -> list[
     if len(block) == 1:
         return [_line(block[0], head["key"], known)]
     lines = [_line(line, f"{head['key']}.{(_LINE.fullmatch(line) or head)['key']}", known) for line in block[1:]]
-    more = {key: entry for key, entry in _more(known, asked).items() if key.startswith(f"{head['key']}.")}
+    more = {key: e for key, e in _more(known, asked).items() if key.startswith(f"{head['key']}.") and not e.guess}
     end = next((index for index, line in enumerate(lines) if not line.strip()), len(lines))
     lines[end:end] = [_noted(f"  {key.partition('.')[2]}: {entry.text}", entry.note) for key, entry in more.items()]
     heading = block[0] if any(line.strip() and not line.startswith("#") for line in lines) else f"# {block[0]}"
@@ -214,7 +220,8 @@ def _line(line: str, setting: str, known: dict[str, Entry]) -> str:
     entry = known.get(setting)
     if entry is None:
         return line if setting in KEPT else f"# {line}"
-    return _noted(f"{parts['indent']}{parts['key']}: {entry.text}", entry.note or parts["note"] or "")
+    told = _noted(f"{parts['indent']}{parts['key']}: {entry.text}", entry.note or parts["note"] or "")
+    return f"# {told}" if entry.guess else told
 
 
 def _noted(text: str, note: str) -> str:

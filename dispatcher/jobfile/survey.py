@@ -6,7 +6,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from dispatcher.jobfile.datafile import EXACT, describe
@@ -36,13 +36,17 @@ MOST_FILES = 50_000
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """What is learned from: path below the folder, bytes, samples and columns where they are cheap to know."""
+    """What is learned from: path below the folder, bytes, samples and columns where they are cheap to know.
+
+    `named`: the script names it; else it only lies there.
+    """
 
     path: str
     kind: str
     size: int
     samples: int | None = None
     columns: int | None = None
+    named: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +94,19 @@ def _data(folder: Path, facts: ScriptFacts) -> Data | None:
     named = [(path, size) for path, size in files if any(text.endswith(path.name) for text in facts.strings if text)]
     for suffixes, kind in ((TABLES, "table"), (ARRAYS, "array")):
         if found := _largest(named, suffixes):
-            return _described(folder, *found, kind)
+            return replace(_described(folder, *found, kind), named=True)
     if images := _images(folder, files):
-        return images
+        return replace(images, named=any(_leads(text, images.path) for text in facts.strings))
     for suffixes, kind in ((TABLES, "table"), (SURELY_DATA, "array")):
         if found := _largest(files, suffixes):
             return _described(folder, *found, kind)
     return None
+
+
+def _leads(text: str, path: str) -> bool:
+    """Whether a text of the script is the folder, or one above it."""
+    folder = text.removeprefix("./").rstrip("/")
+    return bool(folder) and (path == folder or path.startswith(f"{folder}/"))
 
 
 def _files(folder: Path) -> Iterator[tuple[Path, int]]:

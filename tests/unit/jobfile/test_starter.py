@@ -223,3 +223,20 @@ def test_the_target_is_said_to_be_among_the_columns(tmp_path):
     (tmp_path / "t.csv").write_text("a,b,label\n" + "1,2,0\n" * 100)
     assert "columns: 3" in (found := render(choose(tmp_path)))
     assert "the target among them" in found
+
+
+def test_data_that_only_lie_beside_the_script_stay_a_comment(tmp_path: Path) -> None:
+    (tmp_path / "neighbour.csv").write_text("a,b,c\n" + "1,2,3\n" * 100)
+    (tmp_path / "train.py").write_text("import torchvision\nfrom torchvision.models import resnet50\nresnet50()\n")
+    text, job = written(tmp_path)
+    assert job.config.dataset is None or job.config.dataset.path is None
+    assert "does the script read it?" in next(line for line in text.splitlines() if "neighbour.csv" in line)
+    assert all(line.startswith("#") for line in text.splitlines() if "neighbour" in line)
+
+
+def test_data_that_the_script_names_are_filled_in(tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text("a,b,c\n" + "1,2,3\n" * 100)
+    (tmp_path / "train.py").write_text("import torchvision\nload('mine.csv')\ntorchvision.models.resnet50()\n")
+    _, job = written(tmp_path)
+    assert job.config.dataset is not None
+    assert job.config.dataset.path == "mine.csv"
