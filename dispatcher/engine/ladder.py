@@ -56,7 +56,12 @@ class Ladder:
         if self.error or _kind(offer) in self._full:
             return
         try:
-            yield from self._ctx.backend(offer.where).placements(offer)
+            found = False
+            for place in self._ctx.backend(offer.where).placements(offer):
+                found = True
+                yield place
+            if not found:
+                self._say(f"{offer.place} is not to be had in {offer.region}")
         except (NoCapacity, Quota) as error:
             self.error_of_place(offer, error)
         except MlrunError as error:

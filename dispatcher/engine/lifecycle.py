@@ -66,7 +66,10 @@ def execute(run: Run, offers: Iterable[Offer], ctx: Context, job: JobInstruction
             ladder.refused(offer, error)
         if taken_back and tries_next(error, ctx):  # that no other machine was to be had is the lesser word
             error = taken_back[-1]
-        return finish(run, ctx, ladder.error or error)
+        error = ladder.error or error
+        if not run.attempts and isinstance(error, MlrunError):
+            ctx.tell(Warned(run.id, ctx.clock.now(), error.message, error.fix))
+        return finish(run, ctx, error)
 
 
 def time_left(run: Run, job: JobInstructions, now: float) -> float | None:

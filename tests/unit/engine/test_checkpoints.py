@@ -13,7 +13,7 @@ from dispatcher.engine.ladder import COOL_SECONDS, Ladder
 from dispatcher.engine.lifecycle import MOST_MACHINES, time_left
 from dispatcher.engine.outcome import exit_code
 from dispatcher.errors import Preempted
-from dispatcher.events import Progress
+from dispatcher.events import Progress, Warned
 from tests.fakes import EagerClock, FakeClock, FakeCloud
 
 SAVES = (
@@ -137,3 +137,10 @@ def test_where_a_machine_was_taken_back_none_is_asked_for_until_it_has_cooled(st
             clock.pass_time(COOL_SECONDS + 1)
             ladder.refused(replace(place, zone="z"), Preempted("gone"))
     assert [("m1", zone) for zone in "abcd"] + [("m2", zone) for zone in "bcd"] + [("m3", zone) for zone in "abcd"] == seen
+
+
+def test_an_offer_that_no_place_has_is_said_and_why_nothing_was_started(stage, cloud, ctx, monkeypatch):
+    monkeypatch.setattr(cloud, "placements", lambda _offer: [])
+    run = stage.run("exit 0", ctx=ctx, offers=spot(cloud))
+    assert (101, []) == (exit_code(run), run.attempts)
+    assert ["fake m1 is not to be had in r1", "There is no machine to run on"] == [one.message for one in stage.of(Warned)]
