@@ -285,3 +285,15 @@ def test_overnight_aws_again_and_again_is_armed_once_and_comes_home_each_time(aw
     assert "again at '0 1 * * *'" in standing["words"]
     assert 0 == aws.mlrun("schedule", "rm", parent["id"]).code
     assert ([], []) == (lab.ec2.control("schedules", {}), nights(aws))
+
+
+def test_overnight_aws_is_stopped_while_it_goes_on(aws: Shell, lab: Any) -> None:
+    night = submit(aws, TRAINS.replace("python train.py", "echo begun; sleep 300"))
+    fire(lab, night)
+    aws.until(lambda: alive(lab) and alive(lab)[0]["address"], "a machine is made")
+    stopped = aws.mlrun("stop", "trains", "--grace", "1s", timeout=LONGEST)
+    assert [] == alive(lab), stopped.said
+    told = aws.mlrun("report", "last", "--json").json()
+    assert ("finished", True) == (told["state"], told["teardown"]["confirmed"]), stopped.said
+    morning(aws, lab)
+    assert ([], []) == (lab.ec2.control("schedules", {}), nights(aws))
