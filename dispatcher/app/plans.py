@@ -79,7 +79,7 @@ def plan_loaded(
         told = refresh(settings, loaded.config.where)
         loaded = replace(loaded, notes=(*loaded.notes, *told))
     try:
-        left = _seconds_left(loaded, starts)
+        left = seconds_left(loaded, starts)
         if machine is not None and renting:
             return _rented(loaded, settings, machine, left)
         return _planned(
@@ -255,7 +255,8 @@ def _unpriced(kind: InstanceType, spec: Device) -> Offer:
     )
 
 
-def _seconds_left(loaded: LoadedJob, starts: datetime | None) -> float | None:
+def seconds_left(loaded: LoadedJob, starts: datetime | None = None) -> float | None:
+    """Seconds from its start to the job's `finish_by`; None where it has none."""
     text = loaded.config.budget.finish_by
     if text is None:
         return None

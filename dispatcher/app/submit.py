@@ -13,6 +13,8 @@ from dispatcher import paths
 from dispatcher.app import learning
 from dispatcher.app.access import CLOUDS
 from dispatcher.app.limits import check_limits
+from dispatcher.app.plans import seconds_left
+from dispatcher.app.reminders import ending, price
 from dispatcher.app.rungs import rungs
 from dispatcher.app.world import data_paths, tariff
 from dispatcher.domain.plan import Candidate, Offer, Plan
@@ -22,11 +24,13 @@ from dispatcher.engine.borrowed import HELD_MARKET
 from dispatcher.engine.checkpoints import home_of
 from dispatcher.engine.context import Context, JobInstructions
 from dispatcher.errors import UsageError
+from dispatcher.events import Progress
 from dispatcher.hosts import origin
 from dispatcher.hosts.python_env import PythonEnv, job_python
 from dispatcher.jobfile.load import LoadedJob
 from dispatcher.jobfile.secrets import look_up
 from dispatcher.jobfile.settings import Settings
+from dispatcher.moments import show_time
 
 CHECKPOINT_SECONDS = 600.0
 """How often a checkpoint is copied home where the job file does not say how often it is saved."""
@@ -96,15 +100,32 @@ def submit_on(
     label = lendable(lender)
     run = begun(ctx, loaded, plan, settings)
     run.job["on"] = str(label)
-    attempt = lender.attempt
+    attempt, now = lender.attempt, ctx.clock.now()
     assert attempt is not None
+    job = instructions(loaded, settings, time_there(loaded, lender, now), do_setup=False, here=False, resume=saved)
     run.ends_itself = lender.ends_itself
+    run.job["lender"] = f"{lender.name} ({lender.id[:4]})"
     _keep_job(run, loaded)
     offer = replace(Offer(**attempt.offer), market=HELD_MARKET, price_per_hour=0.0)
-    left = (lender.ends_itself - ctx.clock.now()) if lender.ends_itself else None
-    most = left and max(1.0, left - GRACE_FOR_FETCHING)
-    job = instructions(loaded, settings, most, do_setup=False, here=False, resume=saved)
+    words = (
+        f"on the machine that {run.job['lender']} holds and pays: {price(attempt)} with disk and address, {ending(run, now)}"
+    )
+    ctx.tell(Progress(run.id, now, "provision", words))
     return lifecycle.execute(run, [offer], ctx, job)
+
+
+def time_there(loaded: LoadedJob, lender: Run, now: float) -> float | None:
+    """Seconds that a job may take on a held machine: to the machine's own end, and within the job's limits."""
+    attempt, limits = lender.attempt, loaded.config.budget
+    assert attempt is not None
+    to_its_end = lender.ends_itself - now - GRACE_FOR_FETCHING if lender.ends_itself else None
+    if to_its_end is not None and to_its_end <= 0:
+        message = f"The machine of {lender.name} ({lender.id}) ends by itself at {show_time(lender.ends_itself or now, now)}"
+        raise UsageError(f"{message}: no time is left for a job.", fix="Run the job without --on.")
+    hourly = (attempt.price_per_hour or 0.0) + attempt.beside_per_hour
+    bought = limits.max_cost / hourly * 3600 if limits.max_cost and hourly else None
+    known = [one for one in (to_its_end, limits.max_time, bought, seconds_left(loaded)) if one is not None]
+    return min(known) if known else None
 
 
 def begun(ctx: Context, loaded: LoadedJob, plan: Plan, settings: Settings) -> Run:

@@ -58,12 +58,15 @@ def start(loaded: LoadedJob, plan: Plan, flags: dict[str, Any], again: Changed) 
     ):
         before = ctx.store.find(flags["resume"]) if flags.get("resume") else None
         if flags.get("on"):
-            run = submit.submit_on(ctx, loaded, plan, settings, ctx.store.find(flags["on"]), resume=before)
+            lender = ctx.store.find(flags["on"])
+            run = submit.submit_on(ctx, loaded, plan, settings, lender, resume=before)
         else:
             named = bool(flags.get("machine"))
             run = submit.submit(ctx, loaded, plan, settings, do_setup=flags["do_setup"], keep=keep, named=named, resume=before)
     listener.close()
     code = told(run, quiet=quiet)
+    if flags.get("on") and not run.open and not quiet:
+        say("\n".join(last_words(lender, None, width())))  # what goes on costing money
     if not second_thoughts(run, stage):
         return code
     with runs.opened(listener, about=run.id) as ctx:

@@ -29,7 +29,7 @@ class Borrowed:
 
     def __init__(self, inner: Backend, lender: Label) -> None:
         self._inner, self._lender = inner, lender
-        self.name = inner.name
+        self.name = f"{inner.name}, on the machine of {lender}"
         self._cleared: set[Label] = set()
 
     @property

@@ -12,6 +12,7 @@ from dispatcher.backends.processes import CLIENT_VARIABLE
 from dispatcher.domain.plan import Offer
 from dispatcher.domain.run import RunState
 from dispatcher.engine import checkpoints, holding
+from dispatcher.engine.borrowed import HELD_MARKET
 from dispatcher.engine.context import Context, Work, client_name
 from dispatcher.engine.elsewhere import gone
 from dispatcher.engine.following import collected, fetch_seen, follow_to_the_end, record_end, tell_of_outputs
@@ -43,7 +44,7 @@ class Provision:
                 raise gone(ctx, work)
             return
         terms = _terms(ctx, work)
-        if work.attempt.rented and work.attempt.launched:
+        if work.attempt.rented and work.attempt.launched and work.attempt.market != HELD_MARKET:
             work.run.ends_itself = work.attempt.launched + terms.max_seconds
             ctx.store.save(work.run)
         work.asked = ctx.clock.monotonic()

@@ -276,6 +276,9 @@ def test_aws_a_failed_job_can_be_kept_looked_at_run_again_and_given_back(aws: Sh
         aws.write("    name: again\n    run: echo second; exit 0\n" + DESCRIBED), "--on", "fails", timeout=LONGEST
     )
     assert (0, b"second\n") == (again.code, again.stdout), again.said
+    for words in ("on the machine that fails (", "holds and pays: $", "the machine stays as it is", "fails (failed) holds aws"):
+        assert words in again.err, again.err
+    assert "it is gone" not in again.err
     assert 1 == len(instances(lab))
     assert aws.mlrun("stop", "fails", timeout=LONGEST).code == 0
     assert instances(lab) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dispatcher.app.reminders import place, price
 from dispatcher.domain.run import Attempt, RunState
+from dispatcher.engine.borrowed import HELD_MARKET
 from dispatcher.events import AttemptStarted, Event, Sampled, StateChanged
 from dispatcher.units import show_clock, show_usd
 
@@ -18,6 +19,21 @@ WORDS = {
     RunState.TERMINATING: "giving the machine back",
     RunState.FINISHED: "it is gone, and that is confirmed",
 }
+HELD_WORDS = WORDS | {
+    RunState.PROVISIONING: "looking for the machine that is held",
+    RunState.CONNECTING: "connecting",
+    RunState.TERMINATING: "clearing away what the job left; the machine stays as it is",
+    RunState.FINISHED: "cleared away",
+}
+"""On a machine that an earlier run holds."""
+OWNED_WORDS = WORDS | {
+    RunState.PROVISIONING: "making a folder there",
+    RunState.CONNECTING: "connecting",
+    RunState.HELD: "what it left waits there",
+    RunState.TERMINATING: "clearing away what the job left",
+    RunState.FINISHED: "cleared away, and that is confirmed",
+}
+"""On a computer of one's own."""
 EVERY_SECONDS = 600.0
 """Between two words about a job that goes on."""
 
@@ -48,15 +64,22 @@ class Journey:
             return ""
         if isinstance(event, StateChanged):
             self._state, self._told = event.state, event.time
-            return self._line(event.time, WORDS.get(event.state, str(event.state)))
+            return self._line(event.time, self._words().get(event.state, str(event.state)))
         if isinstance(event, Sampled) and self._state is RunState.RUNNING and event.time - self._told > EVERY_SECONDS:
             self._told = event.time
             return self._line(event.time, "running")
         return ""
 
+    def _words(self) -> dict[RunState, str]:
+        attempt = self._attempt
+        assert attempt is not None
+        return HELD_WORDS if attempt.market == HELD_MARKET else WORDS if attempt.rented else OWNED_WORDS
+
     def _offered(self) -> str:
         attempt = self._attempt
         assert attempt is not None
+        if attempt.market == HELD_MARKET:
+            return f"attempt {attempt.label.attempt}: {place(attempt)}, held by an earlier run"
         zone = attempt.offer.get("zone")
         market = f", {attempt.market}" if attempt.rented else ""
         cost = f", {price(attempt)} with disk and address" if attempt.rented else ""
@@ -67,5 +90,5 @@ class Journey:
         assert attempt is not None
         seconds = max(0.0, now - (attempt.launched or now))
         cost = seconds / 3600 * ((attempt.price_per_hour or 0.0) + attempt.beside_per_hour)
-        spent = f"  {show_usd(cost)}" if attempt.rented else ""
+        spent = f"  {show_usd(cost)}" if attempt.rented and attempt.market != HELD_MARKET else ""
         return f"{show_clock(seconds):>5}{spent}  {words}"

@@ -12,6 +12,7 @@ from dispatcher.cli.render.plan import machine_words
 from dispatcher.cli.render.tables import table, wrapped
 from dispatcher.domain.plan import Plan
 from dispatcher.domain.run import Outcome, Run, RunState
+from dispatcher.engine.borrowed import HELD_MARKET
 from dispatcher.engine.outcome import WORDS, explain
 from dispatcher.engine.receipt import figures_of
 from dispatcher.moments import show_time
@@ -114,7 +115,9 @@ def _left(run: Run, width: int) -> list[str]:
         ways = f"  follow: {bold(f'mlrun attach {short}')} · stop: {bold(f'mlrun stop {short}')} · all runs: {bold('mlrun ps')}"
         return [*_ticked(words, width), ways]
     words = f"{run.name} runs on {place(attempt)} as {run.id}. Nothing of it ends with this terminal."
-    if attempt.rented:
+    if attempt.market == HELD_MARKET:
+        words += f" The machine is held and paid by {run.job.get('lender', 'another run')}, and {_ends(run)}."
+    elif attempt.rented:
         words += f" It costs {price(attempt)}, and {_ends(run)}."
     ways = f"  back: {bold(f'mlrun attach {short}')} · stop: {bold(f'mlrun stop {short}')} · all runs: {bold('mlrun ps')}"
     return [*_ticked(words, width), ways]
@@ -158,8 +161,13 @@ def _ending(run: Run) -> str:
         parts.append(f"peak RAM {show_gib(run.peak.ram_gib)}")
     if run.peak.gpu_memory_gib is not None:
         parts.append(f"peak GPU memory {show_gib(run.peak.gpu_memory_gib)}")
-    parts.append("free" if not run.cost_so_far else show_usd(run.cost_so_far))
+    parts.append(show_usd(run.cost_so_far) if run.cost_so_far else _free(run))
     return " · ".join(parts)
+
+
+def _free(run: Run) -> str:
+    lent = run.attempt is not None and run.attempt.market == HELD_MARKET
+    return f"paid by {run.job.get('lender', 'another run')}, which holds the machine" if lent else "free"
 
 
 def _unhappy(run: Run) -> str:

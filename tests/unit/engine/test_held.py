@@ -189,8 +189,7 @@ def test_a_run_of_another_computer_is_followed_and_left_to_it_with_its_outputs(s
     ctx.store.save(run)
     (cloud.folder / "hosts" / str(run.attempt.label) / f"{run.attempt.label}.work" / "go").touch()
     assert (RunState.COLLECTING, [run.attempt.label]) == (resume(run.id, ctx).state, cloud.alive())
-    with pytest.raises(UsageError, match="begun on another computer"):
-        fetch(run.id, ctx)
+    assert (RunState.COLLECTING, [run.attempt.label]) == (fetch(run.id, ctx).state, cloud.alive())
     assert (RunState.FINISHED, []) == (stop(run.id, ctx).state, cloud.alive())
 
 
@@ -199,3 +198,13 @@ def left(stage, ctx, cloud, command):
     away.set()
     leaving = stage.context(backend=lambda _where: cloud, clock=EagerClock(), detach=away)
     return run_there(stage, leaving, cloud, command)
+
+
+def test_a_lent_machines_own_end_is_the_lenders_and_what_is_proven_is_the_clearing(stage, ctx, cloud):
+    lender = failed_and_kept(stage, ctx, cloud)
+    borrower = Run(new_run_id(), "again", job={"on": str(lender.attempt.label)}, ends_itself=lender.ends_itself)
+    held = [replace(one, market="held", price_per_hour=0.0) for one in offers(cloud)]
+    done = execute(borrower, held, ctx, JobInstructions("exit 0", stage.workdir, keep_awake=False))
+    assert (lender.ends_itself, 0.0) == (done.ends_itself, done.cost_so_far)
+    assert f"on the machine of {lender.attempt.label}" in done.teardown_proof[0]
+    stop(lender.id, ctx)
