@@ -99,7 +99,13 @@ class Keyring:
             raise HostError(f"{file} cannot be written: {error.strerror}", fix="mlrun doctor") from error
 
     def forget(self) -> None:
-        """Remove the keys and pins; the note of the launch stays. The run's key goes with its last attempt."""
+        """Remove the keys and pins; the note of the launch stays, without the request: the machine's first key is in that.
+
+        The run's key goes with its last attempt.
+        """
+        with contextlib.suppress(HostError):
+            if (launch := self.launch()) and launch.get("over") and launch.get("request"):
+                self.note(launch | {"request": {}})
         for kind in ("host_key", "next_pin", "pin", "waits"):
             self._file(kind).unlink(missing_ok=True)
         kept = (f"mlrun-{self.label.run}-*.{kind}" for kind in ("host_key", "pin", "waits"))
