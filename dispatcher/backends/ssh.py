@@ -24,7 +24,7 @@ from dispatcher.hosts.base import Host, plain
 from dispatcher.hosts.job import push_agent, run_program
 from dispatcher.hosts.probe.distant import Seen, probe_host
 from dispatcher.hosts.ssh import SshHost, Target
-from dispatcher.jobfile.settings import ListedHost, load_settings
+from dispatcher.jobfile.settings import ListedHost, sound_settings
 from dispatcher.planner import devices
 from dispatcher.retries import Clock, SystemClock
 
@@ -167,7 +167,7 @@ class SshBackend:
 
     def _settings(self) -> Mapping[str, ListedHost]:
         if self._given is None:
-            self._given = load_settings().hosts
+            self._given = sound_settings()[0].hosts
         return self._given
 
     def _open(self, known: Known) -> SshHost:

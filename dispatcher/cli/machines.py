@@ -13,11 +13,10 @@ from dispatcher.cli.render.live import JsonLines, Screen
 from dispatcher.cli.render.receipt import last_words
 from dispatcher.cli.render.records import run_record
 from dispatcher.cli.running import seconds_of
-from dispatcher.cli.runs import AS_JSON, RUN, tell_warnings
+from dispatcher.cli.runs import AS_JSON, RUN, settings, tell_warnings
 from dispatcher.domain.run import Run
 from dispatcher.engine.outcome import exit_code
 from dispatcher.errors import HostError, UsageError
-from dispatcher.jobfile.settings import load_settings
 from dispatcher.moments import show_time
 
 
@@ -28,7 +27,7 @@ def fetch(run: str, *, as_json: bool) -> int:
     """Bring a run's outputs home. A machine that was held only for them is given back then."""
     listener = JsonLines() if as_json else Screen()
     with runs.opened(listener, about=run) as ctx:
-        found = runs.find(ctx, run, load_settings())
+        found = runs.find(ctx, run, settings())
         if not found.open:
             raise UsageError(
                 f"{found.name} ({found.id}) has ended: what it left is here already.", fix=f"mlrun report {found.id}"
@@ -56,7 +55,7 @@ def hold(run: str, duration: str, *, as_json: bool) -> int:
     if not seconds:
         raise UsageError("hold: say for how long, like 2h.")
     with runs.opened(tell_warnings, about=run) as ctx:
-        found = machines.hold(ctx, runs.find(ctx, run, load_settings()), seconds)
+        found = machines.hold(ctx, runs.find(ctx, run, settings()), seconds)
         now = ctx.clock.now()
     if as_json:
         document({"schema": "1.0", **run_record(found, _log(found))})
@@ -74,7 +73,7 @@ def hold(run: str, duration: str, *, as_json: bool) -> int:
 def ssh(run: str, command: tuple[str, ...], *, as_json: bool) -> int:
     """A shell on a run's machine, or a command there. Also makes `ssh mlrun-RUN` work for as long as the machine lives."""
     with runs.opened(tell_warnings, about=run) as ctx:
-        file, alias = machines.shell(ctx, runs.find(ctx, run, load_settings()))
+        file, alias = machines.shell(ctx, runs.find(ctx, run, settings()))
     if as_json:
         document({"schema": "1.0", "host": alias, "config": str(file), "include": f"{machines.ssh_folder()}/*.conf"})
         return 0

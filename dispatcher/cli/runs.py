@@ -24,7 +24,7 @@ from dispatcher.engine.holding import WISH
 from dispatcher.engine.outcome import exit_code
 from dispatcher.errors import Cancelled, RunBusy, UsageError
 from dispatcher.events import Event, Listener, LogBytes, Warned
-from dispatcher.jobfile.settings import load_settings
+from dispatcher.jobfile.settings import Settings, sound_settings
 
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Write JSON to stdout.")
 RUN = click.argument("run", metavar="RUN")
@@ -43,6 +43,14 @@ def tell_warnings(event: Event) -> None:
     """Of what happens, only what should not."""
     if isinstance(event, Warned):
         warn(event.message, event.fix)
+
+
+def settings() -> Settings:
+    """For verbs that only look after runs: what is wrong in config.yaml is told, and keeps nobody from them."""
+    found, error = sound_settings()
+    if error:
+        warn(f"{error.message}; what is wrong there is not heeded", "mlrun doctor")
+    return found
 
 
 def _but_reminders(event: Event) -> None:
@@ -65,7 +73,7 @@ def ps(number: int, *, everything: bool, as_json: bool) -> int:
         known = {run.id for run in found}
         found += [run for run in ctx.store.open_runs() if run.id not in known]
         now = ctx.clock.now()
-        seen = runs.elsewhere(ctx, load_settings())
+        seen = runs.elsewhere(ctx, settings())
         others = seen.runs(now, lambda run: ctx.store.get(run) is not None)
         found = [*others, *found]
     for run in found:
@@ -90,7 +98,7 @@ def logs(run: str, *, follow: bool, lines: int | None, setup_log: bool, as_json:
 
     name = "setup.log" if setup_log else "log"
     with runs.opened(tell_warnings, without_record=True, about=run) as ctx:
-        found = runs.find(ctx, run, load_settings())
+        found = runs.find(ctx, run, settings())
         if name == "log":
             machines.catch_up(ctx, found)
         if not follow and runs.log_path(found, name) is None:
@@ -195,7 +203,7 @@ def attach(run: str, *, as_json: bool) -> int:
     listener = JsonLines() if as_json else Screen()
     will = runs.Will()
     with runs.opened(listener, will, about=run) as ctx, leaving(will):
-        found = runs.find(ctx, run, load_settings())
+        found = runs.find(ctx, run, settings())
         listener.take_up(found)
         try:
             found = _followed(ctx, found, as_json=as_json)
@@ -236,7 +244,7 @@ def stop(run: str, grace: str, *, keep: bool, as_json: bool) -> int:
         raise UsageError(f"--grace {grace}: {why}") from None
     listener = JsonLines() if as_json else Screen()
     with runs.opened(listener, without_record=True, about=run) as ctx:
-        before = runs.find(ctx, run, load_settings())
+        before = runs.find(ctx, run, settings())
         listener.take_up(before)
         if not before.open:
             say(dim(f"{before.name} had ended already: {before.outcome}"))

@@ -46,6 +46,17 @@ def _own(environ: Mapping[str, str]) -> Iterator[Check]:
     yield home.database_check(paths.database())
     yield home.clock_check(time.time(), home.newest_file((paths.data_dir(), paths.PACKAGE)))
     yield home.encoding_check(sys.stdout.encoding)
+    yield from _settings()
+
+
+def _settings() -> Iterator[Check]:
+    """What is wrong in config.yaml, each with its place; elsewhere it is a warning only."""
+    from dispatcher.jobfile.settings import sound_settings
+
+    _, error = sound_settings()
+    for one in error.problems if error else ():
+        place = f"{error.file}, line {one.line}" if error and one.line else "config.yaml or the environment"
+        yield Check("settings", "error", f"{place}: {one.path}: {one.message}", one.fix or "mlrun config show")
 
 
 def _aws(environ: Mapping[str, str]) -> Iterator[Check]:
@@ -53,9 +64,9 @@ def _aws(environ: Mapping[str, str]) -> Iterator[Check]:
     if credentials.aws(environ, Path.home()).level != "ok":
         return
     from dispatcher.doctor.aws import aws_checks
-    from dispatcher.jobfile.settings import load_settings
+    from dispatcher.jobfile.settings import sound_settings
 
-    yield from aws_checks(load_settings().aws)
+    yield from aws_checks(sound_settings()[0].aws)
 
 
 def _gcp(environ: Mapping[str, str]) -> Iterator[Check]:
@@ -63,9 +74,9 @@ def _gcp(environ: Mapping[str, str]) -> Iterator[Check]:
     if credentials.gcp(environ, Path.home()).level != "ok" and not environ.get("DISPATCHER_GCP_ENDPOINT"):
         return
     from dispatcher.doctor.gcp import gcp_checks
-    from dispatcher.jobfile.settings import load_settings
+    from dispatcher.jobfile.settings import sound_settings
 
-    yield from gcp_checks(load_settings().gcp)
+    yield from gcp_checks(sound_settings()[0].gcp)
 
 
 def _guarded(name: str, look: Callable[[], Iterable[Check]]) -> Iterator[Check]:

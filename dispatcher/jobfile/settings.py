@@ -119,10 +119,30 @@ def load_settings(file: Path | None = None, environment: Mapping[str, str] | Non
     return read_settings(file, environment).settings
 
 
-def read_settings(file: Path | None = None, environment: Mapping[str, str] | None = None) -> LoadedSettings:
+def sound_settings(
+    file: Path | None = None, environment: Mapping[str, str] | None = None
+) -> tuple[Settings, JobFileError | None]:
+    """For whoever only looks after runs: sections with a problem are left at their defaults, and the problems are told."""
+    environment = os.environ if environment is None else environment
+    try:
+        return load_settings(file, environment), None
+    except JobFileError as error:
+        wrong = frozenset(problem.path.partition(".")[0] for problem in error.problems)
+        rest = {name: text for name, text in environment.items() if not wrong & {name, _section(name)}}
+        try:
+            return read_settings(file, rest, without=wrong).settings, error
+        except JobFileError:  # of a file that cannot be read, or is no settings at all, nothing holds
+            return Settings.model_construct(), error
+
+
+def read_settings(
+    file: Path | None = None, environment: Mapping[str, str] | None = None, *, without: frozenset[str] = frozenset()
+) -> LoadedSettings:
     """Settings with their origins: the environment (DISPATCHER_LIMITS_PER_RUN) over the file over defaults."""
     source = file or paths.config_dir() / "config.yaml"
     document = _document(source)
+    if without and isinstance(document.data, dict):
+        document.data = {key: value for key, value in document.data.items() if key not in without}
     environment = os.environ if environment is None else environment
     if document.data is None and not document.problems and not any(map(_sets, environment)):
         return LoadedSettings(Settings.model_construct(), source)
@@ -173,8 +193,11 @@ def _document(file: Path) -> Document:
 
 def _sets(name: str) -> bool:
     """Whether a variable is meant to be a setting: its name begins like a section's."""
-    section = name.removeprefix(PREFIX).partition("_")[0]
-    return name.startswith(PREFIX) and section.lower() in Settings.model_fields and name not in NOT_SETTINGS
+    return name.startswith(PREFIX) and _section(name) in Settings.model_fields and name not in NOT_SETTINGS
+
+
+def _section(name: str) -> str:
+    return name.removeprefix(PREFIX).partition("_")[0].lower()
 
 
 def _from_environment(environment: Mapping[str, str], checker: Checker[Settings], origins: dict[str, str]) -> None:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -163,3 +164,24 @@ def test_a_home_that_belongs_to_somebody_else_is_named_with_a_fix(shell: Shell) 
     assert b"Traceback" not in done.stderr
     assert b"DISPATCHER_HOME" in done.stderr
     assert ["succeeded"] == [run["outcome"] for run in shell.runs()]
+
+
+@pytest.mark.parametrize("config", ["aws: {profle: x}\n", "limits: {per_run: [\n", "- 3\n"])
+def test_wrong_settings_keep_nobody_from_looking_at_runs_and_stopping_them(shell: Shell, config: str) -> None:
+    job = shell.write("run: echo first; sleep 60\n")
+    assert shell.mlrun(job, "-d").code == 0
+    (run,) = shell.runs()
+    place = shell.mlrun("config", "show").out.splitlines()[0]
+    Path(place).parent.mkdir(parents=True, exist_ok=True)
+    Path(place).write_text(config)
+    for words in (("ps",), ("logs", "last"), ("report",), ("stop", "last", "--grace", "1s"), ("attach", "last")):
+        done = shell.mlrun(*words)
+        assert done.code == (130 if words[0] == "attach" else 0), done.said
+        assert ("config.yaml has 1 problem" in done.err) == (words[0] != "report"), done.err
+    assert "cancelled" == shell.last()["outcome"]
+    assert run["id"] == shell.last()["id"]
+    refused = shell.mlrun(job)
+    assert (100, 1) == (refused.code, len(shell.runs()))
+    found = [one for one in shell.mlrun("doctor", "--json").json()["checks"] if one["name"] == "settings"]
+    assert ["error"] == [one["level"] for one in found]
+    assert "config.yaml, line 1" in found[0]["message"]

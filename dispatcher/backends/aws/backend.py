@@ -26,7 +26,7 @@ from dispatcher.domain.plan import Offer, Requirements
 from dispatcher.domain.run import Label
 from dispatcher.errors import HostUnreachable
 from dispatcher.hosts.base import Host
-from dispatcher.jobfile.settings import Aws, load_settings
+from dispatcher.jobfile.settings import Aws, sound_settings
 from dispatcher.retries import Clock, Policy, SystemClock, wait_until
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class AwsBackend:
     @cached_property
     def settings(self) -> Aws:
         """The user's settings for AWS."""
-        return self._given if self._given is not None else load_settings().aws
+        return self._given if self._given is not None else sound_settings()[0].aws
 
     @cached_property
     def account(self) -> Account:

@@ -26,7 +26,7 @@ from dispatcher.domain.plan import Offer, Requirements
 from dispatcher.domain.run import Label
 from dispatcher.errors import HostUnreachable, MlrunError, NothingFits
 from dispatcher.hosts.base import Host
-from dispatcher.jobfile.settings import Gcp, load_settings
+from dispatcher.jobfile.settings import Gcp, sound_settings
 from dispatcher.retries import Clock, Policy, SystemClock, wait_until
 
 QUIET = Policy(first=2.0, longest=30.0, patience=QUIET_SECONDS)
@@ -49,7 +49,7 @@ class GcpBackend:
     @cached_property
     def settings(self) -> Gcp:
         """The user's settings for Google Cloud."""
-        return self._given if self._given is not None else load_settings().gcp
+        return self._given if self._given is not None else sound_settings()[0].gcp
 
     @cached_property
     def account(self) -> Account:
