@@ -71,7 +71,7 @@ class Computers:
             case ["sudo", "-n", _, "use"]:
                 computer.key = computer.next_key
                 return Answer()
-            case ["mkdir", "-p", _] | ["rm", "-rf", "--", _]:
+            case ["mkdir", "-p", _] | ["rm", "-rf", "--", _] | ["sh", "-c", _, "sh", _]:
                 return Answer()
             case [*_, program, verb, folder, "--grace", _] | [*_, program, verb, folder] if program.endswith("/agent.py"):
                 return self._agent(host, computer, verb, folder.rpartition("/")[2], stdin)

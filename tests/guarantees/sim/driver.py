@@ -12,7 +12,7 @@ from typing import Any
 import botocore.session
 from botocore.loaders import create_loader
 
-from dispatcher.backends.aws.backend import AwsBackend
+from dispatcher.backends.aws import backend as aws
 from dispatcher.backends.base import Backend
 from dispatcher.backends.cloud import reach
 from dispatcher.backends.gcp.backend import GcpBackend
@@ -60,16 +60,18 @@ def warm() -> None:
 
 def backend_of(cloud: str, runs: Path, clock: DeskClock) -> Backend:
     if cloud == "aws":
-        return AwsBackend(Aws(regions=REGIONS), runs=runs, clock=clock)
+        return aws.AwsBackend(Aws(regions=REGIONS), runs=runs, clock=clock)
     return GcpBackend(Gcp(project=os.environ["GOOGLE_CLOUD_PROJECT"]), runs=runs, clock=clock)
 
 
 def main(asked: dict[str, Any]) -> int:
-    """`asked`: verb, cloud, desk, folder, run, environment, fatal, skew. The answer is written into the folder."""
+    """`asked`: verb, cloud, desk, folder, run, environment, fatal, plant. The answer is written into the folder."""
     os.environ.update(asked["environment"])
     folder = Path(asked["folder"])
     desk = Desk(asked["desk"])
-    clock = DeskClock(desk, lambda _true: float(asked.get("skew") or 0.0))
+    clock = DeskClock(desk)
+    if asked.get("plant"):
+        aws.unresolved = lambda _launch, _clock: False  # type: ignore[assignment]
     effects = Effects(str(folder / f"effects-{asked['verb']}"), asked.get("fatal") or 0)
     effects.watch()
     reach.SshHost = type("Opened", (), {"open": staticmethod(opener(desk, clock, effects))})  # type: ignore[misc]

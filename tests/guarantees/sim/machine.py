@@ -7,7 +7,7 @@ import tempfile
 import threading
 from pathlib import Path
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -217,10 +217,11 @@ def _quick_disk() -> str | None:
     return "/dev/shm" if Path("/dev/shm").is_dir() else None
 
 
-def with_settings(sequences: int, steps: int = 50) -> settings:
-    """So many sequences of at most so many steps, the same ones each time."""
+def with_settings(sequences: int, steps: int = 50, *, shrink: bool = True) -> settings:
+    """So many sequences of at most so many steps, the same ones each time; a failing one is made shorter before it is shown."""
+    phases = (Phase.generate, Phase.shrink) if shrink else (Phase.generate,)
     checks = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
     return settings(
         max_examples=sequences, stateful_step_count=steps, deadline=None, derandomize=True, database=None,
-        suppress_health_check=checks,
+        suppress_health_check=checks, phases=phases,
     )  # fmt: skip

@@ -52,7 +52,7 @@ def cells(kind: str, effects: list[str], *, quick: bool) -> Iterator[tuple[int, 
     points = [number for number, name in enumerate(effects, 1) if not (quick and name in LIGHT)]
     if not quick:
         return ((point, name, pause) for point, (name, pause) in itertools.product(points, returns.items()))
-    step = {"crashed": 1, "dumb": 4, "hung": 9}[kind]
+    step = {"crashed": 1, "dumb": 5, "hung": 11}[kind]
     turns = zip(points[::step], itertools.cycle(returns.items()), strict=False)
     return ((point, name, pause) for point, (name, pause) in turns)
 
