@@ -43,8 +43,15 @@ class Amount:
     terms: dict[str, float] = field(default_factory=dict)
     basis: str = "formula"
 
+    @property
+    def known(self) -> bool:
+        """Whether anybody said or computed it: a job that is not described has needs that are unknown, not zero."""
+        return self.basis != "stated" or bool(self.terms)
+
     def as_dict(self, unit: str = "gib") -> dict[str, Any]:
-        """The range, its basis, and the terms under `terms_<unit>`."""
+        """The range, its basis, and the terms under `terms_<unit>`; what nobody knows is None, not nothing."""
+        if not self.known:
+            return {"low": None, "likely": None, "high": None, "basis": "unknown", f"terms_{unit}": {}}
         terms = {name: figures(value) for name, value in self.terms.items()}
         return {**self.range.as_dict(), "basis": self.basis, f"terms_{unit}": terms}
 
@@ -180,6 +187,7 @@ class Cost:
         return {**span, "worst_case": figures(self.worst_case)}
 
 
+ENDS = ("low", "likely", "high")
 OVER_BUDGET = "not within the budget: "
 
 
@@ -222,7 +230,8 @@ class Candidate:
     def as_dict(self) -> dict[str, Any]:
         """One entry of the document's `candidates`."""
         offer = self.offer
-        memory = {**self.memory.range.as_dict(), "available": figures(self.memory_available_gib)} if self.memory else None
+        span = {key: value for key, value in self.memory.as_dict().items() if key in ENDS} if self.memory else None
+        memory = {**span, "available": figures(self.memory_available_gib)} if span else None
         hours = {**self.hours.as_dict(), "basis": self.hours_basis} if self.hours else None
         return {
             "where": offer.where,

@@ -128,8 +128,11 @@ def _stated(job: JobConfig, device: Device) -> Assessment:
     if device.kind != "cpu" and wanted.gpu:
         least = min((g.min_memory_gib for g in wanted.gpu if g.min_memory_gib), default=0.0)
         gpu = Amount(Range(least, least, least), {"stated": least} if least else {}, "stated")
+    disk = _disk(job, {})
+    if not disk.terms:
+        disk = Amount(disk.range, {}, "stated")
     lacking = ("The job file asks for a GPU, and there is none.",) if device.kind == "cpu" and wanted.gpu else ()
-    return Assessment(device=device, gpu=gpu, ram=memory, disk=_disk(job, {}), basis="stated", forbidden=lacking)
+    return Assessment(device=device, gpu=gpu, ram=memory, disk=disk, basis="stated", forbidden=lacking)
 
 
 def _disk(job: JobConfig, terms: dict[str, float]) -> Amount:

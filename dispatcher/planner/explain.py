@@ -56,7 +56,8 @@ def explain_time(timed: Workload, device: Device) -> tuple[str, ...]:
         if step.parts[name] > 0
     ]
     if timed.samples:
-        lines.append(f"{show_count(timed.samples)} samples of {timed.tokens_per_sample:g} tokens or images each")
+        each = f" of {timed.tokens_per_sample:g} tokens each" if timed.tokens_per_sample > 1 else ""
+        lines.append(f"{show_count(timed.samples)} samples{each}")
     return tuple(lines)
 
 

@@ -56,7 +56,7 @@ def test_a_question_about_one_device_is_answered_and_offers_nothing(golden, fits
 
 
 def test_what_is_unknown_is_not_called_nothing():
-    nothing = Amount(Range(0, 0, 0), {})
+    nothing = Amount(Range(0, 0, 0), {}, "stated")
     plan = replace(full_plan(), estimate=Estimate(None, nothing, nothing), work="")
     shown = text(plan, width=80)
     assert "  RAM          unknown: describe `model`, or state `resources`\n  Disk         unknown\n" in shown
@@ -146,3 +146,14 @@ def test_what_was_picked_by_hand_is_run_with_the_same_pick():
     plan = full_plan()
     assert "--pick 2" in text(replace(plan, choice=1, by_hand=True), width=100).rpartition("NEXT")[2].splitlines()[0]
     assert "--pick" not in text(replace(plan, choice=1), width=100).rpartition("NEXT")[2].splitlines()[0]
+
+
+def test_where_settings_come_from_is_explained_and_what_a_script_says_is_shown():
+    origins = {"training.epochs": "default", "model.trees": "read in fit.py line 7", "model.depth": "read in fit.py line 7"}
+    plan = full_plan()
+    script = replace(plan, job=replace(plan.job, file="fit.py", origins=origins))
+    assert "Read         model.trees, model.depth: fit.py line 7" in text(script, width=100)
+    assert "training.epochs" not in text(script, width=100)
+    explained = text(script, width=100, explain=True)
+    assert "WHERE EACH SETTING COMES FROM" in explained
+    assert "default: training.epochs" in explained

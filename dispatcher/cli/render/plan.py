@@ -15,6 +15,8 @@ from dispatcher.units import show_bytes, show_gib
 
 BAR = 26
 MAX_REASONS = 6
+DEFAULT = "default"
+"""The origin of what nobody said."""
 SEEN = 0.005
 """GiB of a term that shows as more than nothing."""
 
@@ -59,13 +61,14 @@ def _needs(plan: Plan, width: int) -> list[str]:
     lines = [_columns(bold("WHAT THE JOB NEEDS"), "how we know", width)]
     if plan.work:
         lines += _hanging("Work", plan.work, width)
+    lines += _script_read(plan, width)
     if estimate.gpu_memory:
         lines += _gpu(plan, estimate.gpu_memory, width)
     lines.append(_amount("RAM", estimate.ram, width))
     if not estimate.gpu_memory or _without_gpu(plan):
         lines += _bars(estimate.ram, width)
     disk = estimate.disk.range.likely
-    nothing = "nothing to speak of" if estimate.ram.range.high > 0 else "unknown"
+    nothing = "nothing to speak of" if estimate.disk.known else "unknown"
     lines.append(f"  {'Disk':<12} {show_bytes(disk * 1e9) if disk > 0 else nothing}")
     return lines
 
@@ -178,10 +181,30 @@ def _warnings(plan: Plan, width: int) -> list[str]:
 
 
 def _explained(plan: Plan, width: int) -> list[str]:
+    where = [f"  {origin}: {names}" for origin, names in _by_origin(plan)]
     return [
         bold("HOW EACH FIGURE COMES ABOUT"),
         *(part for line in plan.explain for part in wrapped(f"  {line}", width, "    ")),
+        *([bold("WHERE EACH SETTING COMES FROM")] if where else []),
+        *(part for line in where for part in wrapped(line, width, "    ")),
     ]
+
+
+def _script_read(plan: Plan, width: int) -> list[str]:
+    """What was read in a script, with its place: it is all that the plan rests on."""
+    if not (plan.job.file or "").endswith(".py"):
+        return []
+    said = ((origin, names) for origin, names in _by_origin(plan) if origin != DEFAULT and names != "run")
+    texts = [f"{names}: {origin.removeprefix('read in ')}" for origin, names in said]
+    return [line for index, one in enumerate(texts) for line in _hanging("" if index else "Read", one, width)]
+
+
+def _by_origin(plan: Plan) -> list[tuple[str, str]]:
+    """Where settings come from, and which of them; the defaults last."""
+    found: dict[str, list[str]] = {}
+    for name, origin in plan.job.origins.items():
+        found.setdefault(origin, []).append(name)
+    return sorted(((origin, ", ".join(names)) for origin, names in found.items()), key=lambda pair: pair[0] == DEFAULT)
 
 
 def _next(plan: Plan, width: int, *, everything: bool) -> list[str]:

@@ -270,3 +270,15 @@ def test_a_time_that_cannot_be_told_asks_for_what_lacks(training, asked):
     plan = plan_for(job, JobSummary("j", None, ""), device("cuda", memory_gib=24.0), offer(), terms)
     assert plan.candidates[0].hours is None
     assert any(asked in one for one in plan.warnings)
+
+
+def test_what_nobody_knows_of_a_job_is_null_in_its_document():
+    loaded = from_mapping({"run": "python t.py"})
+    plan = plan_all(loaded.config, JobSummary("j", None, ""), world(here=(device("cpu"), own())), bound=frozenset())
+    made = plan.as_dict()
+    unknown = {"low": None, "likely": None, "high": None, "basis": "unknown"}
+    assert made["estimate"]["ram_gib"] == {**unknown, "terms_gib": {}}
+    assert made["estimate"]["disk_gb"] == {**unknown, "terms_gb": {}}
+    memory = made["candidates"][0]["memory_gib"]
+    assert (memory["low"], memory["likely"], memory["high"]) == (None, None, None)
+    assert memory["available"] > 0
