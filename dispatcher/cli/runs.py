@@ -14,7 +14,7 @@ from dispatcher.app import runs
 from dispatcher.app.hidden import values_of
 from dispatcher.cli.render.console import dim, document, say, width
 from dispatcher.cli.render.errors import warn
-from dispatcher.cli.render.live import JsonLines, Screen
+from dispatcher.cli.render.live import JsonLines, Screen, ended
 from dispatcher.cli.render.records import run_record
 from dispatcher.cli.render.redact import Redactor
 from dispatcher.cli.render.sanitise import Sanitiser
@@ -33,7 +33,7 @@ WAIT = 0.05
 """Seconds between looks at a file that grows."""
 KEPT_SECONDS = 3600.0
 """How long `stop --keep` holds a machine; `hold` makes it longer."""
-PS_SECONDS = 5.0
+PS_SECONDS = 10.0
 """How long a list of runs asks machines elsewhere whether their job has ended."""
 LOOK = 0.5
 """Seconds between looks at whether the run has ended."""
@@ -203,7 +203,7 @@ def attach(run: str, *, as_json: bool) -> int:
     listener = JsonLines() if as_json else Screen()
     will = runs.Will()
     with runs.opened(listener, will, about=run) as ctx, leaving(will):
-        found = runs.find(ctx, run, settings())
+        found = runs.find(ctx, run, settings(), open_first=True)
         listener.take_up(found)
         try:
             found = _followed(ctx, found, as_json=as_json)
@@ -244,16 +244,21 @@ def stop(run: str, grace: str, *, keep: bool, as_json: bool) -> int:
         raise UsageError(f"--grace {grace}: {why}") from None
     listener = JsonLines() if as_json else Screen()
     with runs.opened(listener, without_record=True, about=run) as ctx:
-        before = runs.find(ctx, run, settings())
+        before = runs.find(ctx, run, settings(), open_first=True)
         listener.take_up(before)
         if not before.open:
             say(dim(f"{before.name} had ended already: {before.outcome}"))
+            if as_json:
+                ended(before)
             return 0
         if before.started and not as_json:
             say(dim(f"· asked to stop; the job has up to {show_seconds(longest_end(seconds))}"))
         try:
             found = runs.stop(ctx, before.id, seconds, keep=KEPT_SECONDS if keep else None)
         except KeyboardInterrupt:
+            if (found := ctx.store.find(before.id)).doubt:
+                say("")
+                return told(found, quiet=False)
             say(dim(f"\n· Ctrl-C: not waited for; the job, once asked, ends all the same: mlrun attach {before.id[:4]}"))
             return Cancelled.exit_code
     listener.close()

@@ -40,8 +40,9 @@ def send(ctx: Context, work: Work) -> None:
     tree = at_hand(ctx, work.run, work.job)
     if tree is None:
         return
-    size = show_bytes(sum(one.size for one in tree.entries))
-    ctx.tell(Progress(work.run.id, ctx.clock.now(), "sync", f"its checkpoint goes along: {len(tree.entries)} files, {size}"))
+    count, size = len(tree.entries), show_bytes(sum(one.size for one in tree.entries))
+    words = f"its checkpoint goes along: {count} file{'s' * (count != 1)}, {size}"
+    ctx.tell(Progress(work.run.id, ctx.clock.now(), "sync", words))
     work.reached().push(tree, f"{work.cwd}/{work.job.checkpoint}")
     work.resuming = True
 
