@@ -27,6 +27,7 @@ SECOND_SECONDS = 3.0
 """So long a second Ctrl-C is waited for."""
 LOGINS = {"aws": AWS_FIX, "gcp": GCP_FIX}
 SAFE = frozenset({RunState.RUNNING, RunState.HELD})
+SETTLED = SAFE | {RunState.COLLECTING, RunState.TERMINATING, RunState.FINISHED}
 
 
 class Stage:
@@ -49,7 +50,7 @@ class Stage:
 
 @contextmanager
 def obeying_elsewhere(will: runs.Will, stage: Stage) -> Iterator[None]:
-    """Ctrl-C before the job's start cancels; then it leaves the job to itself. SIGTERM and a closed terminal only leave."""
+    """Ctrl-C and SIGTERM before the job's start cancel; then they leave the job to itself. A closed terminal only leaves."""
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         if stage.state in SAFE:
@@ -70,7 +71,17 @@ def obeying_elsewhere(will: runs.Will, stage: Stage) -> Iterator[None]:
     def leave(_number: int, _frame: FrameType | None) -> None:
         will.detach.set()
 
-    with handling({signal.SIGINT: interrupt, signal.SIGTERM: leave, signal.SIGHUP: leave}):
+    def terminate(_number: int, _frame: FrameType | None) -> None:
+        if stage.state in SETTLED:
+            say(
+                dim("\n· told to end: the job goes on by itself" if stage.state in SAFE else "\n· told to end: seen to its end")
+            )
+            will.detach.set()
+        else:
+            say(dim("\n· told to end before the job was started: cancelling; what was made is given back"))
+            will.cancel.set()
+
+    with handling({signal.SIGINT: interrupt, signal.SIGTERM: terminate, signal.SIGHUP: leave}):
         yield
 
 

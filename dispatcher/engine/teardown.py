@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from dispatcher.backends.base import Backend
-from dispatcher.domain.run import Attempt, Label, Run
+from dispatcher.domain.run import Attempt, Doubt, Label, Run
 from dispatcher.engine.context import Context, Work
 from dispatcher.errors import HostError, MlrunError, TeardownUnconfirmed
+from dispatcher.events import Warned
+from dispatcher.moments import show_time
 from dispatcher.retries import TEARDOWN, wait_until
 from dispatcher.store.records import Intent
 
@@ -21,14 +25,38 @@ def destroy(ctx: Context, work: Work) -> None:
     ctx.checkpoint("terminate:intended")
     seen = _seen(work)
     try:
+        _say_what_is_waited_for(ctx, work)
         work.backend.terminate(work.label)
         ctx.checkpoint("terminate:made")
         proof = confirm_gone(ctx, work.backend, work.label, seen)
     except MlrunError as error:
         raise unconfirmed(work.attempt, error.message) from error
+    except KeyboardInterrupt:  # whoever waits no longer has not seen it gone
+        work.run.doubt = Doubt.TEARDOWN
+        with suppress(HostError):
+            ctx.store.save(work.run)
+        raise
     if intent:
         ctx.store.settle(intent, proof)
     _close(ctx, work, proof)
+
+
+def _say_what_is_waited_for(ctx: Context, work: Work) -> None:
+    """A provider may show late what it made: it is looked for until it would have, which takes minutes."""
+    asked = getattr(work.backend, "unshown_until", None)
+    if asked is None or (until := asked(work.label)) is None:
+        return
+    now = ctx.clock.now()
+    where = work.attempt.where
+    words = f"{where} does not show the machine that was asked for, and may do so until {show_time(until, now)}"
+    ctx.tell(
+        Warned(
+            work.run.id,
+            now,
+            f"{words}: until then it is looked for, to end it",
+            f"mlrun sweep --check, after {show_time(until, now)}",
+        )
+    )
 
 
 def _seen(work: Work) -> tuple[str, ...]:

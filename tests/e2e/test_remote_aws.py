@@ -100,10 +100,11 @@ def test_aws_detached_goes_on_alone_and_attach_continues_at_the_very_byte(aws: S
     assert done.stdout.startswith(b"line 1\n" + first)
 
 
-def test_aws_ctrl_c_before_the_start_cancels_and_gives_all_back(aws: Shell, lab: Any) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_aws_ctrl_c_before_the_start_cancels_and_gives_all_back(aws: Shell, lab: Any, number: signal.Signals) -> None:
     running = aws.start(aws.write(COUNTS + DESCRIBED), "--yes")
     aws.until(lambda: instances(lab), "a machine is made")
-    running.send_signal(signal.SIGINT)
+    running.send_signal(number)
     _, err = running.communicate(timeout=LONGEST)
     assert running.returncode == 130, err.decode()
     ended = aws.last()

@@ -20,6 +20,7 @@ from dispatcher.backends.base import Leftover, ProvisionedMachine, Terms
 from dispatcher.backends.cloud import bootstrap
 from dispatcher.backends.cloud.caller import caller
 from dispatcher.backends.cloud.keyring import Keyring
+from dispatcher.backends.cloud.since import seconds_since
 from dispatcher.backends.cloud.tags import HOST_KEY, tags_of
 from dispatcher.catalog.prices import Quote
 from dispatcher.domain.plan import Offer, Requirements
@@ -149,6 +150,13 @@ class AwsBackend:
         """Why a label's machine is gone, as AWS's code (Server.SpotInstanceTermination …); "" where AWS does not say."""
         found = self._instances(label, self._keyring(label).launch())
         return next((code for one in found if state(one) in ENDING and (code := reason(one))), "")
+
+    def unshown_until(self, label: Label) -> float | None:
+        """Until when a machine may yet come to light that was asked for and is not shown, in Unix seconds; None for others."""
+        launch = self._keyring(label).launch()
+        if launch is None or not unresolved(launch, self._clock) or self._instances(label, launch):
+            return None
+        return self._clock.now() + QUIET_SECONDS - seconds_since(launch, self._clock)
 
     def _intended(self, offer: Offer, label: Label, terms: Terms, keyring: Keyring) -> dict[str, Any]:
         """The launch in every detail, written down before it is sent."""

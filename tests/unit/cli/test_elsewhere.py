@@ -51,10 +51,23 @@ def test_ctrl_c_cancels_before_the_start_leaves_a_running_job_and_never_stops_a_
     assert stage.left is (states == [RunState.RUNNING])
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_closed_terminal_only_leaves(number):
-    will, stage = pressed(RunState.PROVISIONING, number=number)
+def test_a_closed_terminal_only_leaves():
+    will, stage = pressed(RunState.PROVISIONING, number=signal.SIGHUP)
     assert ((False, True, False), False) == (wishes(will), stage.left)
+
+
+@pytest.mark.parametrize(
+    ("state", "expected", "said"),
+    [
+        (RunState.CONNECTING, (True, False, False), "cancelling; what was made is given back"),
+        (RunState.RUNNING, (False, True, False), "the job goes on by itself"),
+        (RunState.TERMINATING, (False, True, False), "seen to its end"),
+    ],
+)
+def test_being_told_to_end_cancels_before_the_start_and_leaves_afterwards(state, expected, said, capsys):
+    will, _stage = pressed(state, number=signal.SIGTERM)
+    assert expected == wishes(will)
+    assert said in capsys.readouterr().err
 
 
 def left_run() -> tuple[Run, Stage]:

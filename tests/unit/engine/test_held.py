@@ -208,3 +208,23 @@ def test_a_lent_machines_own_end_is_the_lenders_and_what_is_proven_is_the_cleari
     assert (lender.ends_itself, 0.0) == (done.ends_itself, done.cost_so_far)
     assert f"on the machine of {lender.attempt.label}" in done.teardown_proof[0]
     stop(lender.id, ctx)
+
+
+def test_what_a_provider_does_not_show_yet_is_said_with_its_end_and_leaving_is_a_doubt(stage, ctx, cloud, monkeypatch):
+    run = left(stage, ctx, cloud, "sleep 60")
+    real, until = cloud.terminate, ctx.clock.now() + 900
+    cloud.unshown_until = lambda _label: until
+
+    def pressed(_label):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cloud, "terminate", pressed)
+    with pytest.raises(KeyboardInterrupt):
+        stop(run.id, ctx, grace=0.1)
+    told = [one for one in stage.of(Warned) if "does not show the machine" in one.message]
+    assert 1 == len(told)
+    assert "until then it is looked for" in told[0].message
+    assert Doubt.TEARDOWN is ctx.store.find(run.id).doubt
+    monkeypatch.setattr(cloud, "terminate", real)
+    cloud.unshown_until = lambda _label: None
+    assert (RunState.FINISHED, None, []) == ((done := stop(run.id, ctx)).state, done.doubt, cloud.alive())

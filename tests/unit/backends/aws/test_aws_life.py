@@ -368,3 +368,12 @@ def test_a_machine_that_hangs_is_found_and_ended_by_any_computer_of_its_owner(
 def test_throttled_lists_are_asked_again(backend, made, label, ec2):
     ec2.control("fault", {"action": "DescribeInstances", "code": "RequestLimitExceeded", "n": 2})
     assert made == backend.find(label)
+
+
+def test_until_when_a_machine_may_yet_come_to_light_is_known(backend, offer, label, ec2, clock):
+    backend.provision(offer, label, TERMS)
+    assert backend.unshown_until(label) is None
+    ec2.world.regions["us-east-1"].instances.clear()
+    assert 900 >= backend.unshown_until(label) - clock.now() > 600
+    clock.sleep(1000)
+    assert backend.unshown_until(label) is None
