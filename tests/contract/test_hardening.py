@@ -37,7 +37,7 @@ def test_a_rented_machine_has_one_user_one_key_and_nothing_to_forward(lab, lab_e
     (inside,) = (one for one in lab.hosts.ids() if lab.hosts.address(one) == machine.address)
     told = dict(line.split(" ", 1) for line in lab.hosts.run(inside, "sshd", "-T").splitlines() if " " in line)
     assert SEALED == {name: told[name] for name in SEALED}
-    keys = lab.hosts.run(inside, "sh", "-c", "cat /home/*/.ssh/authorized_keys /root/.ssh/authorized_keys 2>/dev/null || true")
+    keys = lab.hosts.run(inside, "sh", "-c", "cat /home/*/.ssh/authorized_keys ~root/.ssh/authorized_keys 2>/dev/null || true")
     assert [backend._keyring(label).public_key().split()[1]] == [line.split()[1] for line in keys.strip().splitlines()]
     assert "mlrun:*:" in lab.hosts.run(inside, "sh", "-c", "grep ^mlrun: /etc/shadow")
     refused = host.run(["sudo", "-n", "id"])

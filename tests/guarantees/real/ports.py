@@ -69,7 +69,7 @@ def scan(*, quick: bool) -> Seen:
         inside = f"import socket; socket.create_connection(('127.0.0.1', {SERVED}), 1)"
         served = _until(lambda: host.run(["python3", "-c", inside]).code == 0)
         host.close()
-        script, asked = Path("/root/scan.py"), Path("/root/ports.json")
+        script, asked = Path("/var/tmp/scan.py"), Path("/var/tmp/ports.json")
         second = next(name for name in lab.hosts.ids() if lab.hosts.address(name) == other.address)
         lab.hosts.put(second, str(script), SCAN.encode())
         lab.hosts.put(second, str(asked), json.dumps(ports).encode())
