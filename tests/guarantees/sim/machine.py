@@ -81,6 +81,7 @@ class Runs(RuleBasedStateMachine):
         (self.home / "work").mkdir()
         self.notes: dict = {}
         self.skew = 0.0
+        self.read: list[Run] | None = None
         with self.process():
             pass
 
@@ -111,10 +112,15 @@ class Runs(RuleBasedStateMachine):
             with store._writing():
                 store._db.execute("DELETE FROM lease")
             store.close()
+            self.read = None
 
     def runs(self) -> list[Run]:
-        with self.process() as ctx:
-            return ctx.store.recent(-1)
+        """What the record says; read again only after a process was there."""
+        if self.read is None:
+            with self.process() as ctx:
+                found = ctx.store.recent(-1)
+            self.read = found
+        return self.read
 
     @rule(kill=st.none() | COUNTS, leave=st.none() | COUNTS, cancel=st.none() | COUNTS)
     def submit(self, kill: int | None, leave: int | None, cancel: int | None) -> None:
@@ -175,6 +181,7 @@ class Runs(RuleBasedStateMachine):
     def the_record_is_lost(self) -> None:
         for file in (self.home / "data").glob("runs.sqlite3*"):
             file.unlink()
+        self.read = None
 
     @invariant()
     def nothing_lives_beyond_its_deadline(self) -> None:
