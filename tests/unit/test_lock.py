@@ -21,4 +21,4 @@ def test_the_lock_holds_every_package_of_development_by_hash_and_names_no_place_
 
 
 def name_of(requirement: str) -> str:
-    return re.split(r"[\[<>=;! ]", requirement)[0].lower().replace("_", "-")
+    return re.split(r"[\[<>=;! ]", requirement)[0].lower().replace("_", "-").replace(".", "-")
