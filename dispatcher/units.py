@@ -43,6 +43,8 @@ def parse_seconds(text: str | float) -> float:
     if isinstance(text, (int, float)):
         return _positive(float(text), text)
     stripped = text.strip().lower()
+    if stripped == "0":
+        return 0.0
     found = _DURATION.fullmatch(stripped)
     if not stripped or not found or not any(found.groups()):
         raise ValueError("not a duration. Write 2h, 90m or 1h30m")

@@ -109,10 +109,13 @@ def elsewhere(ctx: Context, settings: Settings) -> Seen:
     return seen
 
 
-def find(ctx: Context, text: str, settings: Settings) -> Run:
-    """The run that `text` means: of this computer's record, else of the clouds' tags; those are then recorded too."""
+def find(ctx: Context, text: str, settings: Settings, *, open_first: bool = False) -> Run:
+    """The run that `text` means: of this computer's record, else of the clouds' tags; those are then recorded too.
+
+    `open_first`: of a name's runs one that goes on comes before newer ones that have ended.
+    """
     try:
-        return ctx.store.find(text)
+        return ctx.store.find(text, open_first=open_first)
     except UsageError:
         if ctx.store.stand_in or text == "last" or not usable(settings):
             raise

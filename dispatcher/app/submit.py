@@ -23,7 +23,7 @@ from dispatcher.engine import lifecycle
 from dispatcher.engine.borrowed import HELD_MARKET
 from dispatcher.engine.checkpoints import home_of
 from dispatcher.engine.context import Context, JobInstructions
-from dispatcher.errors import UsageError
+from dispatcher.errors import HostError, UsageError
 from dispatcher.events import Progress
 from dispatcher.hosts import origin
 from dispatcher.hosts.python_env import PythonEnv, job_python
@@ -226,10 +226,14 @@ def _setup(loaded: LoadedJob, python: PythonEnv | None) -> str | None:
 
 
 def _keep_job(run: Run, loaded: LoadedJob) -> None:
-    """The job file as it was, beside the log; a run goes on without it."""
+    """The job file as it was, beside the log: where there is no room for that, there is none for the run either."""
     folder = paths.runs_dir() / run.id
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    paths.write_private(folder / "job.yaml", loaded.text)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        paths.write_private(folder / "job.yaml", loaded.text)
+    except OSError as error:
+        message = f"The run's folder {folder} cannot be written: {error.strerror}. Nothing was started"
+        raise HostError(message, fix="Free disk space there, or set DISPATCHER_HOME to another folder.") from error
     threading.Thread(target=_keep_origin, args=(folder, loaded.workdir), name="origin").start()
 
 

@@ -37,6 +37,8 @@ def purge(older_than: str, *, everything: bool, yes: bool, as_json: bool) -> int
             ctx.store.forget_observations()
     if everything and (yes or removed):
         shutil.rmtree(paths.cache_dir(), ignore_errors=True)
+        for old in _put_aside():
+            old.unlink(missing_ok=True)
     freed = sum(kept.values()) - sum(_size(Path(folder)) for folder in kept)
     if as_json:
         document({"schema": "1.0", "kept_bytes": kept, "removed_runs": removed, "freed_bytes": max(0, freed)})
@@ -58,6 +60,12 @@ def forget(*, as_json: bool) -> int:
     else:
         say(f"{good('✓')} What {count} runs taught was forgotten." if count else "Nothing was learned yet.")
     return 0
+
+
+def _put_aside() -> list[Path]:
+    """Records of runs that were damaged, or of a newer version, and were moved out of the way."""
+    record = paths.database()
+    return [file for kind in ("corrupt", "newer") for file in record.parent.glob(f"{record.name}.{kind}-*") if file.is_file()]
 
 
 def _agreed(count: int, *, yes: bool, as_json: bool) -> bool:

@@ -17,7 +17,7 @@ from dispatcher.app.hidden import values
 from dispatcher.cli.elsewhere import LOGINS, Stage, agreed, handling, obeying_elsewhere, second_thoughts
 from dispatcher.cli.render.console import dim, document, say, width
 from dispatcher.cli.render.errors import warn
-from dispatcher.cli.render.live import JsonLines, Screen
+from dispatcher.cli.render.live import JsonLines, Screen, ended
 from dispatcher.cli.render.plan import plan_lines
 from dispatcher.cli.render.receipt import here_lines, last_words
 from dispatcher.domain.plan import Candidate, Plan
@@ -67,6 +67,8 @@ def start(loaded: LoadedJob, plan: Plan, flags: dict[str, Any], again: Changed) 
     code = told(run, quiet=quiet)
     if flags.get("on") and not run.open and not quiet:
         say("\n".join(last_words(lender, None, width())))  # what goes on costing money
+    if flags["as_json"] and run.open:
+        ended(run)
     if not second_thoughts(run, stage):
         return code
     with runs.opened(listener, about=run.id) as ctx:

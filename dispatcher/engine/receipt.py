@@ -38,12 +38,17 @@ def figures_of(run: Run, plan: dict[str, Any]) -> list[dict[str, Any]]:
     likely = (chosen.get("phases_seconds") or {}).get("run")
     hours = chosen.get("hours") or {}
     return [
-        _figure("ram_gib", estimate.get("ram_gib"), run.peak.ram_gib),
+        _figure("ram_gib", _planned(estimate.get("ram_gib")), run.peak.ram_gib),
         _figure("gpu_memory_gib", chosen.get("memory_gib") if on_gpu else None, run.peak.gpu_memory_gib),
         _figure("run_seconds", {"likely": likely} if likely else None, seconds),
         _figure("hours", hours, _hours(run)),
         _figure("cost_usd", chosen.get("cost_usd"), run.cost_so_far),
     ]
+
+
+def _planned(amount: dict[str, Any] | None) -> dict[str, Any] | None:
+    """What was planned; of a job that is not described that is nothing, not none."""
+    return amount if amount and any(amount.values()) else None
 
 
 def _chosen(plan: dict[str, Any]) -> dict[str, Any]:

@@ -70,10 +70,11 @@ def choose(folder: Path, *, script: Path | None = None) -> Starter:
 
 
 def from_template(kind: str, folder: Path) -> Starter:
-    """The starter of the kind asked for, filled with what stands in the folder."""
+    """The starter of the kind asked for, filled with what stands in the folder, unless a script of another kind does."""
     if kind not in templates():
         raise UsageError(f"There is no template {kind!r}.", fix=f"choose one of: {', '.join(templates())}")
-    return Starter(kind, survey(folder))
+    found = survey(folder)
+    return Starter(kind, found if not found.script or _kind(found) in (kind, "script") else Survey(folder))
 
 
 def templates() -> tuple[str, ...]:

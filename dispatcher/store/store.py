@@ -25,6 +25,8 @@ PASSING = frozenset({RunState.CONNECTING, RunState.SYNCING, RunState.PREPARING})
 """States in which nothing is made: the next durable write takes these moves to the disk with it."""
 LISTED_WHEN_AMBIGUOUS = 5
 _NEWEST = "SELECT document FROM run ORDER BY submitted DESC, id LIMIT ?"
+_NEWEST_OF_NAME = "SELECT document FROM run WHERE name = ? ORDER BY submitted DESC LIMIT 1"
+_OPEN_OF_NAME = "SELECT document FROM run WHERE name = ? ORDER BY state = 'finished', submitted DESC LIMIT 1"
 _OPEN = "SELECT document FROM run WHERE state != 'finished' ORDER BY submitted"
 
 
@@ -82,14 +84,15 @@ class Store:
         """The run with exactly this id."""
         return next(iter(self._documents("SELECT document FROM run WHERE id = ?", run_id)), None)
 
-    def find(self, text: str) -> Run:
-        """The run that `text` means: an id, a unique prefix of one, a name (its newest run), or `last`. Raises UsageError."""
+    def find(self, text: str, *, open_first: bool = False) -> Run:
+        """The run that `text` means: an id, a unique prefix of one, a name (its newest run), or `last`. Raises UsageError.
+
+        `open_first`: of a name's runs one that goes on comes before newer ones that have ended.
+        """
         if text == "last":
             found = self.recent(1)
         else:
-            found = self._by_prefix(text) or self._documents(
-                "SELECT document FROM run WHERE name = ? ORDER BY submitted DESC LIMIT 1", text
-            )
+            found = self._by_prefix(text) or self._documents(_OPEN_OF_NAME if open_first else _NEWEST_OF_NAME, text)
         if not found:
             raise UsageError(f"There is no run {text!r}", fix="mlrun ps")
         if len(found) > 1:

@@ -185,3 +185,44 @@ def test_wrong_settings_keep_nobody_from_looking_at_runs_and_stopping_them(shell
     found = [one for one in shell.mlrun("doctor", "--json").json()["checks"] if one["name"] == "settings"]
     assert ["error"] == [one["level"] for one in found]
     assert "config.yaml, line 1" in found[0]["message"]
+
+
+def test_programs_get_a_runs_record_with_its_log_however_they_leave_it(shell: Shell) -> None:
+    left = shell.mlrun(shell.write(WAITS), "-d", "--json").events()[-1]
+    assert ("left", "running") == (left["event"], left["result"]["state"])
+    stopped = shell.mlrun("stop", "last", "--grace", "0", "--json").events()[-1]
+    again = shell.mlrun("stop", "last", "--json").events()[-1]
+    for one in (stopped, again):
+        assert ("result", "cancelled", left["run"]) == (one["event"], one["result"]["outcome"], one["run"])
+        assert b"first\n" == Path(one["result"]["log"]).read_bytes()
+
+
+def test_a_name_means_the_run_that_goes_on_where_runs_are_stopped(shell: Shell) -> None:
+    assert shell.mlrun(shell.write("name: twin\nrun: sleep 60\n"), "-d").code == 0
+    going = shell.last()["id"]
+    assert shell.mlrun(shell.write("name: twin\nrun: echo quick\n")).code == 0
+    assert shell.last()["id"] != going
+    assert shell.mlrun("stop", "twin", "--grace", "0").code == 0
+    assert {"cancelled", "succeeded"} == {run["outcome"] for run in shell.runs()}
+
+
+def test_without_room_for_the_job_file_nothing_is_started(shell: Shell) -> None:
+    assert shell.mlrun(shell.write("run: echo hi\n")).code == 0
+    folder = next(iter(shell.home.rglob("runs.sqlite3"))).parent / "runs"
+    shutil.rmtree(folder)
+    folder.write_text("in the way")
+    done = shell.mlrun(shell.folder / "job.yaml")
+    assert (104, True, False) == (done.code, "Nothing was started" in done.err, "bug" in done.err), done.err
+
+
+def test_what_is_kept_goes_whole_with_purge_all(shell: Shell) -> None:
+    assert shell.mlrun(shell.write("run: echo hi\n")).code == 0
+    record = next(iter(shell.home.rglob("runs.sqlite3")))
+    aside = [record.with_name(f"{record.name}.{word}-20260101-000000") for word in ("corrupt", "newer")]
+    for one in aside:
+        one.write_text("old")
+    assert shell.mlrun("purge", "--older-than", "0", "--yes").code == 0
+    assert [True, True] == [one.exists() for one in aside]
+    assert shell.mlrun("purge", "--all", "--yes").code == 0
+    assert [False, False] == [one.exists() for one in aside]
+    assert [] == shell.runs()

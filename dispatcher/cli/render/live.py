@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import errno
 import os
 import stat
 import sys
 import threading
+import time
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any
 
+from dispatcher.app import runs
 from dispatcher.app.hidden import values_of
 from dispatcher.cli.render.console import caution, dim, document, on_screen, say
 from dispatcher.cli.render.errors import warn
@@ -21,6 +23,7 @@ from dispatcher.cli.render.redact import Redactor
 from dispatcher.cli.render.sanitise import Sanitiser
 from dispatcher.domain.plan import SCHEMA
 from dispatcher.domain.run import Run, RunState
+from dispatcher.engine.outcome import exit_code
 from dispatcher.events import AttemptStarted, Event, Finished, LogBytes, Progress, Sampled, Span, StateChanged, Warned
 
 SPOKEN = {
@@ -140,6 +143,7 @@ class JsonLines:
         self._listening = True
         self._redactor = Redactor(hidden)
         self._last: LogBytes | None = None
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def take_up(self, run: Run) -> None:
         """A run that an earlier mlrun began."""
@@ -150,20 +154,29 @@ class JsonLines:
         with self._whole:
             if not self._listening:
                 return
-            if isinstance(event, LogBytes) and self._redactor:
-                self._last = event = replace(event, data=self._redactor.feed(bytes(event.data)))
-            try:
-                document({"schema": SCHEMA, **event_record(event)}, line=True)
-            except OSError:
-                self._listening = False
-                with contextlib.suppress(OSError):
-                    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            if isinstance(event, LogBytes):
+                self._last = event
+                self._write(event, self._decoder.decode(self._redactor.feed(bytes(event.data))))
+            else:
+                self._write(event)
+
+    def _write(self, event: Event, text: str = "") -> None:
+        if isinstance(event, LogBytes) and not text and event.data:
+            return  # the beginning of a character or of what may be a secret: the next piece has the rest
+        try:
+            document({"schema": SCHEMA, **event_record(event, text)}, line=True)
+        except OSError:
+            self._listening = False
+            with contextlib.suppress(OSError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     def close(self) -> None:
-        """Tell what may have been the beginning of a secret, and was none."""
-        rest, self._redactor = self._redactor.rest(), Redactor(())
-        if rest and self._last:
-            self(replace(self._last, data=rest))
+        """Tell what may have been the beginning of a secret or a character, and was none."""
+        with self._whole:
+            rest, self._redactor = self._redactor.rest(), Redactor(())
+            text = self._decoder.decode(rest, final=True)
+            if text and self._last and self._listening:
+                self._write(self._last, text)
 
 
 def widen_pipe() -> bool:
@@ -178,8 +191,20 @@ def widen_pipe() -> bool:
     return False
 
 
-def event_record(event: Event) -> dict[str, Any]:
-    """An event as its JSON line."""
+def ended(run: Run) -> None:
+    """The last line of a command that leaves a run, or finds it ended: its record."""
+    event = "left" if run.open else "result"
+    line = {"schema": SCHEMA, "event": event, "time": moment(time.time()), "run": run.id, "exit_code": exit_code(run)}
+    document(line | {"result": run_record(run, _log_of(run))}, line=True)
+
+
+def _log_of(run: Run) -> str | None:
+    log = runs.log_path(run)
+    return str(log) if log else None
+
+
+def event_record(event: Event, text: str = "") -> dict[str, Any]:
+    """An event as its JSON line; `text` is what the bytes of a log say."""
     base: dict[str, Any] = {"time": moment(event.time), "run": event.run}
     match event:
         case StateChanged():
@@ -189,11 +214,12 @@ def event_record(event: Event) -> dict[str, Any]:
         case Progress():
             return {"event": "progress", **base, "step": event.step, "message": event.message, "fraction": event.fraction}
         case LogBytes():
-            return {"event": "log", **base, "offset": event.offset, "text": bytes(event.data).decode("utf-8", "replace")}
+            return {"event": "log", **base, "offset": event.offset, "text": text}
         case Sampled():
             return {"event": "progress", **base, "step": "sample", "cpus": event.cpus, "ram_gib": event.ram_gib,
                     "gpu_utilisation": event.gpu_utilisation, "gpu_memory_gib": event.gpu_memory_gib}  # fmt: skip
         case Warned():
             return {"event": "warning", **base, "message": event.message, "fix": event.fix}
         case Finished():
-            return {"event": "result", **base, "exit_code": event.exit_code, "result": run_record(event.record)}
+            return {"event": "result", **base, "exit_code": event.exit_code,
+                    "result": run_record(event.record, _log_of(event.record))}  # fmt: skip

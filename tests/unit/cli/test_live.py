@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from dispatcher.cli.render.live import Screen
+from dispatcher.cli.render.live import JsonLines, Screen
 from dispatcher.domain.run import Attempt, Label, RunState
 from dispatcher.events import AttemptStarted, LogBytes, Progress, Sampled, StateChanged, Warned
 from tests.golden.runs import NOW
@@ -93,3 +95,14 @@ def test_an_attempt_here_is_not_told(capfdbinary):
 
 def test_words_of_a_warning_cannot_move_the_cursor(capfdbinary):
     assert "\x1b" not in told(capfdbinary, Warned("r", NOW, "a\x1b[2Jb"))[1]
+
+
+def test_characters_that_are_split_over_pieces_are_told_whole(capfd):
+    whole = "é日本語 ok\n".encode()
+    listener = JsonLines()
+    for offset, byte in enumerate(whole):
+        listener(LogBytes("r", NOW, offset, bytes([byte])))
+    listener(LogBytes("r", NOW, len(whole), b"end \xe6\x97"))
+    listener.close()
+    said = "".join(json.loads(line)["text"] for line in capfd.readouterr().out.splitlines())
+    assert "é日本語 ok\nend \ufffd" == said
