@@ -13,6 +13,7 @@ from dispatcher import catalog
 from dispatcher.app.access import CLOUDS
 from dispatcher.app.tracing import Tell, nobody, traced, wants_trace
 from dispatcher.app.world import tariff, world_for
+from dispatcher.catalog.spelling import nearest
 from dispatcher.domain.hardware import Device, InstanceType
 from dispatcher.domain.plan import JobSummary, Offer, Plan
 from dispatcher.domain.values import short
@@ -73,6 +74,7 @@ def plan_loaded(
     `starts` is when it is to begin, where that is not now. `renting`: `machine` is no question, but the one to rent.
     """
     settings = settings or load_settings()
+    refuse_unknown_region(loaded, settings)
     if live:
         from dispatcher.app.prices import refresh
 
@@ -133,6 +135,18 @@ def _rented(loaded: LoadedJob, settings: Settings, machine: str, left: float | N
         raise NothingFits(f"{machine} will not do: {why}", fix=f"mlrun plan {loaded.path or 'JOB'} --machine {machine}")
     made = plan_all(loaded.config, summary(loaded), world, bound=loaded.bound)
     return replace(made, warnings=(*made.warnings, *loaded.notes))
+
+
+def refuse_unknown_region(loaded: LoadedJob, settings: Settings) -> None:
+    """Raise JobFileError where `where` names a region that its cloud is not known to have."""
+    cloud, _, region = loaded.config.where.partition("/")
+    if not region or cloud not in CLOUDS:
+        return
+    known = (*catalog.regions(cloud), *{"aws": settings.aws.regions, "gcp": settings.gcp.regions}[cloud])
+    if region not in known:
+        near = ", ".join(f"{cloud}/{one}" for one in nearest(region, known)) or f"{cloud}/{known[0]}"
+        problem = Problem(f"{cloud} has no region {short(region)}.", path="where", fix=f"Near: {near}. All: mlrun catalog show")
+        raise JobFileError(loaded.name, [problem])
 
 
 def same_plan(fresh: Plan, kept: Path, pick: int | None = None) -> Plan:

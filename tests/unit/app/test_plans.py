@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dispatcher.app.plans import plan, plan_loaded, same_plan
-from dispatcher.errors import NothingFits, UnknownError, UsageError
+from dispatcher.errors import JobFileError, NothingFits, UnknownError, UsageError
 from dispatcher.jobfile.load import load
 
 TABLE = """run: python train.py
@@ -98,3 +98,14 @@ def test_the_device_cpu_is_this_computers(kept: Path) -> None:
 def test_a_gpu_that_nobody_knows_is_told_with_what_is_near(kept: Path) -> None:
     made = plan({"run": "python t.py", "resources": {"gpu": "H1000"}})
     assert any("Near: H100" in one for one in made.warnings)
+
+
+@pytest.mark.parametrize(
+    ("where", "near"), [("aws/mars-1", "aws/"), ("aws/us-east-1a", "aws/us-east-1"), ("gcp/us-central", "gcp/us-central1")]
+)
+def test_a_region_that_its_cloud_does_not_have_is_refused_with_what_is_near(where: str, near: str) -> None:
+    with pytest.raises(JobFileError) as refused:
+        plan({"run": "python t.py", "where": where})
+    (problem,) = refused.value.problems
+    assert "has no region" in problem.message
+    assert near in problem.fix
