@@ -28,7 +28,7 @@ SPELLINGS: dict[str, tuple[str, ...]] = {
     "model.kv_heads": ("kv_heads", "n_kv_heads", "num_key_value_heads"),
     "model.vocab": ("vocab", "vocab_size"),
     "model.sequence_length": ("sequence_length", "seq_length", "seq_len", "max_seq_length", "max_seq_len", "block_size",
-        "context_length"),
+        "context_length", "max_length"),
     "model.image_size": ("image_size", "img_size", "imgsz"),
     "model.trees": ("trees", "n_trees", "num_trees", "n_estimators", "num_boost_round"),
     "model.depth": ("depth", "max_depth"),

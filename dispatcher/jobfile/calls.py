@@ -165,6 +165,15 @@ def _one(scope: Scope, argument: Argument, node: ast.AST, strength: int = CERTAI
     yield from read(scope, argument.setting, node, convert=argument.convert, strength=strength)
 
 
+def _looked_up(made: ast.expr) -> ast.expr | None:
+    """The name in models.__dict__[name](…), vars(models)[name](…) and getattr(models, name)(…)."""
+    if isinstance(made, ast.Subscript) and (last(made.value) == "__dict__" or called(made.value) == "vars"):
+        return made.slice
+    if isinstance(made, ast.Call) and called(made) == "getattr" and len(made.args) > 1:
+        return made.args[1]
+    return None
+
+
 def _model(scope: Scope, call: ast.Call, name: str, given: dict[str, ast.AST], libraries: frozenset[str]) -> Iterator[Reading]:
     owner = last(call.func.value) if isinstance(call.func, ast.Attribute) else ""
     if name == "from_pretrained":
@@ -179,6 +188,8 @@ def _model(scope: Scope, call: ast.Call, name: str, given: dict[str, ast.AST], l
         if size is not None:
             sure = (CERTAIN, CERTAIN, GIVEN, NAMED)[CROPS.index(name)]
             yield from read(scope, "model.image_size", size, convert=_side, strength=sure)
+    elif libraries & {"torchvision", "timm"} and (node := _looked_up(call.func)) is not None:
+        yield from read(scope, "model.name", node, convert=_named)
     elif libraries & {"torchvision"} and NETWORKS.fullmatch(name):
         yield Reading("model.name", name, call.lineno)
 

@@ -10,20 +10,22 @@ from typing import Any
 from dispatcher.jobfile.scope import Scope
 from dispatcher.jobfile.value import Value
 
+READ = "read in"
+"""How the origin of what stands in a script begins."""
 NAMED, GIVEN, CERTAIN = 1, 2, 3
 """How surely a reading is the setting: by its name alone, as a keyword of some call, of a call that is known."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A setting as a script says it. `value` is None where only a run would tell; `words` begin the origin."""
+    """A setting as a script says it. `value` is None where only a run would tell; `words` begin the origin, or say why."""
 
     setting: str
     value: Any
     line: int
     flag: str = ""
     strength: int = CERTAIN
-    words: str = "read in"
+    words: str = READ
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ def settled(readings: Iterable[Reading], script: str) -> tuple[dict[str, Value],
     for setting, some in by_setting.items():
         chosen = _surest([one for one in some if one.value is not None])
         if not chosen:
-            unread[setting] = f"line {some[0].line} computes it"
+            unread[setting] = next((one.words for one in some if one.words != READ), f"line {some[0].line} computes it")
         elif any(one.value != chosen[0].value for one in chosen):
             unread[setting] = " and ".join(f"line {one.line} says {one.value}" for one in chosen[:3])
         else:

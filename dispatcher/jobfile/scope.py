@@ -37,6 +37,7 @@ class Flag:
     flag: str
     default: Any
     line: int
+    required: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +257,9 @@ def _flags(scope: Scope, nodes: list[ast.AST]) -> Iterator[tuple[str, Flag]]:
         name = str(dest.value) if dest else long.lstrip("-").replace("-", "_")
         if name:
             default = scope.read(given.get("default"))
-            yield name, Flag("" if _switches(given) else long, default.value if default else None, node.lineno)
+            needed = scope.read(given.get("required"))
+            required = bool(long) and default is None and "default" not in given and bool(needed and needed.value is True)
+            yield name, Flag("" if _switches(given) else long, default.value if default else None, node.lineno, required)
 
 
 def _settled(found: list[tuple[str, Flag]], overruled: set[str]) -> dict[str, Flag]:

@@ -95,7 +95,7 @@ def _wanted(given: Mapping[str, Any]) -> tuple[str, ...]:
 def _missing(told: Described, assembly: Assembly, facts: ScriptFacts) -> Iterator[Problem]:
     """What nobody has said: each with the reason where the script computes it, and how to give it."""
     for setting in _needed(told, assembly):
-        reason = told.unread.get(setting, "")
+        reason = told.unread.get(setting, "") or _trouble(told, setting)
         line = int(reason.split()[1]) if reason.startswith("line ") and reason.split()[1].isdigit() else 0
         what = ASKED.get(setting, "")
         why = f": {reason}" if reason else f": the script does not say {what}" if what else ": the script does not say"
@@ -106,6 +106,14 @@ def _missing(told: Described, assembly: Assembly, facts: ScriptFacts) -> Iterato
         yield Problem(
             f"{setting} is unknown{why}.", fix, line if source else 0, begin + 1, len(source.strip()), source, setting
         )
+
+
+def _trouble(told: Described, setting: str) -> str:
+    """What is wrong with the file that would have told a setting of the data."""
+    path = told.settings.get("dataset.path")
+    if not setting.startswith("dataset.") or path is None:
+        return ""
+    return next((note.removesuffix(".") for note in told.notes if note.startswith(str(path.value))), "")
 
 
 def _needed(told: Described, assembly: Assembly) -> Iterator[str]:

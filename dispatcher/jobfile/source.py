@@ -29,7 +29,8 @@ ASIDE = ("predict", "evaluate", "pipeline", "encode", "add_argument", "option", 
 """Calls whose batch_size is not the training's."""
 
 BROAD = {"b", "bs", "batch", "samples", "rows", "max_train_samples", "hidden", "heads", "layers", "length", "bins", "leaves",
-    "depth", "trees", "opt", "optimizer", "optim", "precision", "mixed_precision", "accum", "num_samples", "steps"}  # fmt: skip
+    "depth", "trees", "opt", "optimizer", "optim", "precision", "mixed_precision", "accum", "num_samples", "steps",
+    "max_length"}  # fmt: skip
 """Names that mean a setting on a command line; elsewhere in a script they may be anything."""
 
 _NAMES = {spelling: setting for setting, names in SPELLINGS.items() for spelling in names}
@@ -190,6 +191,9 @@ def _by_name(scope: Scope, nodes: list[ast.AST]) -> Iterator[Reading]:
     for name, flag in scope.flags.items():
         setting = _NAMES.get(name, "")
         value = _meant(setting, flag.default)
+        if setting and flag.required:
+            words = f"line {flag.line} has no default for {flag.flag}, which must be given"
+            yield Reading(setting, None, flag.line, flag.flag, NAMED, words)
         if setting and value is not None and flag.flag:
             yield Reading(setting, value, flag.line, flag.flag, NAMED, f"the default of {flag.flag} in")
     for names in (*scope.fields.values(), scope.constants):

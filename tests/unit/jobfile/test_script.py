@@ -159,6 +159,44 @@ def test_a_random_search_between_two_bounds_counts_by_their_middle(here: Path) -
     holds(found, model__trees=300, model__depth=6)
 
 
+ARCH = """
+import argparse
+import torchvision.models as models
+parser = argparse.ArgumentParser()
+parser.add_argument("--arch", default="resnet34")
+parser.add_argument("--batch-size", type=int, %s)
+args = parser.parse_args()
+"""
+
+
+@pytest.mark.parametrize(
+    "made", ["models.__dict__[args.arch](pretrained=True)", "getattr(models, args.arch)()", "vars(models)[args.arch]()"]
+)
+def test_a_network_that_is_looked_up_by_a_flags_default_is_read(here: Path, made: str) -> None:
+    (here / "train.py").write_text(ARCH % "default=32" + f"net = {made}\n")
+    job = load_script("train.py", sets={"dataset.samples": 100, "training.epochs": 1})
+    assert job.config.model is not None
+    assert "resnet34" == job.config.model.name
+
+
+@pytest.mark.parametrize(
+    ("content", "trouble"), [(None, "does not exist"), (bytes(range(256)) * 9, "is not text"), (b"a,b\n", "no rows")]
+)
+def test_trouble_with_the_scripts_data_is_told_where_rows_are_missing(here: Path, content: bytes | None, trouble: str) -> None:
+    if content:
+        (here / "other.csv").write_bytes(content)
+    read = "import pandas\nfrom sklearn.ensemble import RandomForestClassifier\npandas.read_csv('other.csv')\n"
+    (here / "train.py").write_text(read + "RandomForestClassifier()\n")
+    with pytest.raises(JobFileError) as caught:
+        load_script("train.py")
+    (rows,) = [one for one in caught.value.problems if one.path == "dataset.samples"]
+    assert trouble in rows.message
+
+
+def test_a_flag_that_must_be_given_is_asked_for_by_its_name(here: Path) -> None:
+    assert "--batch-size" in unread(here, ARCH % "required=True" + "models.resnet18()\n")["training.batch_size"]
+
+
 def test_the_searched_estimator_is_the_one_that_is_planned(here: Path) -> None:
     text = (
         TABLE
