@@ -13,7 +13,7 @@ from dispatcher.engine.context import JobInstructions
 from dispatcher.engine.lifecycle import execute, resume, stop
 from dispatcher.engine.outcome import exit_code
 from dispatcher.engine.visiting import catch_up, fetch, hold
-from dispatcher.errors import HostError, UsageError
+from dispatcher.errors import HostError, HostUnreachable, UsageError
 from dispatcher.events import AttemptStarted, Warned
 from tests.fakes import EagerClock, FakeCloud
 
@@ -164,15 +164,17 @@ def test_a_deadline_counts_from_the_machines_creation(stage, ctx, cloud):
 
 
 def test_a_cancellation_ends_the_wait_for_a_machine_that_boots(stage, ctx, cloud, monkeypatch):
-    asked, waiting = threading.Event(), threading.Event()
+    asked, waiting, over = threading.Event(), threading.Event(), threading.Event()
 
     def slow(_machine):
         waiting.set()
-        threading.Event().wait(30)
+        over.wait(30)
+        raise HostUnreachable("it never booted")
 
     monkeypatch.setattr(cloud, "connect", slow)
     threading.Thread(target=lambda: waiting.wait(10) and asked.set(), daemon=True).start()
     run = run_there(stage, stage.context(backend=lambda _where: cloud, clock=EagerClock(), cancel=asked), cloud, "exit 0")
+    over.set()
     assert (130, RunState.FINISHED, None, []) == (exit_code(run), run.state, run.doubt, cloud.alive())
 
 
