@@ -15,7 +15,10 @@ ROOT = Path(__file__).resolve().parents[2]
 ROWS = sorted(file.stem for file in (Path(__file__).parent / "rows").glob("r[0-9][0-9].py"))
 AT_ONCE = 2
 FOREIGN = ("AWS_", "GOOGLE_", "CLOUDSDK_", "DISPATCHER_")
-MEASURE = "import sys, importlib; print('', importlib.import_module(f'tests.guarantees.rows.{sys.argv[1]}').measure({quick}))"
+MEASURE = """
+import importlib, sys
+print(importlib.import_module("tests.guarantees.rows." + sys.argv[1]).measure(quick=sys.argv[2] == "quick"))
+"""
 
 
 def main() -> int:
@@ -60,7 +63,7 @@ def _begun(row: str, folder: Path, *, quick: bool) -> subprocess.Popen[str]:
     home.mkdir()
     kept = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
     environment = {**kept, "HOME": str(home), "DISPATCHER_HOME": str(home / "dispatcher"), "TMPDIR": str(home)}
-    argv = [sys.executable, "-c", MEASURE.format(quick=quick), row]
+    argv = [sys.executable, "-c", MEASURE, row, "quick" if quick else "whole"]
     with (home / "said").open("w") as said:
         return subprocess.Popen(argv, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=said, text=True)
 
