@@ -27,19 +27,19 @@ SERVED = 8888
 SCAN = """
 import asyncio, json, sys
 address, ports = sys.argv[1], json.loads(sys.stdin.read())
-async def look(port, gate):
-    async with gate:
+async def look(waiting, found):
+    while waiting:
+        port = waiting.pop()
         try:
             _, writer = await asyncio.wait_for(asyncio.open_connection(address, port), 0.7)
-        except OSError:
-            return None
-        except asyncio.TimeoutError:
-            return None
+        except (OSError, asyncio.TimeoutError):
+            continue
         writer.close()
-        return port
+        found.append(port)
 async def main():
-    gate = asyncio.Semaphore(400)
-    print(json.dumps([port for port in await asyncio.gather(*(look(port, gate) for port in ports)) if port]))
+    waiting, found = list(ports), []
+    await asyncio.gather(*(look(waiting, found) for _ in range(300)))
+    print(json.dumps(sorted(found)))
 asyncio.run(main())
 """
 
