@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from dispatcher.cli.completing import places
 from dispatcher.errors import UsageError
 
 JOB = click.argument("job", metavar="JOB", type=click.Path(path_type=Path))
@@ -20,7 +21,9 @@ KEYS = {"where": "where", "spot": "spot", "max_cost": "budget.max_cost", "max_ti
 """Flags that stand for one key."""
 
 _SHARED: tuple[Callable[[Any], Any], ...] = (
-    click.option("--where", metavar="PLACE", help="auto, local, cloud, aws, gcp, aws/us-east-1 or ssh:desk."),
+    click.option(
+        "--where", metavar="PLACE", shell_complete=places, help="auto, local, cloud, aws, gcp, aws/us-east-1 or ssh:desk."
+    ),
     click.option("--gpu", metavar="GPU", help="T4, L4:1, 24GB+, or 0 for none; on rented and owned machines."),
     click.option("--machine", metavar="TYPE", help="One machine type: aws:g5.xlarge."),
     click.option("--spot/--no-spot", default=None, help="Only spot machines, or none."),

@@ -9,11 +9,14 @@ import importlib
 import os
 import sys
 import types
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from dispatcher import __version__
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 VERBS: dict[str, tuple[str, str]] = {
     "plan": ("run:plan", "What a job needs, where it could run, and what that costs; starts nothing."),
@@ -78,6 +81,17 @@ class Verbs(click.Group):
         module, _, name = found[0].partition(":")
         command: click.Command = getattr(importlib.import_module(f"dispatcher.cli.{module}"), name)
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
+        """Verbs and job files, without importing a verb."""
+        from click.shell_completion import CompletionItem
+
+        from dispatcher.cli.completing import job_files
+
+        if incomplete.startswith("-"):
+            return super().shell_complete(ctx, incomplete)
+        verbs = [CompletionItem(name, help=text) for name, (_, text) in VERBS.items() if name.startswith(incomplete)]
+        return verbs + job_files(incomplete)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The table of verbs, without importing them."""

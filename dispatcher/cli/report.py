@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from dispatcher.cli.completing import run_names
 from dispatcher.cli.render.console import dim, document, say, width
 from dispatcher.cli.render.records import run_record
 from dispatcher.cli.runs import AS_JSON, tell_warnings
@@ -14,7 +15,7 @@ from dispatcher.errors import HostError
 
 
 @click.command()
-@click.argument("run", metavar="RUN", default="last")
+@click.argument("run", metavar="RUN", default="last", shell_complete=run_names)
 @click.option("--html", "html", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write the page there.")
 @click.option("--open", "show", is_flag=True, help="Open the page in the browser.")
 @AS_JSON

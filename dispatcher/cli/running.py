@@ -47,6 +47,8 @@ def start(loaded: LoadedJob, plan: Plan, flags: dict[str, Any], again: Changed) 
         if not quiet:
             say("\n".join(here_lines(plan, width())))
         _say_setup(loaded, flags)
+        if keep is not None and not quiet:
+            say(dim("· --keep is for machines elsewhere; nothing has to be held of this one"))
     hidden = values(loaded.config.secrets, loaded.workdir)
     listener = JsonLines(hidden) if flags["as_json"] else Screen(quiet=quiet, hidden=hidden)
     will, stage = runs.Will(), Stage()

@@ -12,6 +12,7 @@ import click
 
 from dispatcher.app import runs
 from dispatcher.app.hidden import values_of
+from dispatcher.cli.completing import run_names
 from dispatcher.cli.render.console import dim, document, say, width
 from dispatcher.cli.render.errors import warn
 from dispatcher.cli.render.live import JsonLines, Screen, ended
@@ -27,7 +28,7 @@ from dispatcher.events import Event, Listener, LogBytes, Warned
 from dispatcher.jobfile.settings import Settings, sound_settings
 
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Write JSON to stdout.")
-RUN = click.argument("run", metavar="RUN")
+RUN = click.argument("run", metavar="RUN", shell_complete=run_names)
 CHUNK = 1 << 20
 WAIT = 0.05
 """Seconds between looks at a file that grows."""

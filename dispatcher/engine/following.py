@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 from dispatcher.domain.run import Peak
@@ -17,7 +18,7 @@ from dispatcher.hosts.collect import Collected, collect
 from dispatcher.hosts.follow import follow, follow_spans
 from dispatcher.hosts.job import JobStatus
 from dispatcher.hosts.local import LocalHost
-from dispatcher.units import show_gib
+from dispatcher.units import GIB, show_gib
 
 MOST_REFUSALS = 5
 """So many are told one by one."""
@@ -54,9 +55,19 @@ def record_end(work: Work, status: JobStatus) -> None:
             f"out of memory: the job may have {show_gib(status.memory_limit_gib)} of address space (ulimit -v) and used it up;"
             " this computer's RAM was not full"
         )
+    elif status.reason == "oom-host" and work.in_place and (most := container_memory()):
+        work.attempt.reason = f"out of memory: the {show_gib(most / GIB)} of RAM that this container may use were full"
     run.peak = Peak(status.ram_peak_gib, status.gpu_peak_gib)
     if status.started and status.ended:
         run.phases_seconds["run"] = round(status.ended - status.started, 3)
+
+
+def container_memory() -> float | None:
+    """Bytes that mlrun and its jobs may use here, where that is less than the computer has."""
+    from dispatcher.hosts.probe import cgroup
+
+    most = cgroup.limits().memory
+    return most if most and most < os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") else None
 
 
 def collected(ctx: Context, work: Work) -> Collected:
