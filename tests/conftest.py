@@ -25,11 +25,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--require-torch", action="store_true", help="fail where the tests marked torch would be skipped")
     parser.addoption("--require-lab", action="store_true", help="fail where the tests of the lab would be skipped")
     parser.addoption("--require-browser", action="store_true", help="fail where the tests marked browser would be skipped")
+    parser.addoption("--long", action="store_true", help="run the tests marked long too")
     parser.addoption("--fuzz-count", type=int, default=10_000, help="how many spoilt job files the loader is fed")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     skip_where_impossible(items, required=config.getoption("--require-lab"))
+    for item in [] if config.getoption("--long") else items:
+        if item.get_closest_marker("long"):
+            item.add_marker(pytest.mark.skip(reason="long: --long runs it"))
     _skip_without(bool(importlib.util.find_spec("torch")), "torch", "pip install torch", items, config)
     _skip_without(bool(shutil.which("chromium")), "browser", "apt install chromium", items, config)
 

@@ -139,6 +139,7 @@ def test_overnight_aws_fired_twice_makes_one_machine(aws: Shell, lab: Any) -> No
     assert 1 == len(lab.ec2.control("instances", {"all": True}))
 
 
+@pytest.mark.long
 def test_overnight_aws_a_failing_job_has_its_own_code_its_log_and_its_outputs(aws: Shell, lab: Any) -> None:
     lab.ec2.control("parameter", {"name": "/mlrun/TOKEN", "value": "s3cret"})
     job = TRAINS.replace("python train.py", "python train.py | tr a-z A-Z; exit 9") + "    secrets: [TOKEN]\n"
@@ -152,6 +153,7 @@ def test_overnight_aws_a_failing_job_has_its_own_code_its_log_and_its_outputs(aw
     assert (aws.folder / "made" / "model.bin").is_file()
 
 
+@pytest.mark.long
 def test_overnight_aws_no_capacity_is_said_with_the_types_that_were_tried(aws: Shell, lab: Any) -> None:
     night = submit(aws)
     lab.ec2.control("set", {"capacity": [{"type": "*", "most": 0}]})
@@ -163,6 +165,7 @@ def test_overnight_aws_no_capacity_is_said_with_the_types_that_were_tried(aws: S
     assert [] == lab.ec2.control("instances", {"all": True})
 
 
+@pytest.mark.long
 def test_overnight_aws_the_ladder_takes_the_zone_that_has_a_machine(aws: Shell, lab: Any) -> None:
     night = submit(aws, TRAINS.replace("python train.py", "echo up"))
     lab.ec2.control("set", {"capacity": [{"zone": "us-east-1[!b]", "most": 0}]})
@@ -172,6 +175,7 @@ def test_overnight_aws_the_ladder_takes_the_zone_that_has_a_machine(aws: Shell, 
     assert ("succeeded", "exited", 0) == ended(aws)
 
 
+@pytest.mark.long
 def test_overnight_aws_pays_no_more_than_the_plan_said(aws: Shell, lab: Any) -> None:
     night = submit(aws)
     lab.ec2.control("set", {"price": dict.fromkeys(night["machines"], 9.0)})
@@ -180,6 +184,7 @@ def test_overnight_aws_pays_no_more_than_the_plan_said(aws: Shell, lab: Any) -> 
     assert ("failed", "no-capacity", 103) == ended(aws)
 
 
+@pytest.mark.long
 def test_overnight_aws_a_trigger_that_never_fires_is_told_and_deleted(aws: Shell, lab: Any) -> None:
     lab.faults.add("FireSchedule", when="drop_before")
     fire(lab, submit(aws))
@@ -197,6 +202,7 @@ def test_overnight_aws_a_corrupted_bundle_is_not_run(aws: Shell, lab: Any) -> No
     assert not (aws.folder / "notes.txt").exists()
 
 
+@pytest.mark.long
 def test_overnight_aws_a_bucket_that_is_gone_ends_the_machine_and_is_told(aws: Shell, lab: Any) -> None:
     night = submit(aws)
     place = bucket(lab, night)
@@ -208,6 +214,7 @@ def test_overnight_aws_a_bucket_that_is_gone_ends_the_machine_and_is_told(aws: S
     assert ("lost", 106) == (outcome, code)
 
 
+@pytest.mark.long
 def test_overnight_aws_a_secret_is_asked_for_at_submit_and_missed_at_night(aws: Shell, lab: Any) -> None:
     job = TRAINS + "    secrets: [TOKEN]\n" + DESCRIBED
     refused = aws.mlrun(aws.write(job), "--at", "23:00", "--yes")
@@ -233,6 +240,7 @@ def test_overnight_aws_a_trigger_that_cannot_be_deleted_is_loud_and_stays_on_rec
     assert ([], []) == (lab.ec2.control("schedules", {}), nights(aws))
 
 
+@pytest.mark.long
 def test_overnight_aws_is_seen_and_removed_from_another_computer(aws: Shell, lab: Any) -> None:
     night = submit(aws)
     aws.env["DISPATCHER_HOME"] = str(aws.folder / "another-home")
@@ -244,6 +252,7 @@ def test_overnight_aws_is_seen_and_removed_from_another_computer(aws: Shell, lab
     assert [] == lab.ec2.control("schedules", {})
 
 
+@pytest.mark.long
 def test_overnight_aws_can_be_started_now_and_then_not_again(aws: Shell, lab: Any) -> None:
     night = submit(aws, TRAINS.replace("python train.py", "echo now"))
     begun = aws.mlrun("schedule", "run-now", night["id"])
@@ -253,6 +262,7 @@ def test_overnight_aws_can_be_started_now_and_then_not_again(aws: Shell, lab: An
     assert ("succeeded", "exited", 0) == ended(aws)
 
 
+@pytest.mark.long
 def test_overnight_aws_asks_first_and_says_what_is_lacking(aws: Shell, lab: Any) -> None:
     file = aws.write(TRAINS + DESCRIBED)
     asked = aws.mlrun(file, "--at", "23:00")
@@ -265,6 +275,7 @@ def test_overnight_aws_asks_first_and_says_what_is_lacking(aws: Shell, lab: Any)
     assert [] == lab.ec2.control("schedules", {})
 
 
+@pytest.mark.long
 def test_overnight_aws_again_and_again_is_armed_once_and_comes_home_each_time(aws: Shell, lab: Any) -> None:
     aws.write(TRAIN, "train.py")
     file = aws.write(TRAINS.replace("python train.py", "date +%s | tee notes.txt") + DESCRIBED)
@@ -287,6 +298,7 @@ def test_overnight_aws_again_and_again_is_armed_once_and_comes_home_each_time(aw
     assert ([], []) == (lab.ec2.control("schedules", {}), nights(aws))
 
 
+@pytest.mark.long
 def test_overnight_aws_is_stopped_while_it_goes_on(aws: Shell, lab: Any) -> None:
     night = submit(aws, TRAINS.replace("python train.py", "echo begun; sleep 300"))
     fire(lab, night)
