@@ -6,7 +6,7 @@ from dispatcher.domain.hardware import Device
 from dispatcher.domain.workload import Workload
 from dispatcher.planner.constants import constants
 from dispatcher.planner.duration import step_time, work_of
-from dispatcher.planner.memory import Moment, context_gib, peak_moment, reserve_gib
+from dispatcher.planner.memory import Moment, context_gib, context_names, peak_moment, reserve_gib
 from dispatcher.planner.optimizers import state_bytes
 from dispatcher.planner.precision import numbers
 from dispatcher.units import GIB, show_count, show_flop, show_gib, show_seconds
@@ -30,9 +30,7 @@ def explain_memory(work: Workload, device: Device) -> tuple[str, ...]:
     ]
     if device.kind != "cpu":
         lines.append(f"reserve {show_gib(reserve_gib(allocated, device))}: {_said('reserve_share')}")
-        lines.append(
-            f"context {show_gib(context_gib(device))}: {_said('context_cuda' if device.kind == 'cuda' else 'context_other')}"
-        )
+        lines.append(f"context {show_gib(context_gib(device))}: {'; '.join(map(_said, context_names(device)))}")
     return tuple(lines)
 
 

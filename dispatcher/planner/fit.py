@@ -93,7 +93,8 @@ def _less(total: float, free: float, kept_back: float) -> str:
 
 
 def _reason(what: str, amount: Amount, free: float, words: str) -> str:
-    need = f"the job needs {show_gib(amount.range.likely)}, at most {show_gib(amount.range.high)}"
+    most = show_gib(amount.range.high)
+    need = f"the job needs {show_gib(amount.range.likely)}, at most {most}{', a little more' if most == show_gib(free) else ''}"
     if amount.basis == "stated":
         need = f"the job file asks for {show_gib(amount.range.likely)}"
     return f"{what[0].upper()}{what[1:]}: {words or show_gib(free)}; {need}."

@@ -67,15 +67,20 @@ def reserve_gib(allocated: float, device: Device) -> float:
 
 def context_gib(device: Device) -> float:
     """What the driver's context takes before the first tensor, and communication between devices."""
+    return sum(constant(name) for name in context_names(device))
+
+
+def context_names(device: Device) -> tuple[str, ...]:
+    """The constants that a device's context is the sum of."""
     if device.kind == "cpu":
-        return 0.0
-    shared = constant("nccl_buffers") if device.count > 1 else 0.0
+        return ()
     if device.kind == "mps":
-        return constant("context_mps")
+        return ("context_mps",)
+    shared = ("nccl_buffers",) if device.count > 1 else ()
     if device.kind != "cuda":
-        return constant("context_other") + shared
+        return ("context_other", *shared)
     old = device.accelerator is not None and 0 < device.accelerator.compute_capability < 8
-    return constant("context_cuda_eager" if old else "context_cuda") + shared
+    return ("context_cuda_eager" if old else "context_cuda", *shared)
 
 
 class States:

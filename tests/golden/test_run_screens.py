@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -63,3 +64,12 @@ def test_no_runs_yet_is_said_with_what_to_do():
 def test_no_line_about_a_run_is_wider_than_the_screen(name, width):
     shown = text(last_words(ENDS[name], LOG, width)) + text(report_lines(ENDS[name], LOG, width))
     assert [] == [line for line in shown.splitlines() if cell_len(line) > width and str(LOG) not in line]
+
+
+def test_a_job_that_nobody_described_is_told_what_it_would_have_cost_elsewhere_had_it_taken_as_long():
+    run = succeeded()
+    options = [{**one, "hours": None, "cost_usd": one["cost_usd"] and {**one["cost_usd"], "likely": None}}
+               for one in run.plan["candidates"]]  # fmt: skip
+    shown = text(report_lines(replace(run, plan={**run.plan, "candidates": options}), LOG, 100))
+    below = shown.partition("ELSEWHERE, HAD IT TAKEN AS LONG THERE")[2]
+    assert "$" in below.splitlines()[2]

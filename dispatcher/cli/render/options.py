@@ -221,7 +221,8 @@ def _note(plan: Plan, index: int, candidate: Candidate, apart: frozenset[str]) -
             notes.append("probably fits, not surely" if probable else lacking)
         if only_asked(plan) and candidate.memory and not roomy:
             span, room = candidate.memory.range, show_gib(candidate.memory_available_gib)
-            notes.append(f"needs {show_gib(span.likely)}, at most {show_gib(span.high)}, of {room} that may be used")
+            little = "a little less than " if show_gib(span.high) == room else ""
+            notes.append(f"needs {show_gib(span.likely)}, at most {show_gib(span.high)}, of {little}{room} that may be used")
     return "; ".join([*notes, *candidate.notes])
 
 

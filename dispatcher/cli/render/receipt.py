@@ -13,7 +13,7 @@ from dispatcher.cli.render.tables import table, wrapped
 from dispatcher.domain.plan import Plan
 from dispatcher.domain.run import Outcome, Run, RunState
 from dispatcher.engine.borrowed import HELD_MARKET
-from dispatcher.engine.outcome import WORDS, explain
+from dispatcher.engine.outcome import WORDS, explain, length_unknown
 from dispatcher.engine.receipt import figures_of
 from dispatcher.moments import show_time
 from dispatcher.units import show_bytes, show_gib, show_seconds, show_usd
@@ -91,7 +91,8 @@ def report_lines(run: Run, log: Path | None, width: int) -> list[str]:
         lines += doubt_lines(run, width)
     elif run.outcome:
         lines += wrapped(f"  {_ending(run)}", width, "  ")
-    times = [("submitted", run.submitted), ("started", run.started), ("ended", run.ended)]
+    ended = "found to be gone" if length_unknown(run) else "ended"
+    times = [("submitted", run.submitted), ("started", run.started), (ended, run.ended)]
     lines += wrapped("  " + " · ".join(f"{name} {show_time(value)}" for name, value in times if value), width, "  ")
     lines += ["", bold("PLANNED AND ACTUAL"), *_compared(run, width)]
     lines += _attempts(run, width) + _phases(run, width) + _outputs(run, width) + _elsewhere(run, width)
@@ -161,7 +162,8 @@ def _ending(run: Run) -> str:
         parts.append(f"peak RAM {show_gib(run.peak.ram_gib)}")
     if run.peak.gpu_memory_gib is not None:
         parts.append(f"peak GPU memory {show_gib(run.peak.gpu_memory_gib)}")
-    parts.append(show_usd(run.cost_so_far) if run.cost_so_far else _free(run))
+    most = "at most " if length_unknown(run) else ""
+    parts.append(f"{most}{show_usd(run.cost_so_far)}" if run.cost_so_far else _free(run))
     return " · ".join(parts)
 
 
@@ -237,15 +239,20 @@ def _elsewhere(run: Run, width: int) -> list[str]:
     ]
     if not others:
         return []
-    rows = [
-        (
-            f"  {c['where']} {c['machine']} {c['market']}",
-            show_seconds(c["hours"]["likely"] * 3600),
-            show_usd(c["cost_usd"]["likely"]),
-        )
-        for c in others[:3]
-        if c.get("hours") and c["cost_usd"]["likely"] is not None
-    ]
-    return (
-        ["", bold("ELSEWHERE, AS PLANNED"), *table(("  machine", "time", "cost"), rows, width=width, shrink=0)] if rows else []
-    )
+    planned = [c for c in others[:3] if c.get("hours") and c["cost_usd"]["likely"] is not None]
+    rows = [(_machine(c), show_seconds(c["hours"]["likely"] * 3600), show_usd(c["cost_usd"]["likely"])) for c in planned]
+    heading = "ELSEWHERE, AS PLANNED"
+    ran = run.phases_seconds.get("run")
+    if not rows and ran and run.outcome is Outcome.SUCCEEDED:
+        priced = [c for c in others[:3] if c.get("price_per_hour")]
+        times = [ran + sum(s for name, s in c["phases_seconds"].items() if name != "run") for c in priced]
+        rows = [
+            (_machine(c), show_seconds(seconds), show_usd(seconds / 3600 * c["price_per_hour"]))
+            for c, seconds in zip(priced, times, strict=True)
+        ]
+        heading = "ELSEWHERE, HAD IT TAKEN AS LONG THERE"
+    return ["", bold(heading), *table(("  machine", "time", "cost"), rows, width=width, shrink=0)] if rows else []
+
+
+def _machine(option: dict[str, Any]) -> str:
+    return f"  {option['where']} {option['machine']} {option['market']}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -229,6 +230,14 @@ def test_the_explanation_has_a_line_for_every_term_and_every_part() -> None:
     lines = explain(work(LLAMA_8B, method="qlora", task="finetune"), work(LLAMA_8B, for_time=True), ON)
     for word in (*TERMS, "compute", "memory", "host"):
         assert any(line.startswith(word) for line in lines), word
+
+
+@pytest.mark.parametrize("device", [on(count=4), on(T4)])
+def test_the_explained_context_is_the_sum_of_what_is_named(device: Device) -> None:
+    (line,) = [one for one in explain(work(LLAMA_8B), work(LLAMA_8B, for_time=True), device) if one.startswith("context")]
+    total, _, rest = line.removeprefix("context ").partition(" GiB: ")
+    named = [float(value) for value in re.findall(r": ([\d.]+) GiB \(", rest)]
+    assert float(total) == pytest.approx(sum(named), abs=0.06)
 
 
 def test_an_estimate_takes_less_than_two_milliseconds() -> None:

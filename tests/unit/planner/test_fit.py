@@ -41,6 +41,11 @@ def test_the_reason_names_what_is_there_what_is_in_use_and_what_is_needed():
     assert "GPU memory: 3.2 GiB to spare (4.0 − 0.4 in use − 10% kept back); the job needs 3.6 GiB, at most 4.0 GiB." == reason
 
 
+def test_a_need_that_reads_as_what_there_is_is_said_to_be_a_little_more():
+    (reason,) = verdict(needs(gpu_gib=3.65), budget(own(device_memory_free_gib=4.4))).reasons
+    assert "at most 4.0 GiB, a little more" in reason
+
+
 def test_ram_and_gpu_memory_are_two_budgets():
     ruling = verdict(needs(gpu_gib=1.0, ram_gib=40.0), budget(offer()))
     assert not ruling.fits
