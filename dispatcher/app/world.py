@@ -12,7 +12,7 @@ from dispatcher import catalog, paths
 from dispatcher.app.access import CLOUDS, closed
 from dispatcher.app.hosts import owned_offers
 from dispatcher.domain.hardware import Device, Machine
-from dispatcher.domain.plan import Offer, Requirements, Tariff
+from dispatcher.domain.plan import Offer, Rejection, Requirements, Tariff
 from dispatcher.hosts.probe import probe
 from dispatcher.hosts.python_env import job_python
 from dispatcher.jobfile.load import LoadedJob
@@ -37,7 +37,7 @@ def world_for(loaded: LoadedJob, settings: Settings, seconds_left: float | None,
     sends = _sends(loaded, everything=everything) if loaded.path and loaded.config.where != "local" else {}
     moved = Transfers(up_bytes=float(sends.get("bytes", 0)), down_bytes=OUTPUT_BYTES)
     terms = Terms(tariff, moved, seconds_left, kept_back=settings.local.headroom, learned=learned(settings))
-    owned, owned_device = owned_offers(loaded.config.where, settings)
+    owned, owned_device, troubles = owned_offers(loaded.config.where, settings)
     return World(
         machine=machine,
         here=_here(machine),
@@ -50,6 +50,7 @@ def world_for(loaded: LoadedJob, settings: Settings, seconds_left: float | None,
             *(_unsuited(python.bin_dir.parent, machine) if python and machine.gpus else ()),
         ),
         closed=closed(settings),
+        rejected=tuple(Rejection(place, None, f"cannot be used: {why}") for place, why in troubles.items()),
     )
 
 

@@ -82,6 +82,12 @@ class SshBackend:
         found = [(one, self._looks.last(one.name)) for one in known]
         return [offer_of(one, seen) for one, seen in found if seen and seen.machine]
 
+    def troubles(self) -> dict[str, str]:
+        """Why computers are no offers, by their place; as they were last looked at."""
+        found = [(one, self._looks.last(one.name)) for one in self._all()]
+        late = f"it did not answer within {PATIENCE_SECONDS:.0f} s"
+        return {f"ssh:{one.name}": seen.trouble if seen else late for one, seen in found if not (seen and seen.machine)}
+
     def device_of(self, offer: Offer) -> Device | None:
         """What formulas compute on; None where the computer was not seen."""
         seen = self._looks.last(_name_of(offer.where))

@@ -34,6 +34,7 @@ def checks(
         ("credentials", lambda: credentials.credential_checks(environ, Path.home())),
         ("aws", lambda: _aws(environ)),
         ("gcp", lambda: _gcp(environ)),
+        ("hosts", _hosts),
     )
     for name, look in groups:
         yield from _guarded(name, look)
@@ -77,6 +78,14 @@ def _gcp(environ: Mapping[str, str]) -> Iterator[Check]:
     from dispatcher.jobfile.settings import sound_settings
 
     yield from gcp_checks(sound_settings()[0].gcp)
+
+
+def _hosts() -> Iterator[Check]:
+    """Other computers are asked where the settings name some."""
+    from dispatcher.doctor.hosts import host_checks
+    from dispatcher.jobfile.settings import sound_settings
+
+    yield from host_checks(sound_settings()[0].hosts)
 
 
 def _guarded(name: str, look: Callable[[], Iterable[Check]]) -> Iterator[Check]:

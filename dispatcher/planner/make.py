@@ -27,7 +27,7 @@ class World:
     """What a plan looks at beside the job: this computer, what could be rented, tariffs, the wire.
 
     `device_of` turns an offer into the device that formulas compute on; `here` is this computer's. `closed` names the places
-    that can only be priced, and why.
+    that can only be priced, and why; `rejected` are those that are no offers at all.
     """
 
     machine: Machine | None
@@ -37,6 +37,7 @@ class World:
     terms: Terms
     sends: dict[str, Any] = field(default_factory=dict)
     closed: dict[str, str] = field(default_factory=dict)
+    rejected: tuple[Rejection, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -103,7 +104,7 @@ def plan_all(
     found += _changed(world, helpful)
     survey_result = survey(job, world.offers, world.device_of, world.terms, everything=everything)
     found += survey_result.candidates
-    rejected += survey_result.rejected
+    rejected += [*world.rejected, *survey_result.rejected]
     order = ranked([_closed(one, world.closed) for one in found], job.budget.prefer)
     choice = choose(order, job.budget.prefer)
     reference = _reference(order, choice, local, survey_result)

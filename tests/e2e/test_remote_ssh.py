@@ -77,3 +77,19 @@ def test_a_computer_that_does_not_answer_is_said_and_nothing_is_started(desk: Sh
     done = desk.mlrun(desk.write("    run: echo never\n" + DESCRIBED.replace("ssh:desk", "ssh:off")))
     assert done.code == 104, done.said
     assert desk.runs() == []
+
+
+def test_a_computer_that_cannot_be_used_is_told_with_its_reason_every_time(desk: Shell) -> None:
+    file = desk.home / "dispatcher" / "config" / "config.yaml"
+    file.write_text("hosts: {desk: {ssh: desk-lan, share: always}, gone: {ssh: off}}\n")
+    job = desk.write("    run: echo never\n" + DESCRIBED.replace("ssh:desk", "auto"))
+    for _ in range(2):
+        rejected = {one["where"]: one["reason"] for one in desk.mlrun("plan", job, "--json").json()["rejected"]}
+        assert "cannot be used: " in rejected["ssh:gone"]
+        assert "ssh:desk" not in rejected
+    assert "ssh:gone" in desk.mlrun("plan", job, "--all").out
+    found = {
+        one["message"].split()[0]: one for one in desk.mlrun("doctor", "--json").json()["checks"] if one["name"] == "hosts"
+    }
+    assert ("ok", "error") == (found["ssh:desk"]["level"], found["ssh:gone"]["level"])
+    assert found["ssh:gone"]["fix"].startswith("ssh off")
