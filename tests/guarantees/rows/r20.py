@@ -11,11 +11,11 @@ from tests.guarantees.row import Row
 
 ROOT = Path(__file__).resolve().parents[3]
 TARGET = "policy minimality: each shipped IAM permission removed in turn makes a test fail"
+NIGHTS = "tests/unit/backends/aws/test_overnight_nights.py"
 TESTS = (
     "tests/unit/backends/aws/test_aws_policy.py::test_the_policy_lets_a_run_happen_and_none_of_its_permissions_is_idle",
     "tests/contract/test_gcp_role.py",
-    "tests/unit/backends/aws/test_overnight_nights.py"
-    "::test_overnight_the_users_policies_are_enough_and_none_of_the_new_permissions_is_idle",
+    f"{NIGHTS}::test_overnight_the_users_policies_are_enough_and_none_of_the_new_permissions_is_idle",
     "tests/contract/test_aws_reaper.py",
 )
 """A whole life of runs against the lab; its evaluators judge every recorded call with each permission taken away."""
