@@ -24,6 +24,7 @@ from dispatcher.engine.glance import glance
 from dispatcher.errors import MlrunError, RecordDamaged, RecordUnusable, UsageError
 from dispatcher.events import Listener, Warned, nobody
 from dispatcher.jobfile.settings import Settings
+from dispatcher.overnight import night as nights
 from dispatcher.retries import Clock, SystemClock
 from dispatcher.store.store import Store
 
@@ -169,9 +170,11 @@ def log_path(run: Run, name: str = "log") -> Path | None:
 
 def _bring_home(ctx: Context) -> None:
     """Results of runs that a cloud started by itself."""
-    from dispatcher.app import overnight
+    if ctx.store.stand_in or not os.path.isdir(nights.folder()):  # noqa: PTH112 - Path.is_dir raises where one may not look
+        return
+    from dispatcher.app import overnight  # loads what only nights need
 
-    if not ctx.store.stand_in and overnight.any_due(ctx.clock.now()):
+    if overnight.any_due(ctx.clock.now()):
         overnight.morning(ctx)
 
 

@@ -226,3 +226,14 @@ def test_what_is_kept_goes_whole_with_purge_all(shell: Shell) -> None:
     assert shell.mlrun("purge", "--all", "--yes").code == 0
     assert [False, False] == [one.exists() for one in aside]
     assert [] == shell.runs()
+
+
+def test_what_only_nights_need_is_not_loaded_where_there_was_none(shell: Shell) -> None:
+    code = "import sys; from dispatcher.app import runs\nwith runs.opened(): print('dispatcher.app.overnight' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=shell.folder, env=shell.env, capture_output=True, timeout=60)
+    assert b"False\n" == done.stdout, done.stderr
+
+
+def test_keeping_this_computer_is_said_to_hold_nothing(shell: Shell) -> None:
+    done = shell.mlrun(shell.write("run: echo hi\n"), "--keep", "1h")
+    assert (0, b"hi\n", True) == (done.code, done.stdout, "nothing has to be held" in done.err)
