@@ -21,6 +21,11 @@ SETUP_BYTES = 1 << 20
 """So much of the end of setup's output is kept."""
 PREEMPTION = ("preempt", "interrupt", "reclaim", "spotinstancetermination", "takes the machine back", "took the machine back")
 """Words by which the agent's notice says that the provider takes the machine back."""
+FATES = {
+    "userinitiatedshutdown": "was ended through the account: by another computer of yours, or in the console",
+    "instanceinitiatedshutdown": "ended itself: its limit was reached, or what it ran ended it",
+}
+"""What a provider's code says of a machine that was not taken back."""
 
 
 def follow_elsewhere(ctx: Context, work: Work) -> None:
@@ -127,20 +132,28 @@ def gone(ctx: Context, work: Work) -> Exception:
     run = work.run
     if run.state not in STARTED:
         return NeverStarted()
-    if _taken_back(work):
+    fate = _fate(work)
+    if _taken_back(work, fate):
         return Preempted(f"{work.attempt.where} took the machine of run {run.id} back")
     now, end = ctx.clock.now(), run.alone_until
     if end is not None and now >= end:
         return OutcomeUnknown(f"The machine of run {run.id} ended by itself at its limit, before what it left was fetched")
+    if said := next((words for mark, words in FATES.items() if mark in fate), ""):
+        return OutcomeUnknown(f"The machine of run {run.id} {said}, before what it left was fetched")
     return OutcomeUnknown(f"The job of run {run.id} is gone, and nothing tells how it ended")
 
 
-def _taken_back(work: Work) -> bool:
-    """Whether the machine's own notices, or its provider, say that it was taken back."""
-    told = [notice.lower() for notice in work.notices]
-    if fate := getattr(work.backend, "fate", None):
+def _fate(work: Work) -> str:
+    """Why the machine is gone, as its provider's code in small letters; "" where it does not say."""
+    if asked := getattr(work.backend, "fate", None):
         with suppress(MlrunError):
-            told.append(str(fate(work.label)).lower())
+            return str(asked(work.label)).lower()
+    return ""
+
+
+def _taken_back(work: Work, fate: str) -> bool:
+    """Whether the machine's own notices, or its provider, say that it was taken back."""
+    told = [*(notice.lower() for notice in work.notices), fate]
     return any(word in one for one in told for word in PREEMPTION)
 
 

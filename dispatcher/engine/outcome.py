@@ -75,6 +75,11 @@ def explain(run: Run) -> str:
     return said or WORDS.get(run.reason or "", run.reason or "")
 
 
+def length_unknown(run: Run) -> bool:
+    """Whether nobody saw the job's end: when it was found to be gone says nothing of how long it took, or cost."""
+    return run.outcome is Outcome.LOST and not run.open
+
+
 def _by_status(status: JobStatus) -> Verdict:
     reason = status.reason or ("lost" if status.phase == "lost" else "exited")
     if reason in OURS:

@@ -6,7 +6,7 @@ from typing import Any
 
 from dispatcher.domain.plan import figures
 from dispatcher.domain.run import Run
-from dispatcher.engine.outcome import exit_code, explain
+from dispatcher.engine.outcome import exit_code, explain, length_unknown
 
 
 def receipt(run: Run, plan: dict[str, Any]) -> dict[str, Any]:
@@ -34,7 +34,7 @@ def figures_of(run: Run, plan: dict[str, Any]) -> list[dict[str, Any]]:
     chosen = _chosen(plan)
     on_gpu = (plan.get("estimate") or {}).get("gpu_memory_gib")
     estimate = plan.get("estimate") or {}
-    seconds = run.phases_seconds.get("run")
+    seconds = None if length_unknown(run) else run.phases_seconds.get("run")
     likely = (chosen.get("phases_seconds") or {}).get("run")
     hours = chosen.get("hours") or {}
     return [
@@ -63,6 +63,8 @@ def _figure(name: str, estimated: dict[str, Any] | None, actual: float | None) -
 
 
 def _hours(run: Run) -> float | None:
+    if length_unknown(run):
+        return None
     launched = [one.launched for one in run.attempts if one.launched is not None]
     ended = [one.ended for one in run.attempts if one.ended is not None]
     return (max(ended) - min(launched)) / 3600 if launched and ended else None

@@ -307,7 +307,9 @@ def test_aws_runs_are_seen_and_stopped_from_another_computer_of_the_same_owner(a
     assert stopped.code == 0, stopped.said
     assert instances(lab) == []
     aws.env = here
+    told = aws.mlrun("attach", "counts")
     assert aws.last()["outcome"] == "lost"
+    assert "ended through the account: by another computer of yours" in told.said, told.said
 
 
 def test_aws_sweep_removes_what_no_record_knows_and_says_so_before(aws: Shell, lab: Any) -> None:

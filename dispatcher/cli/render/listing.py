@@ -12,6 +12,7 @@ from dispatcher.cli.render.console import bad, dim
 from dispatcher.cli.render.tables import table, wrapped
 from dispatcher.domain.run import Run, RunState
 from dispatcher.engine.glance import waiting
+from dispatcher.engine.outcome import length_unknown
 from dispatcher.store.records import MonthTotal
 from dispatcher.units import show_seconds, show_usd
 
@@ -91,7 +92,7 @@ def _row(run: Run, now: float) -> tuple[str, ...]:
         state,
         where,
         show_seconds(max(0.0, now - run.submitted)),
-        show_seconds(max(0.0, ended - began)),
-        show_usd(run.cost_so_far) if run.cost_so_far else "free",
+        "?" if length_unknown(run) else show_seconds(max(0.0, ended - began)),
+        f"{'≤ ' if length_unknown(run) else ''}{show_usd(run.cost_so_far)}" if run.cost_so_far else "free",
         "" if run.exit_code is None else str(run.exit_code),
     )

@@ -156,7 +156,7 @@ def _ending(run: Run) -> str:
     seconds = run.phases_seconds.get("run")
     if run.outcome is not Outcome.SUCCEEDED:
         parts[0] = _unhappy(run)
-    if seconds is not None:
+    if seconds is not None and not length_unknown(run):
         parts[0] += f" {'in' if run.outcome is Outcome.SUCCEEDED else 'after'} {show_seconds(seconds)}"
     if run.peak.ram_gib is not None:
         parts.append(f"peak RAM {show_gib(run.peak.ram_gib)}")

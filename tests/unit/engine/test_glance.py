@@ -9,6 +9,7 @@ import pytest
 
 from dispatcher.app.reminders import reminders
 from dispatcher.cli.render.listing import ps_lines
+from dispatcher.cli.render.receipt import report_lines
 from dispatcher.domain.plan import Requirements
 from dispatcher.domain.run import Outcome, RunState
 from dispatcher.engine.glance import glance, waiting
@@ -125,3 +126,15 @@ def test_a_run_whose_machine_is_gone_is_seen_to_its_end(ctx, left, cloud):
     glance(ctx, PATIENCE)
     run = ctx.store.find(left.id)
     assert (RunState.FINISHED, Outcome.LOST, 106) == (run.state, run.outcome, run.exit_code)
+
+
+def test_a_machine_that_another_computer_ended_is_told_as_such_and_no_duration_is_made_up(stage, ctx, left, cloud):
+    cloud.terminate(left.attempt.label)
+    cloud.fate = lambda _label: "Client.UserInitiatedShutdown"
+    glance(ctx, PATIENCE)
+    run = ctx.store.find(left.id)
+    assert (RunState.FINISHED, Outcome.LOST) == (run.state, run.outcome)
+    assert "by another computer of yours, or in the console" in run.attempt.reason
+    shown = " ".join(" ".join(ps_lines([run], ctx.clock.now(), 120)).split())
+    assert "? ≤ $0.02 106" in shown
+    assert "found to be gone" in " ".join(report_lines(run, None, 120))
