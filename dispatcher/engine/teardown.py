@@ -7,7 +7,7 @@ from contextlib import suppress
 from dispatcher.backends.base import Backend
 from dispatcher.domain.run import Attempt, Doubt, Label, Run
 from dispatcher.engine.context import Context, Work
-from dispatcher.errors import HostError, MlrunError, TeardownUnconfirmed
+from dispatcher.errors import HostError, LoginNeeded, MlrunError, TeardownUnconfirmed
 from dispatcher.events import Warned
 from dispatcher.moments import show_time
 from dispatcher.retries import TEARDOWN, wait_until
@@ -30,7 +30,8 @@ def destroy(ctx: Context, work: Work) -> None:
         ctx.checkpoint("terminate:made")
         proof = confirm_gone(ctx, work.backend, work.label, seen)
     except MlrunError as error:
-        raise unconfirmed(work.attempt, error.message) from error
+        first = f"{error.fix}   # first; then: mlrun sweep" if isinstance(error, LoginNeeded) else "mlrun sweep"
+        raise unconfirmed(work.attempt, error.message, first) from error
     except KeyboardInterrupt:  # whoever waits no longer has not seen it gone
         work.run.doubt = Doubt.TEARDOWN
         with suppress(HostError):
@@ -85,11 +86,11 @@ def confirm_gone(ctx: Context, backend: Backend, label: Label, seen: tuple[str, 
     return f"{backend.name}: {gone_now}nothing carries the label {label}"
 
 
-def unconfirmed(attempt: Attempt, why: str) -> TeardownUnconfirmed:
+def unconfirmed(attempt: Attempt, why: str, fix: str = "mlrun sweep") -> TeardownUnconfirmed:
     """The error above all others: what, where, for how much, and the next command."""
     price = f" at ${attempt.price_per_hour:.2f} per hour" if attempt.price_per_hour else ""
     what = f"{attempt.machine or 'the machine'} ({attempt.label}) on {attempt.where}{price} may still exist"
-    return TeardownUnconfirmed(f"{what}: {why}", fix="mlrun sweep")
+    return TeardownUnconfirmed(f"{what}: {why}", fix=fix)
 
 
 def all_gone(run: Run) -> bool:

@@ -85,7 +85,7 @@ def _row(run: Run, now: float) -> tuple[str, ...]:
     where = "here" if attempt is None or attempt.where == "local" else f"{attempt.where} {attempt.machine or ''}".strip()
     began, ended = run.started or run.submitted, run.ended or now
     state = str(run.state if run.open and not run.doubt else run.outcome or run.state)
-    state = "ended" if run.open and not run.doubt and waiting(run) else state
+    state = "in doubt" if run.doubt else "ended" if run.open and waiting(run) else state
     return (
         run.id,
         run.name,

@@ -11,7 +11,7 @@ from dispatcher.cli.render.console import bad, bold, dim, good
 from dispatcher.cli.render.plan import machine_words
 from dispatcher.cli.render.tables import table, wrapped
 from dispatcher.domain.plan import Plan
-from dispatcher.domain.run import Outcome, Run, RunState
+from dispatcher.domain.run import Attempt, Outcome, Run, RunState
 from dispatcher.engine.borrowed import HELD_MARKET
 from dispatcher.engine.outcome import WORDS, explain, length_unknown
 from dispatcher.engine.receipt import figures_of
@@ -79,7 +79,16 @@ def doubt_lines(run: Run, width: int) -> list[str]:
     lines = [bad(line) for line in wrapped(f"✗ {what}: its {run.doubt} is not confirmed.", width, "  ")]
     if end := run.alone_until or run.hard_stop:
         lines.append(f"  it ends by itself at {show_time(end)}")
+    if attempt and (page := console_page(attempt)):
+        lines.append(f"  see it: {page}")
     return [*lines, f"  end it: {bold(f'mlrun stop {short}')} · look: {bold(f'mlrun report {short}')}"]
+
+
+def console_page(attempt: Attempt) -> str:
+    """Where the provider's own console lists the machine."""
+    if attempt.where == "aws" and attempt.region:
+        return f"https://console.aws.amazon.com/ec2/home?region={attempt.region}#Instances:"
+    return "https://console.cloud.google.com/compute/instances" if attempt.where == "gcp" else ""
 
 
 def report_lines(run: Run, log: Path | None, width: int) -> list[str]:

@@ -13,7 +13,7 @@ from dispatcher.engine.context import JobInstructions
 from dispatcher.engine.lifecycle import execute, resume, stop
 from dispatcher.engine.outcome import exit_code
 from dispatcher.engine.visiting import catch_up, fetch, hold
-from dispatcher.errors import HostError, HostUnreachable, UsageError
+from dispatcher.errors import HostError, HostUnreachable, LoginNeeded, UsageError
 from dispatcher.events import AttemptStarted, Warned
 from tests.fakes import EagerClock, FakeCloud
 
@@ -230,3 +230,18 @@ def test_what_a_provider_does_not_show_yet_is_said_with_its_end_and_leaving_is_a
     monkeypatch.setattr(cloud, "terminate", real)
     cloud.unshown_until = lambda _label: None
     assert (RunState.FINISHED, None, []) == ((done := stop(run.id, ctx)).state, done.doubt, cloud.alive())
+
+
+def test_with_an_expired_login_the_doubt_says_to_log_in_first(stage, ctx, cloud, monkeypatch):
+    run = left(stage, ctx, cloud, "sleep 60")
+    real = cloud.terminate
+
+    def expired(_label):
+        raise LoginNeeded("the login has expired", fix="aws sso login")
+
+    monkeypatch.setattr(cloud, "terminate", expired)
+    assert 107 == exit_code(stop(run.id, ctx, grace=0.1))
+    (told,) = [one for one in stage.of(Warned) if "may still exist" in one.message]
+    assert "aws sso login   # first; then: mlrun sweep" == told.fix
+    monkeypatch.setattr(cloud, "terminate", real)
+    stop(run.id, ctx)
