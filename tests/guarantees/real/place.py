@@ -41,6 +41,7 @@ class Place:
             "HOME": str(self.folder / "client"),
             "DISPATCHER_HOME": str(self.folder / "client" / "dispatcher"),
             "PYTHONPATH": str(ROOT),
+            "TMPDIR": str(self.folder / "tmp"),
         }
 
     def drive(self, command: str = "", outputs: str = "") -> subprocess.Popen[bytes]:
@@ -66,6 +67,7 @@ def place() -> Iterator[Place]:
         ssh = folder / "client" / ".ssh"
         ssh.mkdir(parents=True)
         (folder / "work").mkdir()
+        (folder / "tmp").mkdir()
         (ssh / "config").write_text(
             f"Host desk\n HostName 127.0.0.1\n Port {wire.port}\n User {getpass.getuser()}\n IdentityFile {server.key}\n"
         )
