@@ -28,8 +28,9 @@ RUN_HELP = """Plan a job, then run it: here if this machine is capable.
   mlrun train.yaml --set training.batch_size=32 change a setting that `run` takes
   mlrun train.yaml -- --seed 7                  words after -- go to the job
 
-A free run here of the job as written asks nothing. Exit code: the job's own if it ran to its end; 101 nothing fits,
-104 cannot be set up, 105 a limit, 106 outcome unknown, 130 cancelled.
+A free run here of the job as written asks nothing. Exit code: the job's own if it ran to its end; 100 the job file,
+101 nothing fits, 102 login needed, 103 the cloud refused, 104 unreachable or not set up, 105 a limit, 106 outcome
+unknown, 107 a machine may still cost money, 108 taken back by the cloud, 130 cancelled.
 """
 PLAN_HELP = """What a job needs, where it could run, and what that costs. Starts nothing.
 

@@ -34,6 +34,11 @@ OWNED_WORDS = WORDS | {
     RunState.FINISHED: "cleared away, and that is confirmed",
 }
 """On a computer of one's own."""
+NOTHING_MADE = {
+    RunState.TERMINATING: "nothing was made; what the request may have left is looked for",
+    RunState.FINISHED: "nothing is left, and that is confirmed",
+}
+"""After a request for a machine that was refused."""
 EVERY_SECONDS = 600.0
 """Between two words about a job that goes on."""
 
@@ -64,11 +69,17 @@ class Journey:
             return ""
         if isinstance(event, StateChanged):
             self._state, self._told = event.state, event.time
-            return self._line(event.time, self._words().get(event.state, str(event.state)))
+            return self._line(event.time, self._said(event.state))
         if isinstance(event, Sampled) and self._state is RunState.RUNNING and event.time - self._told > EVERY_SECONDS:
             self._told = event.time
             return self._line(event.time, "running")
         return ""
+
+    def _said(self, state: RunState) -> str:
+        attempt = self._attempt
+        if attempt is not None and attempt.rented and attempt.launched is None and attempt.market != HELD_MARKET:
+            return NOTHING_MADE.get(state) or self._words().get(state, str(state))
+        return self._words().get(state, str(state))
 
     def _words(self) -> dict[RunState, str]:
         attempt = self._attempt

@@ -294,3 +294,9 @@ def test_an_interrupted_question_is_130(stop, monkeypatch, capsys):
     monkeypatch.setattr("dispatcher.cli.main.cli.main", interrupted)
     assert 130 == _run(["ps"])
     assert "Cancelled." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("code", ["100", "101", "102", "103", "104", "105", "106", "107", "108", "130"])
+def test_the_help_of_a_run_names_every_exit_code(code, job, capsys):
+    _run([str(job), "--help"])
+    assert code in capsys.readouterr().out.split()

@@ -106,3 +106,21 @@ def test_characters_that_are_split_over_pieces_are_told_whole(capfd):
     listener.close()
     said = "".join(json.loads(line)["text"] for line in capfd.readouterr().out.splitlines())
     assert "é日本語 ok\nend \ufffd" == said
+
+
+def test_where_nothing_was_made_nothing_is_given_back_and_ones_own_computer_is_cleared(capfdbinary):
+    refused = Attempt(Label("7f3a2b9c1d"), "aws", "g4dn.xlarge", "us-east-1", "spot", 0.36)
+    own = Attempt(Label("7f3a2b9c1d"), "ssh:desk", None)
+    ends = [StateChanged("r", NOW, RunState.TERMINATING), StateChanged("r", NOW, RunState.FINISHED)]
+    _, err = told(capfdbinary, AttemptStarted("r", NOW, refused), ends[0])
+    assert ("nothing was made" in err, "giving" in err) == (True, False)
+    _, err = told(capfdbinary, AttemptStarted("r", NOW, own), StateChanged("r", NOW, RunState.CONNECTING), *ends)
+    assert ("booting" in err, "gone" in err, "cleared away, and that is confirmed" in err) == (False, False, True)
+
+
+def test_a_machine_lent_by_another_run_is_not_said_to_be_gone(capfdbinary):
+    lent = Attempt(Label("7f3a2b9c1d"), "aws", "g4dn.xlarge", "us-east-1", "held", 0.0)
+    ends = [StateChanged("r", NOW, RunState.TERMINATING), StateChanged("r", NOW, RunState.FINISHED)]
+    _, err = told(capfdbinary, AttemptStarted("r", NOW, lent), *ends)
+    assert ("held by an earlier run" in err, "the machine stays as it is" in err) == (True, True)
+    assert ("gone" in err, "$" in err) == (False, False)
