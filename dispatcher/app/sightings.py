@@ -79,10 +79,12 @@ def matching(runs: Sequence[Run], text: str) -> Run:
 
 def run_of(group: Sequence[Leftover], now: float) -> Run:
     """A run as its tags tell it: enough to list it, to stop it and to see it gone."""
-    first = max(group, key=lambda one: one.label.attempt if one.label else 0)
+    newest = sorted(group, key=lambda one: (one.label.attempt if one.label else 0, one.kind in MACHINES))
+    first = newest[-1]
     assert first.label is not None
     begun = now - first.age_seconds
     life = first.tags.get("mlrun-max-seconds", "")
+    ends = begun + float(life) if life.isdigit() else None
     attempts = [
         Attempt(label, first.where, first.tags.get("machine"), first.region, _market(first), first.usd_per_hour, launched=begun)
         for label in sorted({one.label for one in group if one.label}, key=lambda label: label.attempt)
@@ -94,7 +96,8 @@ def run_of(group: Sequence[Leftover], now: float) -> Run:
         submitted=begun,
         started=begun,
         detached=True,
-        ends_itself=begun + float(life) if life.isdigit() else None,
+        hard_stop=ends,
+        ends_itself=ends,
         attempts=attempts,
         job={"seen": first.tags.get("mlrun-client", ""), "instructions": _nothing_known(first.label.run)},
     )

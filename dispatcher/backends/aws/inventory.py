@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from dispatcher.backends.aws import network
@@ -120,7 +121,8 @@ def _machine(instance: Instance, region: str, now: float) -> Leftover:
     prices = [one.usd for one in quotes_of("aws", instance["InstanceType"]) if (one.region, one.market) == (region, market)]
     usd = 0.0 if state(instance) in ("stopped", "shutting-down") else prices[0] if prices else None
     age = now - instance["LaunchTime"].timestamp()
-    return _leftover("instance", instance["InstanceId"], instance, region, age, usd)
+    found = _leftover("instance", instance["InstanceId"], instance, region, age, usd)
+    return replace(found, tags={**found.tags, "machine": instance["InstanceType"], "market": market})
 
 
 def _leftover(kind: str, name: str, thing: dict[str, Any], region: str, age: float, usd: float | None) -> Leftover:

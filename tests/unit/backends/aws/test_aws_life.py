@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from dispatcher.app.sightings import look
 from dispatcher.backends.aws.backend import AwsBackend
 from dispatcher.backends.base import Terms
 from dispatcher.backends.cloud.tags import RUN
@@ -377,3 +378,12 @@ def test_until_when_a_machine_may_yet_come_to_light_is_known(backend, offer, lab
     assert 900 >= backend.unshown_until(label) - clock.now() > 600
     clock.sleep(1000)
     assert backend.unshown_until(label) is None
+
+
+def test_another_computer_sees_machine_market_and_end_of_a_run(backend, made, label, clock):
+    seen = look(["aws"], lambda _name: backend)
+    (run,) = seen.runs(clock.now(), lambda _run: False)
+    assert (label.run, "t3.large", "us-east-1", "on-demand") == (
+        run.id, run.attempt.machine, run.attempt.region, run.attempt.market,
+    )  # fmt: skip
+    assert 3600 == run.hard_stop - run.submitted
