@@ -1,4 +1,4 @@
-"""What the shell offers at the Tab key: verbs, job files, runs, places."""
+"""What the shell offers at the Tab key."""
 
 from __future__ import annotations
 

@@ -109,8 +109,11 @@ def test_an_event_is_one_line_with_its_version(event, name, fields, capsys):
     assert ("1.0", name, "2026-11-18T11:06:40Z", "r") == (found["schema"], found["event"], found["time"], found["run"])
 
 
-def test_bytes_that_are_no_text_are_replaced_in_json_alone():
-    assert "café \ufffd" == event_record(EVENTS[4][0])["text"]
+def test_bytes_that_are_no_text_are_replaced_in_json_alone(capsys):
+    lines = JsonLines()
+    lines(EVENTS[4][0])
+    lines.close()
+    assert "café \ufffd" == json.loads(capsys.readouterr().out)["text"]
 
 
 def test_the_last_event_carries_the_whole_run():
