@@ -54,6 +54,7 @@ class Watcher:
         self.folder, self.spec = folder, spec
         self.ready = ready  # type: Optional[int]
         self.begun, self.started = now(), time.time()
+        self.setup_seconds = 0.0
         self.first, self.second, self.job, self.adopted = os.getpid(), 0, 0, False
         self.phase = "starting"
         self.ending, self.since, self.grace, self.sent, self.noticed = "", 0.0, 0.0, 0, False
@@ -85,6 +86,7 @@ class Watcher:
         end = (0, None)  # type: End
         if self.spec.get("setup"):
             end = self.conduct("setup", self.spec["setup"], "setup.log")
+            self.setup_seconds = round(now() - self.begun, 3)
         failed = end != (0, None)
         if not failed and not self.ending:
             end = self.conduct("running", self.spec["command"], "log")
@@ -344,6 +346,7 @@ class Watcher:
         if reason == "oom-host" and not scarce and self.gauge.scarcity.limit < UNLIMITED:
             outcome["memory_limit_gib"] = round(self.gauge.scarcity.limit / GIB, 3)
         outcome.update(self.gauge.peaks(), started=self.started, ended=time.time())
+        outcome.update(setup_seconds=self.setup_seconds)
         outcome.update(log_size=size_of(self.folder, "log"), notices=lines(self.folder, "notices.jsonl"))
         write(self.folder, "outcome.json", outcome, "outcome.part")
 

@@ -59,7 +59,11 @@ def record_end(work: Work, status: JobStatus) -> None:
         work.attempt.reason = f"out of memory: the {show_gib(most / GIB)} of RAM that this container may use were full"
     run.peak = Peak(status.ram_peak_gib, status.gpu_peak_gib)
     if status.started and status.ended:
-        run.phases_seconds["run"] = round(status.ended - status.started, 3)
+        before = status.setup_seconds or 0.0  # the agent makes the environment, then starts the job
+        run.phases_seconds["run"] = round(max(0.0, status.ended - status.started - before), 3)
+        if before and "setup_counted" not in run.job:  # an end may be looked at more than once
+            run.job["setup_counted"] = True
+            run.phases_seconds["setup"] = round(run.phases_seconds.get("setup", 0.0) + before, 3)
 
 
 def container_memory() -> float | None:

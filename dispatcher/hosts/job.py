@@ -58,6 +58,7 @@ class JobStatus:
     reason: str | None = None
     started: float | None = None
     ended: float | None = None
+    setup_seconds: float | None = None
     ram_peak_gib: float | None = None
     memory_limit_gib: float | None = None
     gpu_peak_gib: float | None = None

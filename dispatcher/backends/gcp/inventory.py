@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from dispatcher.backends.base import Leftover
@@ -85,7 +86,8 @@ def _done(account: Account, operation: str, zone: str, doing: str) -> None:
 
 def _machines(account: Account, now: float) -> Iterator[Leftover]:
     for zone, one in machines.everywhere(account, "Instances", "instances", LABELLED):
-        yield _leftover("instance", one, zone, now, _price(one, zone.rpartition("-")[0]))
+        found = _leftover("instance", one, zone, now, _price(one, zone.rpartition("-")[0]))
+        yield replace(found, tags={**found.tags, "machine": machines.kind_of(one), "market": _market(one)})
 
 
 def _disks(account: Account, now: float) -> Iterator[Leftover]:
@@ -98,9 +100,13 @@ def _price(instance: Instance, region: str) -> float | None:
     """USD per hour; a stopped machine costs by its disk alone."""
     if str(instance.status) in STOPPED:
         return 0.0
-    market = "spot" if str(instance.scheduling.provisioning_model) == "SPOT" else "on-demand"
+    market = _market(instance)
     prices = [one.usd for one in quotes_of("gcp", machines.kind_of(instance)) if (one.region, one.market) == (region, market)]
     return prices[0] if prices else None
+
+
+def _market(instance: Any) -> str:
+    return "spot" if str(instance.scheduling.provisioning_model) == "SPOT" else "on-demand"
 
 
 def _leftover(kind: str, thing: Any, zone: str, now: float, usd: float | None) -> Leftover:

@@ -234,3 +234,8 @@ def test_many_refused_outputs_are_told_in_few_lines(stage):
     said = [event.message for event in stage.of(Warned)]
     assert 6 == len(said)
     assert said[-1].startswith("3 more")
+
+
+def test_what_setup_takes_is_counted_as_setup_and_not_as_the_job(stage):
+    run = stage.run("true", setup="sleep 0.5")
+    assert run.phases_seconds["setup"] >= 0.5 > run.phases_seconds["run"]
