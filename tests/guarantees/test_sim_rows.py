@@ -42,8 +42,8 @@ def here(request, tmp_path: Path) -> Place:
         yield made
 
 
-ALWAYS = ("r01", "r15", "r17", "r19")
-WITH_LONG = ("r02", "r03", "r04", "r09", "r10", "r16", "r18")
+ALWAYS = ("r01", "r04", "r15", "r17", "r19")
+WITH_LONG = ("r02", "r03", "r09", "r10", "r16", "r18")
 
 
 @pytest.mark.parametrize("name", [*ALWAYS, *(pytest.param(name, marks=pytest.mark.long) for name in WITH_LONG)])
