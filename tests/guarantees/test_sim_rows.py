@@ -86,4 +86,4 @@ def test_a_cloud_that_forgets_its_machines_is_found_out(monkeypatch):
     monkeypatch.setattr(PaperCloud, "find", lambda _cloud, _label: None)
     monkeypatch.setattr(PaperCloud, "terminate", lambda _cloud, _label: None)
     with pytest.raises(AssertionError):
-        run_state_machine_as_test(Runs, settings=with_settings(60, 20, shrink=False))
+        run_state_machine_as_test(Runs, settings=with_settings(400, 20, shrink=False))

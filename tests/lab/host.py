@@ -46,10 +46,10 @@ class Host:
         self.rules: Sequence[Rule] = ()
 
     def build(self) -> None:
-        """Everything but the power."""
+        """Everything but the power. Its disk is volatile: else its end waits until all of this machine's files are written."""
         for part in ("upper", "work", "root"):
             (self.folder / part).mkdir(parents=True)
-        layers = f"lowerdir={self.lab.layer}:{self.lab.image},upperdir={self.folder}/upper,workdir={self.folder}/work"
+        layers = f"lowerdir={self.lab.layer}:{self.lab.image},upperdir={self.folder}/upper,workdir={self.folder}/work,volatile"
         kernel.call("mount", "-t", "overlay", self.name, "-o", layers, self.root)
         furnish(self.root, self.spec, self.address)
         self.lab.net.attach(self.short, self.address)
@@ -122,7 +122,8 @@ class Host:
                 process.wait(OFF_SECONDS)
             except subprocess.TimeoutExpired:
                 self.cut_power()
-            self.lab.net.shut(self.short)
+            with self.lock:
+                self.lab.net.shut(self.short)
 
     def power_on(self) -> None:
         with self.lock:
@@ -136,6 +137,7 @@ class Host:
         """Its whole tree dies at once; seen as going down by itself where it was wanted on.
 
         Its first process goes first: nspawn then buries it, where the machine's own first process may never do so.
+        The lock is held meanwhile: whoever changes its firewall has a process in its network, which would die too.
         """
         process = self.process
         if process and (init := kernel.init_of(process.pid)):
@@ -143,7 +145,8 @@ class Host:
             os.kill(init, signal.SIGKILL)
             with suppress(subprocess.TimeoutExpired):
                 process.wait(OFF_SECONDS / 10)
-        kernel.kill_all(lambda: net.processes(self.lab.slot, self.name))
+        with self.lock:
+            kernel.kill_all(lambda: net.processes(self.lab.slot, self.name))
 
     def destroy(self) -> None:
         """Everything of it, and proof."""

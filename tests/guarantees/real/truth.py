@@ -32,7 +32,7 @@ PATIENCE = 30.0
 NOT_ENDING = {signal.SIGCHLD, signal.SIGCONT, signal.SIGURG, signal.SIGWINCH} | {
     signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU,
 }  # fmt: skip
-EAT = "x = []\nwhile True: x.append(bytearray(1 << 20))"
+EAT = "import time\nx = []\nwhile True: x.append(bytearray(1 << 20)); time.sleep(0.03)"
 
 
 class Bench:
