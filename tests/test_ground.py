@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,9 @@ def test_a_process_that_outlives_its_test_is_found_even_when_it_left_its_parent(
     orphan = subprocess.run(
         ["sh", "-c", "setsid sleep 60 >/dev/null 2>&1 & echo $!"], capture_output=True, text=True, check=True
     )
-    assert [int(orphan.stdout)] == list(running_with(mark))
+    until = time.monotonic() + 10
+    while [int(orphan.stdout)] != list(running_with(mark)):  # one that is just becoming another program shows no environment
+        assert time.monotonic() < until
     assert [int(orphan.stdout)] == list(settled(mark, grace=0.1))
     os.kill(int(orphan.stdout), 9)
     assert {} == settled(mark)
