@@ -3,55 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
-from functools import cached_property
-from pathlib import Path
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-from dispatcher import catalog, paths
-from dispatcher.backends.aws import inventory, network, places
+from dispatcher.backends.aws import ends, inventory, network, places
 from dispatcher.backends.aws.client import Account
 from dispatcher.backends.aws.images import image_for
-from dispatcher.backends.aws.launch import QUIET_SECONDS, Launcher, unresolved
+from dispatcher.backends.aws.launch import Launcher
 from dispatcher.backends.aws.listing import live_quotes
 from dispatcher.backends.aws.machines import ENDING, Instance, by_label, by_token, machine_of, reason, state
 from dispatcher.backends.aws.payload import request
 from dispatcher.backends.base import Leftover, ProvisionedMachine, Terms
 from dispatcher.backends.cloud import bootstrap
-from dispatcher.backends.cloud.caller import caller
+from dispatcher.backends.cloud import launch as launches
+from dispatcher.backends.cloud.backend import CloudBackend
 from dispatcher.backends.cloud.keyring import Keyring
+from dispatcher.backends.cloud.launch import QUIET, QUIET_SECONDS
 from dispatcher.backends.cloud.since import seconds_since
 from dispatcher.backends.cloud.tags import HOST_KEY, tags_of
 from dispatcher.catalog.prices import Quote
-from dispatcher.domain.plan import Offer, Requirements
+from dispatcher.domain.plan import Offer
 from dispatcher.domain.run import Label
 from dispatcher.errors import HostUnreachable
 from dispatcher.hosts.base import Host
-from dispatcher.jobfile.settings import Aws, sound_settings
-from dispatcher.retries import Clock, Policy, SystemClock, wait_until
+from dispatcher.jobfile.settings import Aws
+from dispatcher.retries import Clock, wait_until
 
 if TYPE_CHECKING:
     from dispatcher.backends.aws.nights import AwsNights
 
-QUIET = Policy(first=2.0, longest=30.0, patience=QUIET_SECONDS)
 
-
-class AwsBackend:
+class AwsBackend(CloudBackend[Aws]):
     """Backend of Amazon Web Services. Every machine is told its own end in the call that makes it."""
 
     name = "aws"
-
-    def __init__(self, settings: Aws | None = None, *, runs: Path | None = None, clock: Clock | None = None) -> None:
-        self._given = settings
-        self._runs = runs
-        self._clock = clock or SystemClock()
-        self._folders: dict[Label, Path] = {}
-        self._let_in: dict[tuple[str, str], tuple[str, ...]] = {}
-
-    @cached_property
-    def settings(self) -> Aws:
-        """The user's settings for AWS."""
-        return self._given if self._given is not None else sound_settings()[0].aws
 
     @cached_property
     def account(self) -> Account:
@@ -70,21 +55,15 @@ class AwsBackend:
 
         return AwsNights(self.account, self.settings, self.owner, self._clock)
 
-    def watched(self) -> bool:
-        """Whether something outside a machine ends it at its limit, where its system hangs."""
+    def watched(self) -> str:
+        """What outside a machine ends it at its limit, where its system hangs: "reaper", "schedule" or ""."""
         from dispatcher.backends.aws import reaper
 
-        return reaper.armed(self.account)
+        return "reaper" if reaper.armed(self.account) else "schedule" if self._schedules else ""
 
-    def offers(self, need: Requirements) -> Iterable[Offer]:
-        """What the catalog knows that AWS rents; unusable where nobody is signed in."""
-        place, _, region = need.where.partition("/")
-        if place not in ("auto", "cloud", "aws"):
-            return []
-        why = "" if self.account.signed_in() else "needs an account"
-        regions = {"aws": (region,) if region else self.settings.regions}
-        found = catalog.offers(replace(need, where="aws"), regions=regions)
-        return [replace(one, usable=not why, why_unusable=why) for one in found]
+    def guard(self, machine: ProvisionedMachine) -> str:
+        """Have a schedule end it at its limit, where the account has a role for that. Why it could not be; else ""."""
+        return ends.guard(self.account, self._keyring(machine.label), machine) if self._schedules else ""
 
     def placements(self, offer: Offer) -> Iterable[Offer]:
         """The offer in each zone of its region that sells the type and has a network; spot in the cheapest zone first."""
@@ -134,7 +113,9 @@ class AwsBackend:
         keyring = self._keyring(label)
         launch = keyring.launch()
         regions = [launch["region"]] if launch else self._regions()
-        seen = any(inventory.everywhere(regions, lambda region: [inventory.end(self.account, region, label, self._clock)]))
+        guarded = "guard" in launch if launch else self._schedules
+        end = partial(inventory.end, self.account, label=label, clock=self._clock, guarded=guarded)
+        seen = any(inventory.everywhere(regions, lambda region: [end(region)]))
         if launch and not seen and unresolved(launch, self._clock):
             self._wait_for(label, launch)
         if launch and launch.get("over") != "refused":
@@ -144,7 +125,9 @@ class AwsBackend:
     def leftovers(self) -> Iterable[Leftover]:
         """Everything of ours in every region. Raises at the end where a region did not answer."""
         now = self._clock.now()
-        return inventory.everywhere(self._regions(), lambda region: inventory.leftovers(self.account, region, now))
+        return inventory.everywhere(
+            self._regions(), lambda region: inventory.leftovers(self.account, region, now, schedules=self._schedules)
+        )
 
     def fate(self, label: Label) -> str:
         """Why a label's machine is gone, as AWS's code (Server.SpotInstanceTermination …); "" where AWS does not say."""
@@ -177,15 +160,19 @@ class AwsBackend:
 
     def _admit(self, label: Label, region: str, group: str) -> None:
         """Have a rule that lets this computer in from where it is now."""
-        networks = self._networks()
-        if self._let_in.get((str(label), group)) != networks:
+
+        def let_in(networks: tuple[str, ...]) -> None:
             mark = network.mark_of(label, self.owner, self._clock.now())
             network.let_in(self.account, region, group, mark, networks)
-            self._let_in[str(label), group] = networks
 
-    def _networks(self) -> tuple[str, ...]:
+        self._admitted((label, group), let_in)
+
+    def _signed_in(self) -> bool:
+        return self.account.signed_in()
+
+    def _in_lab(self) -> bool:
         self.account.client("ec2", "us-east-1")  # tells whether this is a lab
-        return caller(lab=self.account.lab)
+        return self.account.lab
 
     def _wait_for(self, label: Label, launch: dict[str, Any]) -> None:
         """A launch whose answer was lost may show late: look until it would have shown, and end it."""
@@ -193,7 +180,7 @@ class AwsBackend:
 
         def look() -> bool | None:
             if by_token(self.account, region, launch["token"]):
-                return inventory.end(self.account, region, label, self._clock) or None
+                return inventory.end(self.account, region, label, self._clock, guarded="guard" in launch) or None
             return None if unresolved(launch, self._clock) else True
 
         wait_until(look, QUIET, self._clock)
@@ -206,8 +193,14 @@ class AwsBackend:
 
         return list(inventory.everywhere(regions, look))
 
+    @cached_property
+    def _schedules(self) -> bool:
+        return ends.there(self.account)
+
     def _regions(self) -> tuple[str, ...]:
         return tuple(self.settings.regions) or self.account.regions()
 
-    def _keyring(self, label: Label) -> Keyring:
-        return Keyring(self._folders.get(label) or (self._runs or paths.runs_dir()) / label.run, label)
+
+def unresolved(launch: launches.Launch | None, clock: Clock) -> bool:
+    """Whether a machine may yet come to light: AWS's lists may lack even one that it has told of."""
+    return launches.unresolved(launch, clock, late=True)

@@ -176,15 +176,15 @@ def _failure(error: Exception, doing: str, region: str) -> AwsFailure:
         told, meta = error.response.get("Error", {}), error.response.get("ResponseMetadata", {})
         return AwsFailure(
             str(told.get("Code", "Unknown")), str(told.get("Message", "")), doing,
-            status=int(meta.get("HTTPStatusCode", 0)), region=region,
+            status=int(meta.get("HTTPStatusCode", 0)), place=region,
         )  # fmt: skip
     if isinstance(error, NO_LOGIN):
-        return AwsFailure("NoCredentials", str(error), doing, region=region, sent=False)
+        return AwsFailure("NoCredentials", str(error), doing, place=region, sent=False)
     if isinstance(error, NEVER_SENT):
-        return AwsFailure("NotConnected", str(error), doing, region=region, sent=False)
+        return AwsFailure("NotConnected", str(error), doing, place=region, sent=False)
     if (
         isinstance(error, (refused.HTTPClientError, refused.ConnectionError, refused.IncompleteReadError))
         or "Parser" in type(error).__name__
     ):
-        return AwsFailure("ConnectionFailed", str(error), doing, region=region)
-    return AwsFailure("InvalidParameterValue", str(error), doing, region=region, sent=False)
+        return AwsFailure("ConnectionFailed", str(error), doing, place=region)
+    return AwsFailure("InvalidParameterValue", str(error), doing, place=region, sent=False)

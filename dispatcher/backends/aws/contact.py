@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
-from dataclasses import dataclass
 
 from dispatcher.backends.aws.client import Account
 from dispatcher.backends.aws.codes import AwsFailure
@@ -13,48 +11,37 @@ from dispatcher.backends.aws.payload import tag_list
 from dispatcher.backends.base import ProvisionedMachine
 from dispatcher.backends.cloud import reach
 from dispatcher.backends.cloud.bootstrap import USER
-from dispatcher.backends.cloud.keyring import Keyring
+from dispatcher.backends.cloud.contact import CloudContact
 from dispatcher.backends.cloud.tags import HOST_KEY
 from dispatcher.errors import CloudRefused, HostUnreachable
 from dispatcher.hosts.ssh import SshHost
-from dispatcher.retries import Clock, Policy
-
-CONTROLS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x1f\x7f-\x9f]")
-IDENTITY = "/var/lib/cloud/data/instance-id"
-"""What cloud-init read from the machine's own metadata."""
+from dispatcher.retries import Policy
 
 
-@dataclass(frozen=True, slots=True)
-class Contact:
-    """One machine, and what this computer holds to come in."""
+class Contact(CloudContact[Account]):
+    """Born with a key of ours, which whoever may read its user-data holds too: so it is replaced at the first contact."""
 
-    account: Account
-    machine: ProvisionedMachine
-    keyring: Keyring
-    clock: Clock
+    IDENTITY = "/var/lib/cloud/data/instance-id"  # what cloud-init read from the machine's own metadata
 
-    def made(self) -> SshHost:
-        """A connection to the machine that AWS says it is, and to no other."""
-        borrowed = not self.keyring.known
+    @property
+    def _identity(self) -> str:
+        return str(self.machine.details["id"])
+
+    def _expected(self, *, borrowed: bool) -> tuple[tuple[str, ...], Policy]:
         if borrowed:
             self._borrow()
         keys = self.keyring.candidates or tuple(filter(None, [str(self.machine.details.get("host_key", ""))]))
-        host, shown = self._reach(keys, reach.AGAIN if borrowed else reach.BOOT)
-        try:
-            reach.touch_contact(host)
-            reach.check_identity(host, IDENTITY, str(self.machine.details["id"]))
-            if borrowed:
-                self._stay(host, shown)
-                return host
+        return keys, reach.AGAIN if borrowed else reach.BOOT
+
+    def _settled(self, host: SshHost, shown: str, *, borrowed: bool, new: bool) -> SshHost:
+        if borrowed:
+            self._stay(host, shown)
+        elif not self.keyring.replaced:
             return self._own(host, shown)
-        except BaseException:
-            host.close()
-            raise
+        return host
 
     def _own(self, host: SshHost, shown: str) -> SshHost:
-        """Replace the key the machine was born with: whoever may read its user-data holds that one."""
-        if self.keyring.replaced:
-            return host
+        """Have the machine make itself a key that no cloud has seen, and tell our other computers."""
         public = shown
         if shown == self.keyring.born:
             public = reach.replace_host_key(host, self.keyring)
@@ -64,15 +51,6 @@ class Contact:
         with contextlib.suppress(CloudRefused):  # without the tag no other computer comes in; this one does
             say_host_key(self.account, self.machine, public)
         return host
-
-    def _reach(self, keys: tuple[str, ...], policy: Policy) -> tuple[SshHost, str]:
-        login = reach.login(self.machine.details["id"], self.machine.address, self.keyring)
-        try:
-            return reach.reach(login, keys, self.clock, policy, self._alive)
-        except HostUnreachable as error:
-            if printed := last_words(self.account, self.machine):
-                raise HostUnreachable(f"{error.message}. It printed last: {printed}", fix=error.fix) from error
-            raise
 
     def _alive(self) -> None:
         found = by_label(self.account, str(self.machine.region), self.machine.label)
@@ -93,6 +71,9 @@ class Contact:
             raise HostUnreachable(f"{host.name} does not keep this computer's key", fix="mlrun ps")
         self.keyring.replace_pin(shown, certain=True)
 
+    def _printed(self) -> str:
+        return printed(self.account, self.machine)
+
 
 def say_host_key(account: Account, machine: ProvisionedMachine, public: str) -> None:
     """Write the machine's host key into its tags, for the user's other computers."""
@@ -108,15 +89,13 @@ def lend_key(account: Account, machine: ProvisionedMachine, public: str) -> None
     )  # fmt: skip
 
 
-def last_words(account: Account, machine: ProvisionedMachine) -> str:
-    """The end of what a machine printed while it booted; "" where AWS has none of it, or may not tell."""
+def printed(account: Account, machine: ProvisionedMachine) -> str:
+    """What a machine printed while it booted; "" where AWS has none of it, or may not tell."""
     for latest in ({"Latest": True}, {}):
         try:
             asked = {"InstanceId": machine.details["id"], **latest}
             found = account.ask("ec2", str(machine.region), "get_console_output", "what it printed", **asked)
         except AwsFailure:
             continue
-        lines = str(found.get("Output", "")).split("\n")
-        kept = [words for line in lines if (words := CONTROLS.sub("", line).strip())]
-        return " / ".join(kept[-3:])[-300:]
+        return str(found.get("Output", ""))
     return ""

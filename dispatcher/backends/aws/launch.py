@@ -2,35 +2,21 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable
-from typing import Any
-
 from dispatcher.backends.aws.client import Account
 from dispatcher.backends.aws.codes import AwsFailure, Kind
 from dispatcher.backends.aws.machines import ENDING, Instance, by_token, ended_because, state
 from dispatcher.backends.cloud.keyring import Keyring
-from dispatcher.backends.cloud.since import seconds_since, stamp
+from dispatcher.backends.cloud.launch import PATIENCE_SECONDS, Launch, Sender
 from dispatcher.errors import CloudRefused, HostUnreachable, MlrunError
-from dispatcher.retries import Clock, Policy, wait_until
+from dispatcher.retries import Policy, wait_until
 
-REPLAY_SECONDS = 3600.0
-"""AWS does not say how long it remembers a token: a request is repeated within an hour only."""
-QUIET_SECONDS = 900.0
-"""What AWS has not shown so long after the last request was sent, it never made."""
-PATIENCE_SECONDS, SETTLING_SECONDS = 600.0, 300.0
-LONGEST_PAUSE = 60.0
+SETTLING_SECONDS = 300.0
 START = Policy(first=1.0, longest=5.0, patience=300.0)
 """From the answer to a running machine with an address."""
-Launch = dict[str, Any]
-"""region, zone, token, group, request; sent (Unix seconds, the last); doubt; id; over ("", refused or gone)."""
 
 
-class Launcher:
-    """Carries out a launch that is written down."""
-
-    def __init__(self, account: Account, clock: Clock, jitter: Callable[[], float] = random.random) -> None:
-        self._account, self._clock, self._jitter = account, clock, jitter
+class Launcher(Sender[Account]):
+    """Carries out a launch by its client token, which stands in it beside the group."""
 
     def made(self, keyring: Keyring, launch: Launch) -> Instance:
         """The launch's instance: found where it was made before, else made. Raises why it cannot be."""
@@ -69,30 +55,19 @@ class Launcher:
 
     def _sent(self, keyring: Keyring, launch: Launch) -> Instance:
         """Send it until there is an answer; after one that was lost, look before sending again."""
-        begun, pause = self._clock.monotonic(), 1.0
+        pauses = self._pauses()
         while True:
-            if self._clock.now() - float(launch.get("first") or self._clock.now()) > REPLAY_SECONDS:
-                raise HostUnreachable("An earlier request is too old to be repeated safely", fix="mlrun sweep --check")
             try:
                 return self._send_once(keyring, launch)
             except AwsFailure as failure:
-                self._judge(keyring, launch, failure, self._clock.monotonic() - begun)
-            self._clock.sleep(pause * (0.5 + self._jitter() / 2))
-            pause = min(pause * 2, LONGEST_PAUSE)
+                self._judge(keyring, launch, failure, pauses.spent)
+            pauses.rest()
             if launch.get("doubt") and (found := self._looked_up(launch)):
                 return found
 
     def _send_once(self, keyring: Keyring, launch: Launch) -> Instance:
-        stamp(launch, self._clock)
-        launch.setdefault("first", launch["sent"])
-        before = bool(launch.get("doubt"))
-        keyring.note(launch | {"doubt": True})  # until there is an answer nobody knows
-        try:
+        with self._sending(keyring, launch):
             reply = self._account.ask("ec2", launch["region"], "run_instances", "a machine", once=True, **launch["request"])
-        except AwsFailure as failure:
-            launch["doubt"] = before or failure.ambiguous
-            raise
-        launch["doubt"] = False
         return dict(reply["Instances"][0])
 
     def _judge(self, keyring: Keyring, launch: Launch, failure: AwsFailure, spent: float) -> None:
@@ -118,10 +93,3 @@ class Launcher:
         names = ", ".join(str(one["InstanceId"]) for one in found) or "no machine"
         text = f"AWS says that this launch was asked for before, with other words ({names} answers to its token)"
         return CloudRefused(text, fix="mlrun sweep --check, and please report this")
-
-
-def unresolved(launch: Launch | None, clock: Clock) -> bool:
-    """Whether a machine may yet come to light that the launch made."""
-    if launch is None or launch.get("over") or not launch.get("sent"):
-        return False
-    return bool(launch.get("doubt") or launch.get("id")) and seconds_since(launch, clock) < QUIET_SECONDS

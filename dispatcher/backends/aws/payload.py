@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import math
 from dataclasses import dataclass
 from typing import Any
 
 from dispatcher.backends.base import Terms
+from dispatcher.backends.cloud.disk import disk_gib
 from dispatcher.domain.plan import Offer
 from dispatcher.domain.run import Label
-
-GB_PER_GIB = (1 << 30) / 1e9
-SPARE_GIB = 30
-"""Disk beside the image where nobody says how much the job needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +37,6 @@ def token(label: Label, zone: str) -> str:
     """The client token: one machine per attempt and zone. It is zonal, because the request names a subnet."""
     digest = hashlib.sha256(f"{label}\0{zone}".encode()).digest()
     return base64.b32encode(digest).decode()[:52]
-
-
-def disk_gib(terms: Terms, image: Image) -> int:
-    """The volume's size: what the job needs, never less than the image takes."""
-    if terms.disk_gb is None:
-        return image.min_gib + SPARE_GIB
-    return max(image.min_gib, math.ceil(terms.disk_gb / GB_PER_GIB))
 
 
 def request(
@@ -82,7 +71,7 @@ def request(
             {
                 "DeviceName": image.root_device,
                 "Ebs": {
-                    "VolumeSize": disk_gib(terms, image),
+                    "VolumeSize": disk_gib(terms, image.min_gib),
                     "VolumeType": "gp3",
                     "DeleteOnTermination": True,
                     "Encrypted": True,

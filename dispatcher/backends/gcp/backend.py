@@ -3,53 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from dispatcher import catalog, paths
 from dispatcher.backends.base import Leftover, ProvisionedMachine, Terms
 from dispatcher.backends.cloud import bootstrap
-from dispatcher.backends.cloud.caller import caller
+from dispatcher.backends.cloud.backend import CloudBackend
 from dispatcher.backends.cloud.keyring import Keyring
+from dispatcher.backends.cloud.launch import QUIET, unresolved
 from dispatcher.backends.cloud.tags import LABEL, tags_of
 from dispatcher.backends.gcp import inventory, machines, network, places
 from dispatcher.backends.gcp.account import ending_account
 from dispatcher.backends.gcp.client import Account
 from dispatcher.backends.gcp.codes import Kind
 from dispatcher.backends.gcp.images import image_for
-from dispatcher.backends.gcp.launch import QUIET_SECONDS, Launcher, Refused, ours, unresolved
-from dispatcher.backends.gcp.machines import GONE, machine_of
-from dispatcher.backends.gcp.payload import Site, instance, labels_of, machine_type
-from dispatcher.domain.plan import Offer, Requirements
+from dispatcher.backends.gcp.launch import Launcher, Refused
+from dispatcher.backends.gcp.machines import GONE, machine_of, ours
+from dispatcher.backends.gcp.payload import Site, labels_of, machine_type, request
+from dispatcher.domain.plan import Offer
 from dispatcher.domain.run import Label
 from dispatcher.errors import HostUnreachable, MlrunError, NothingFits
 from dispatcher.hosts.base import Host
-from dispatcher.jobfile.settings import Gcp, sound_settings
-from dispatcher.retries import Clock, Policy, SystemClock, wait_until
-
-QUIET = Policy(first=2.0, longest=30.0, patience=QUIET_SECONDS)
+from dispatcher.jobfile.settings import Gcp
+from dispatcher.retries import Clock, wait_until
 
 
-class GcpBackend:
+class GcpBackend(CloudBackend[Gcp]):
     """Backend of Google Cloud. Every machine is told its own end in the call that makes it, and Google enforces it."""
 
     name = "gcp"
 
     def __init__(self, settings: Gcp | None = None, *, runs: Path | None = None, clock: Clock | None = None) -> None:
-        self._given = settings
-        self._runs = runs
-        self._clock = clock or SystemClock()
-        self._folders: dict[Label, Path] = {}
-        self._let_in: dict[str, tuple[str, ...]] = {}
+        super().__init__(settings, runs=runs, clock=clock)
         self._room: dict[tuple[str, str | None], tuple[str, ...]] = {}
         self._refused: dict[bool, MlrunError] = {}
-
-    @cached_property
-    def settings(self) -> Gcp:
-        """The user's settings for Google Cloud."""
-        return self._given if self._given is not None else sound_settings()[0].gcp
 
     @cached_property
     def account(self) -> Account:
@@ -60,16 +48,6 @@ class GcpBackend:
     def owner(self) -> str:
         """Who asks, as Google names them: the same on each of their computers."""
         return self.account.owner
-
-    def offers(self, need: Requirements) -> Iterable[Offer]:
-        """What the catalog knows that Google rents; unusable where nobody is signed in."""
-        place, _, region = need.where.partition("/")
-        if place not in ("auto", "cloud", "gcp"):
-            return []
-        why = "" if self.account.has_credentials() else "needs an account"
-        regions = {"gcp": (region,) if region else self.settings.regions}
-        found = catalog.offers(replace(need, where="gcp"), regions=regions)
-        return [replace(one, usable=not why, why_unusable=why) for one in found]
 
     def placements(self, offer: Offer) -> Iterable[Offer]:
         """The offer in each zone of its region that sells the type; where Google said that there is room first."""
@@ -160,7 +138,7 @@ class GcpBackend:
         account = ending_account(self.account)
         labels = labels_of(tags_of(label, self.owner, terms))
         script = bootstrap.script(birth, end) + bootstrap.template("more-keys.sh")
-        asked = instance(offer, label, terms, site, image, script, labels, account)
+        asked = request(offer, label, terms, site, image, script, labels, account)
         where = {name: getattr(site, name) for name in Site.__slots__}
         launch = {"region": region, "zone": zone, "site": where, "owner": self.owner, "request": asked}
         keyring.note(launch)
@@ -179,13 +157,17 @@ class GcpBackend:
 
     def _admit(self, label: Label, launch: dict[str, Any]) -> None:
         """Have a rule that lets this computer in from where it is now."""
-        networks = self._networks()
-        if self._let_in.get(str(label)) != networks:
-            network.let_in(self.account, Site(**launch["site"]), label, launch["request"]["labels"], networks)
-            self._let_in[str(label)] = networks
 
-    def _networks(self) -> tuple[str, ...]:
-        return caller(lab=self.account.lab)
+        def let_in(networks: tuple[str, ...]) -> None:
+            network.let_in(self.account, Site(**launch["site"]), label, launch["request"]["labels"], networks)
+
+        self._admitted(label, let_in)
+
+    def _signed_in(self) -> bool:
+        return self.account.has_credentials()
+
+    def _in_lab(self) -> bool:
+        return self.account.lab
 
     def _wait_for(self, label: Label, keyring: Keyring, launch: dict[str, Any]) -> None:
         """A launch whose answer was lost may show late: look until it would have shown, and end it."""
@@ -203,9 +185,6 @@ class GcpBackend:
             found = machines.at(self.account, launch["zone"], str(label))
             return [(launch["zone"], found)] if found is not None else []
         return list(machines.everywhere(self.account, "Instances", "instances", f"labels.{LABEL}={label}"))
-
-    def _keyring(self, label: Label) -> Keyring:
-        return Keyring(self._folders.get(label) or (self._runs or paths.runs_dir()) / label.run, label)
 
 
 def _wanted(offer: Offer) -> tuple[str, str | None]:

@@ -202,7 +202,9 @@ def operation_failure(operation: Any, doing: str, place: str) -> GcpFailure | No
         if zone.strip()
     )
     status = int(operation.http_error_status_code or 0)
-    return GcpFailure(str(first.code), str(first.message), doing, status=status, place=place, others=others)
+    failure = GcpFailure(str(first.code), str(first.message), doing, status=status, place=place)
+    failure.others = others
+    return failure
 
 
 def _anonymous() -> tuple[Any, str | None]:

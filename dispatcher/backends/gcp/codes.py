@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from enum import Enum
 
+from dispatcher.backends.cloud.codes import Codes, Failure
 from dispatcher.errors import CloudRefused, HostUnreachable, LoginNeeded, MlrunError, NoCapacity, Quota
 
 
@@ -21,7 +22,7 @@ class Kind(Enum):
     CREDENTIALS = "stop: nobody is logged in"
 
 
-_CODES: dict[Kind, tuple[str, ...]] = {
+KINDS = Codes[Kind]({
     Kind.AGAIN: (
         "rateLimitExceeded", "userRateLimitExceeded", "tooManyRequests", "RATE_LIMIT_EXCEEDED", "backendError",
         "internalError", "internalServerError", "badGateway", "serviceUnavailable", "resourceNotReady",
@@ -36,24 +37,21 @@ _CODES: dict[Kind, tuple[str, ...]] = {
     Kind.TAKEN: ("alreadyExists", "RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS"),
     Kind.ABSENT: ("notFound", "RESOURCE_NOT_FOUND", "NOT_FOUND"),
     Kind.CREDENTIALS: ("authError", "UNAUTHENTICATED", "NoCredentials", "ExpiredLogin", "ClockOff", "ACCESS_TOKEN_EXPIRED"),
-}  # fmt: skip
-_EXACT = {code: kind for kind, codes in _CODES.items() for code in codes if not code.endswith("*")}
-_PREFIXES = {code[:-1]: kind for kind, codes in _CODES.items() for code in codes if code.endswith("*")}
+})  # fmt: skip
 _GLOBAL = re.compile(r"'?GPUS_ALL_REGIONS'?")
 _LIMIT = re.compile(r"Quota '(?P<metric>\w+)' exceeded\.\s+Limit: (?P<limit>[\d.]+)")
 
 QUOTA_PAGE = "https://console.cloud.google.com/iam-admin/quotas"
-_FIXES: dict[str, str] = {
-    "ClockOff": "Set this computer's clock: timedatectl set-ntp true",
-    "SERVICE_DISABLED": "gcloud services enable compute.googleapis.com",
-    "accessNotConfigured": "gcloud services enable compute.googleapis.com",
-    "BILLING_DISABLED": "https://console.cloud.google.com/billing/linkedaccount   # link a billing account to the project",
-    "forbidden": "mlrun doctor   # lists what this account may not do; the role it needs: mlrun setup gcp",
-    "PERMISSION_DENIED": "mlrun doctor   # lists what this account may not do; the role it needs: mlrun setup gcp",
-    "IAM_PERMISSION_DENIED": "mlrun doctor   # lists what this account may not do; the role it needs: mlrun setup gcp",
-    "conditionNotMet": "A policy of the organisation forbids it: ask its administrator, or name another project",
-    "notFound": "mlrun doctor   # is gcp.project right?",
-}
+FIXES = Codes[str]({
+    "Set this computer's clock: timedatectl set-ntp true": ("ClockOff",),
+    "gcloud services enable compute.googleapis.com": ("SERVICE_DISABLED", "accessNotConfigured"),
+    "https://console.cloud.google.com/billing/linkedaccount   # link a billing account to the project": ("BILLING_DISABLED",),
+    "mlrun doctor   # lists what this account may not do; the role it needs: mlrun setup gcp": (
+        "forbidden", "PERMISSION_DENIED", "IAM_PERMISSION_DENIED",
+    ),
+    "A policy of the organisation forbids it: ask its administrator, or name another project": ("conditionNotMet",),
+    "mlrun doctor   # is gcp.project right?": ("notFound",),
+})  # fmt: skip
 _BY_KIND = {
     Kind.CREDENTIALS: "gcloud auth application-default login",
     Kind.AGAIN: "Try again in some minutes: https://status.cloud.google.com",
@@ -65,9 +63,7 @@ _BY_KIND = {
 
 def classify(code: str, said: str = "", status: int = 0) -> Kind:
     """What to do about this code; one that nobody knows is the server's trouble from 500 on, else the user's."""
-    kind = _EXACT.get(code)
-    if kind is None:
-        kind = next((known for prefix, known in _PREFIXES.items() if code.startswith(prefix)), None)
+    kind = KINDS.find(code)
     if kind is Kind.NEXT_REGION and _GLOBAL.search(said):
         return Kind.NOWHERE
     if kind is None and status == 401:
@@ -81,24 +77,15 @@ def quota_of(said: str) -> tuple[str, float] | None:
     return (found["metric"], float(found["limit"])) if found else None
 
 
-class GcpFailure(Exception):
-    """An answer of Google's that is no success, or no answer. `sent` is False where the request certainly had no effect."""
+class GcpFailure(Failure):
+    """An answer of Google's that is no success, or no answer. `others`: zones in which there would be room."""
 
-    def __init__(
-        self,
-        code: str,
-        said: str,
-        doing: str,
-        *,
-        status: int = 0,
-        place: str = "",
-        sent: bool = True,
-        others: tuple[str, ...] = (),
-    ) -> None:
-        super().__init__(f"{code}: {said}")
-        self.code, self.said, self.doing, self.status, self.place, self.sent = code, said, doing, status, place, sent
-        self.others = others
-        self.kind = classify(code, said, status)
+    others: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> Kind:
+        """What to do about it."""
+        return classify(self.code, self.said, self.status)
 
     @property
     def ambiguous(self) -> bool:
@@ -108,10 +95,9 @@ class GcpFailure(Exception):
 
     def told(self) -> MlrunError:
         """The error for people, in our tree."""
-        where = f" in {self.place}" if self.place else ""
         said = self.said.rstrip(".")
-        text = f"Google Cloud{where} refused {self.doing}: {said} ({self.code})"
-        fix = _FIXES.get(self.code) or _BY_KIND.get(self.kind, "")
+        text = f"Google Cloud{self.where} refused {self.doing}: {said} ({self.code})"
+        fix = FIXES.find(self.code) or _BY_KIND.get(self.kind, "")
         match self.kind:
             case Kind.NEXT_ZONE:
                 return NoCapacity(text, fix=fix)
@@ -120,6 +106,6 @@ class GcpFailure(Exception):
             case Kind.CREDENTIALS:
                 return LoginNeeded(f"Google Cloud does not know who asks for {self.doing}: {said} ({self.code})", fix=fix)
             case Kind.AGAIN if self.code in ("ConnectionFailed", "NotConnected"):
-                return HostUnreachable(f"Google Cloud{where} does not answer {self.doing}: {said}", fix=fix)
+                return HostUnreachable(f"Google Cloud{self.where} does not answer {self.doing}: {said}", fix=fix)
             case _:
                 return CloudRefused(text, fix=fix)

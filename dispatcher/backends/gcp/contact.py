@@ -1,26 +1,21 @@
-"""The way to a running machine: host keys, pin, identity."""
+"""The way to a running machine: key, pin, identity."""
 
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
 from typing import Any
 
-from dispatcher.backends.base import ProvisionedMachine
 from dispatcher.backends.cloud import reach
-from dispatcher.backends.cloud.keyring import Keyring
+from dispatcher.backends.cloud.contact import CloudContact
 from dispatcher.backends.cloud.tags import HOST_KEY
 from dispatcher.backends.gcp import machines
 from dispatcher.backends.gcp.client import Account
 from dispatcher.backends.gcp.codes import GcpFailure, Kind
-from dispatcher.backends.gcp.launch import ended_because
-from dispatcher.backends.gcp.machines import STOPPED
+from dispatcher.backends.gcp.machines import STOPPED, ended_because
 from dispatcher.errors import HostKeyMismatch, HostUnreachable
 from dispatcher.hosts.ssh import SshHost
-from dispatcher.retries import Clock, wait_until
+from dispatcher.retries import Policy, wait_until
 
-IDENTITY = "/var/lib/mlrun/label"
-"""What the startup script was told; root's alone to write."""
 KEY_KIND = "ssh-ed25519"
 HOST_KEYS = "hostkeys/"
 KEYS = "mlrun-keys"
@@ -28,30 +23,23 @@ KEYS = "mlrun-keys"
 DOING = "a key for another computer"
 
 
-@dataclass(frozen=True, slots=True)
-class Contact:
-    """One machine, and what this computer holds to come in."""
+class Contact(CloudContact[Account]):
+    """It makes its own key at its birth, and publishes it before anybody is on it: read once, and pinned."""
 
-    account: Account
-    machine: ProvisionedMachine
-    keyring: Keyring
-    clock: Clock
+    IDENTITY = "/var/lib/mlrun/label"  # what the startup script was told
 
-    def made(self) -> SshHost:
-        """A connection to the machine that Google says it is, and to no other."""
-        borrowed = not self.keyring.known
-        known = self.keyring.candidates
-        keys = known or ((self._borrowed() if borrowed else self._told()),)
-        login = reach.login(str(self.machine.label), self.machine.address, self.keyring)
-        host, _ = reach.reach(login, keys, self.clock, reach.AGAIN if known or borrowed else reach.BOOT, self._alive)
-        try:
-            reach.touch_contact(host)
-            reach.check_identity(host, IDENTITY, str(self.machine.label))
-        except BaseException:
-            host.close()
-            raise
-        if not known and not borrowed:
-            self._publish(keys[0])
+    @property
+    def _identity(self) -> str:
+        return str(self.machine.label)
+
+    def _expected(self, *, borrowed: bool) -> tuple[tuple[str, ...], Policy]:
+        if known := self.keyring.candidates:
+            return known, reach.AGAIN
+        return ((self._borrowed(),), reach.AGAIN) if borrowed else ((self._told(),), reach.BOOT)
+
+    def _settled(self, host: SshHost, shown: str, *, borrowed: bool, new: bool) -> SshHost:
+        if new and not borrowed:
+            self._publish(shown)
         return host
 
     def _told(self) -> str:
@@ -124,3 +112,11 @@ class Contact:
     @property
     def _zone(self) -> str:
         return str(self.machine.details["zone"])
+
+    def _printed(self) -> str:
+        asked: dict[str, Any] = {"zone": self._zone, "instance": str(self.machine.label), "port": 1}
+        try:
+            found = self.account.ask("Instances", "get_serial_port_output", "what it printed", place=self._zone, **asked)
+        except GcpFailure:
+            return ""
+        return str(found.contents)

@@ -2,39 +2,23 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable
-from typing import Any
-
 from dispatcher.backends.cloud.keyring import Keyring
-from dispatcher.backends.cloud.since import seconds_since, stamp
-from dispatcher.backends.cloud.tags import LABEL, OWNER
+from dispatcher.backends.cloud.launch import PATIENCE_SECONDS, Launch, Sender
 from dispatcher.backends.gcp import machines
 from dispatcher.backends.gcp.client import Account
 from dispatcher.backends.gcp.codes import GcpFailure, Kind
-from dispatcher.backends.gcp.machines import GONE, STOPPED, Instance
+from dispatcher.backends.gcp.machines import GONE, STOPPED, Instance, ended_because, ours
 from dispatcher.backends.gcp.payload import request_id
-from dispatcher.domain.run import Label
-from dispatcher.errors import CloudRefused, HostError, HostUnreachable, MlrunError
-from dispatcher.retries import Clock, Policy, wait_until
+from dispatcher.errors import CloudRefused, HostUnreachable
+from dispatcher.retries import Policy, wait_until
 
-REPLAY_SECONDS = 3600.0
-"""Google does not say how long it remembers a request's id: a request is repeated within an hour only."""
-QUIET_SECONDS = 900.0
-"""What Google has not shown so long after the last request was sent, it never made."""
-PATIENCE_SECONDS, LONGEST_PAUSE = 600.0, 60.0
 START = Policy(first=0.5, longest=5.0, patience=300.0)
 """From the operation's end to a running machine with an address."""
 DOING = "a machine"
-Launch = dict[str, Any]
-"""region, zone, request; tries; sent and first (Unix seconds); doubt; operation; id; over ("", refused, foreign or gone)."""
 
 
-class Launcher:
-    """Carries out a launch that is written down."""
-
-    def __init__(self, account: Account, clock: Clock, jitter: Callable[[], float] = random.random) -> None:
-        self._account, self._clock, self._jitter = account, clock, jitter
+class Launcher(Sender[Account]):
+    """Carries out a launch by its request's id; in it stand beside `tries` and the `operation` that is under way."""
 
     def made(self, keyring: Keyring, launch: Launch) -> Instance:
         """The launch's machine, running: found where it was made before, else made. Raises why it cannot be."""
@@ -70,14 +54,13 @@ class Launcher:
 
     def _brought_about(self, keyring: Keyring, launch: Launch) -> None:
         """Send it until there is an operation, and wait for that. One that failed has made nothing."""
-        begun, pause = self._clock.monotonic(), 1.0
+        pauses = self._pauses()
         while True:
             failure = self._tried(keyring, launch)
             if failure is None or (failure.kind is Kind.TAKEN and self._look(keyring, launch)):
                 return
-            self._judge(keyring, launch, failure, self._clock.monotonic() - begun)
-            self._clock.sleep(pause * (0.5 + self._jitter() / 2))
-            pause = min(pause * 2, LONGEST_PAUSE)
+            self._judge(keyring, launch, failure, pauses.spent)
+            pauses.rest()
 
     def _tried(self, keyring: Keyring, launch: Launch) -> GcpFailure | None:
         """One try; why it came to nothing. After an operation that failed the next takes another id."""
@@ -93,21 +76,11 @@ class Launcher:
         return failure
 
     def _send(self, keyring: Keyring, launch: Launch) -> None:
-        now = self._clock.now()
-        if launch.get("first") and now - launch["first"] > REPLAY_SECONDS:
-            raise HostUnreachable("An earlier request is too old to be repeated safely", fix="mlrun sweep --check")
-        launch.setdefault("first", now)
-        stamp(launch, self._clock)
-        before = bool(launch.get("doubt"))
-        keyring.note(launch | {"doubt": True})  # until there is an answer nobody knows
         identity, zone = request_id(keyring.label, _round(launch)), launch["zone"]
         asked = {"zone": zone, "instance_resource": launch["request"], "request_id": identity}
-        try:
+        with self._sending(keyring, launch):
             reply = self._account.ask("Instances", "insert_unary", DOING, place=zone, once=True, **asked)
-        except GcpFailure as failure:
-            launch["doubt"] = before or failure.ambiguous
-            raise
-        launch["doubt"], launch["operation"] = False, str(reply.name)
+        launch["operation"] = str(reply.name)
         keyring.note(launch)
 
     def _judge(self, keyring: Keyring, launch: Launch, failure: GcpFailure, spent: float) -> None:
@@ -139,26 +112,6 @@ class Refused(Exception):
     def __init__(self, failure: GcpFailure) -> None:
         super().__init__(str(failure))
         self.failure = failure
-
-
-def ours(instance: Instance, label: Label, owner: str) -> bool:
-    """Whether it was this launch that made it: its name alone proves nothing."""
-    tags = machines.tags_of(instance)
-    return (tags.get(LABEL), tags.get(OWNER)) == (str(label), owner)
-
-
-def ended_because(instance: Instance | None, label: Label) -> MlrunError:
-    """The error that a machine is which went away, or was stopped, while it started."""
-    if instance is None:
-        return HostError(f"The machine {label} is gone: its limit was reached, somebody deleted it, or Google took it back")
-    return HostError(f"The machine {label} was stopped; only its disk is left, and costs", fix="mlrun stop RUN")
-
-
-def unresolved(launch: Launch | None, clock: Clock) -> bool:
-    """Whether a machine may yet come to light that the launch made."""
-    if launch is None or launch.get("over") or not launch.get("sent"):
-        return False
-    return bool(launch.get("doubt")) and seconds_since(launch, clock) < QUIET_SECONDS
 
 
 def _round(launch: Launch) -> str:

@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import Any
 
 from dispatcher.backends.base import ProvisionedMachine
-from dispatcher.backends.cloud.tags import LABEL, label_of
+from dispatcher.backends.cloud.tags import LABEL, OWNER, label_of
 from dispatcher.backends.gcp.client import Account
 from dispatcher.backends.gcp.codes import GcpFailure, Kind
 from dispatcher.domain.run import Label
-from dispatcher.errors import HostUnreachable
+from dispatcher.errors import HostError, HostUnreachable, MlrunError
 
 Instance = Any
 GONE = ("STOPPING", "DEPROVISIONING")
@@ -48,6 +48,19 @@ def everywhere(account: Account, service: str, plural: str, wanted: str, *, comp
         names = ", ".join(sorted(silent))
         text = f"Google Cloud does not say what there is in {names}: what is not listed may exist all the same"
         raise HostUnreachable(text, fix="Try again in some minutes: https://status.cloud.google.com")
+
+
+def ours(instance: Instance, label: Label, owner: str) -> bool:
+    """Whether it was a launch of ours that made it: its name alone proves nothing."""
+    tags = tags_of(instance)
+    return (tags.get(LABEL), tags.get(OWNER)) == (str(label), owner)
+
+
+def ended_because(instance: Instance | None, label: Label) -> MlrunError:
+    """The error that a machine is which went away, or was stopped, while it started."""
+    if instance is None:
+        return HostError(f"The machine {label} is gone: its limit was reached, somebody deleted it, or Google took it back")
+    return HostError(f"The machine {label} was stopped; only its disk is left, and costs", fix="mlrun stop RUN")
 
 
 def tags_of(thing: Any) -> dict[str, str]:

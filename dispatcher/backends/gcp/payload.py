@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 import uuid
 from collections.abc import Iterable, Mapping
@@ -11,13 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from dispatcher.backends.base import Terms
+from dispatcher.backends.cloud.disk import disk_gib
 from dispatcher.catalog.accelerators import find_accelerator
 from dispatcher.domain.plan import Offer
 from dispatcher.domain.run import Label
 
-GB_PER_GIB = (1 << 30) / 1e9
-SPARE_GIB = 30
-"""Disk beside the image where nobody says how much the job needs."""
 SHORTEST, LONGEST = 30, 120 * 86400
 """Seconds that maxRunDuration may have."""
 NETWORK_TAG = "mlrun"
@@ -68,14 +65,7 @@ def machine_type(offer: Offer) -> tuple[str, str, int]:
     return name, ATTACHED.get(part.name if part else "", ""), offer.count
 
 
-def disk_gib(terms: Terms, image: Image) -> int:
-    """The disk's size: what the job needs, never less than the image takes."""
-    if terms.disk_gb is None:
-        return image.min_gib + SPARE_GIB
-    return max(image.min_gib, math.ceil(terms.disk_gb / GB_PER_GIB))
-
-
-def instance(
+def request(
     offer: Offer,
     label: Label,
     terms: Terms,
@@ -100,7 +90,7 @@ def instance(
                 "auto_delete": True,
                 "initialize_params": {
                     "source_image": image.link,
-                    "disk_size_gb": disk_gib(terms, image),
+                    "disk_size_gb": disk_gib(terms, image.min_gib),
                     "disk_type": f"zones/{site.zone}/diskTypes/{disk_type(name)}",
                     "labels": dict(labels),
                 },

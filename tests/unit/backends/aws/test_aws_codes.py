@@ -51,7 +51,7 @@ def test_every_code_has_its_class(code, kind):
 
 @pytest.mark.parametrize(("code", "kind"), ALL)
 def test_every_code_is_an_error_of_ours_that_names_it(code, kind):
-    told = AwsFailure(code, "AWS says so.", "a machine", status=400, region="us-east-1").told()
+    told = AwsFailure(code, "AWS says so.", "a machine", status=400, place="us-east-1").told()
     expected = HostUnreachable if code in ("ConnectionFailed", "NotConnected") else ERRORS[kind]
     assert (expected, True) == (type(told), "AWS says so" in told.message)
     assert "a machine" in told.message

@@ -9,7 +9,7 @@ import botocore.session
 import pytest
 from botocore.validate import ParamValidator
 
-from dispatcher.backends.aws.payload import Image, Site, disk_gib, request, tag_dict, token
+from dispatcher.backends.aws.payload import Image, Site, request, tag_dict, token
 from dispatcher.backends.base import Terms
 from dispatcher.domain.plan import Offer
 from dispatcher.domain.run import Label
@@ -60,11 +60,6 @@ def test_the_disk_is_encrypted_goes_with_the_machine_and_holds_what_the_job_need
     assert ("/dev/sda1", True, True, 94) == (
         disk["DeviceName"], disk["Ebs"]["DeleteOnTermination"], disk["Ebs"]["Encrypted"], disk["Ebs"]["VolumeSize"],
     )  # fmt: skip
-
-
-@pytest.mark.parametrize(("disk_gb", "gib"), [(None, 95), (10, 65), (65 * 1.073741824, 65), (500, 466)])
-def test_a_disk_is_never_smaller_than_its_image(disk_gb, gib):
-    assert gib == disk_gib(Terms(disk_gb=disk_gb), IMAGE)
 
 
 def test_everything_that_is_made_has_its_tags_from_birth():

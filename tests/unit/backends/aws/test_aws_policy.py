@@ -41,13 +41,13 @@ def story(ec2, user, settings, offer, clock, tmp_path):
     account.regions()
     standing.make(account, "us-east-1", None)
     assert "error" not in {check.level for check in aws_checks(settings, account)}
-    assert backend.watched()
+    assert "reaper" == backend.watched()
     prices.quote(account, "us-east-1", "g4dn.xlarge", "on-demand")
     account.call("ec2", "us-east-1", "describe_instance_types", "the types", InstanceTypes=["g4dn.xlarge"])
     labels = [Label(new_run_id()), Label(new_run_id())]
     made = [backend.provision(next(iter(backend.placements(gpu))), label, Terms(max_hourly=5.0)) for label in labels]
     contact.say_host_key(account, made[0], "ssh-ed25519 AAAA")
-    contact.last_words(account, made[0])
+    contact.printed(account, made[0])
     contact.lend_key(account, made[0], backend._keyring(labels[0]).public_key())
     keep_disks(ec2)
     assert set(labels) == {backend.find(label).label for label in labels}
