@@ -35,7 +35,8 @@ class Cloud:
         self.told, self.region = told, told["region"]
         self._keys, self._until = {}, 0.0
         self.instance = self.metadata("meta-data/instance-id")
-        self.place = "out/%s/%s:%s" % (told["label"], told["role"], self.instance)
+        own = "%s:%s" % (told["role"], self.instance)
+        self.place = "/".join(part for part in (told.get("below", "out"), told["label"], own) if part)
 
     def metadata(self, path):
         ttl = {"X-aws-ec2-metadata-token-ttl-seconds": "60"}
@@ -148,12 +149,12 @@ def _open(request):
 def main():
     cloud = Cloud(told())
     try:
-        if not os.path.exists(os.path.join(ROOT, "night", "night.py")):
+        if not cloud.told.get("visited") and not os.path.exists(os.path.join(ROOT, "night", "night.py")):
             unpack(cloud)
     except Refused as why:
         report(cloud, why.reason, str(why))
         return 1
-    sys.path.insert(0, os.path.join(ROOT, "night"))
+    sys.path.insert(0, HERE if cloud.told.get("visited") else os.path.join(ROOT, "night"))
     import night
 
     return night.main(cloud)

@@ -1,4 +1,4 @@
-"""Runs the job of a night, puts its log and outputs into the bucket as they come, says how it ended. Python 3.8."""
+"""Runs the job of a night, or looks after one: log, outputs and checkpoint go into the bucket as they come. Python 3.8."""
 
 import glob
 import hashlib
@@ -18,23 +18,25 @@ SETTLED_SECONDS = 10
 """A file that was not touched for so long is taken for whole."""
 HOLD_SECONDS = 3600
 LOG_PIECE = 8 << 20
+HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 class Night:
-    """One job, from its start to its last word."""
+    """One job, from its start to its last word. A machine that is `visited` has it started by whoever comes."""
 
     def __init__(self, cloud):
         self.cloud, self.told = cloud, cloud.told
         self.label = self.told["label"]
         self.folder = os.path.join(ROOT, self.label)
-        with open(os.path.join(ROOT, "night", "job.json")) as file:
+        with open(os.path.join(HERE, "job.json")) as file:
             self.job = json.load(file)
         self.logged, self.pieces = 0, 0
         self.sent, self.seen, self.missed = set(), {}, []
         self.told_last = self.kept_last = 0.0
+        self.saved, self.saved_last = [], time.time()
 
     def run(self):
-        if self.look()["phase"] == "absent":
+        if not self.told.get("visited") and self.look()["phase"] == "absent":
             self.start()
         while True:
             found = self.look()
@@ -84,6 +86,9 @@ class Night:
             if time.time() - self.kept_last > self.told.get("keep", 120.0):
                 self.kept_last = time.time()
                 self.ship_settled()
+            if time.time() - self.saved_last > self.job.get("checkpoint_seconds", 600.0):
+                self.saved_last = time.time()
+                self.ship_checkpoint()
         except OSError as error:
             print("the bucket does not take it now: %s" % error, file=sys.stderr)
 
@@ -117,6 +122,19 @@ class Night:
         if kept:
             self.cloud.put("partial.json", json.dumps({"outputs": kept, "time": time.time()}).encode())
 
+    def ship_checkpoint(self):
+        """What the job has saved: told once every file of it is there, whole; until then the copy before counts."""
+        if not self.job.get("checkpoint"):
+            return
+        rows = [row for row in self.manifest([self.job["checkpoint"] + "/"]) if "refused" not in row]
+        if not rows or rows == self.saved:
+            return
+        for row in rows:
+            if not self.ship_file(os.path.join(self.job["spec"]["cwd"], row["path"]), row):
+                return
+        self.cloud.put("checkpoint.json", json.dumps({"files": rows, "time": time.time()}).encode())
+        self.saved = rows
+
     def outputs(self):
         for pattern in self.job["outputs"]:
             for found in sorted(glob.glob(os.path.join(self.job["spec"]["cwd"], pattern), recursive=True)):
@@ -132,15 +150,22 @@ class Night:
             self.missed.append({"path": row["path"], "why": "it is larger than 5 GB"})
             return False
         if row["sha256"] not in self.sent:
+            if os.path.getsize(path) != row["size"]:
+                raise OSError("%s changes while it is copied" % row["path"])
             self.cloud.put("files/" + row["sha256"], lambda: open(path, "rb"), row["size"], row["sha256"])
             self.sent.add(row["sha256"])
         return True
 
     def finish(self, found):
         """The machine waits for this, at most to its hard limit."""
-        hold(HOLD_SECONDS)
+        before, ours = held(), hold(HOLD_SECONDS)
         self.missed, kept = [], []
-        for row in self.manifest():
+        if found.get("exit_code") != 0:
+            try:
+                self.ship_checkpoint()
+            except OSError as error:
+                print("the checkpoint is not copied: %s" % error, file=sys.stderr)
+        for row in self.manifest(self.job["outputs"]):
             if "refused" in row:
                 self.missed.append({"path": row["path"], "why": row["refused"]})
                 continue
@@ -157,11 +182,15 @@ class Night:
                 self.cloud.put("setup.log", file.read())
         said = dict(self.about(found), outputs=kept, missed=self.missed, pieces=self.pieces, log_size=self.logged)
         self.cloud.put("outcome.json", json.dumps(said).encode())
+        if self.told.get("visited"):
+            write(os.path.join(HERE, "done.json"), json.dumps({"missed": self.missed}))
+            if held() == ours:
+                write(os.path.join(ROOT, "hold"), "%d\n" % before)
         return 0
 
-    def manifest(self):
+    def manifest(self, patterns):
         program = os.path.join(ROOT, self.job["agent"], "manifest.py")
-        asked = {"root": self.job["spec"]["cwd"], "patterns": self.job["outputs"], "since": 0}
+        asked = {"root": self.job["spec"]["cwd"], "patterns": patterns, "since": 0}
         done = subprocess.run(
             [sys.executable, "-ES", program], input=json.dumps(asked).encode(), stdout=subprocess.PIPE, check=False
         )
@@ -181,10 +210,26 @@ def uptime():
 
 
 def hold(seconds):
-    """What ends this machine waits so long."""
-    with open(os.path.join(ROOT, "hold.part"), "w") as file:
-        file.write("%d\n" % (uptime() + seconds))
-    os.rename(os.path.join(ROOT, "hold.part"), os.path.join(ROOT, "hold"))
+    """What ends this machine waits so long, or longer where it was told so before; until when."""
+    until = max(held(), int(uptime() + seconds))
+    write(os.path.join(ROOT, "hold"), "%d\n" % until)
+    return until
+
+
+def held():
+    """Until when what ends this machine waits; 0 where nobody said."""
+    try:
+        with open(os.path.join(ROOT, "hold")) as file:
+            return int(file.read())
+    except (OSError, ValueError):
+        return 0
+
+
+def write(path, text):
+    """In one piece or not at all."""
+    with open(path + ".part", "w") as file:
+        file.write(text)
+    os.rename(path + ".part", path)
 
 
 def digest(path):

@@ -16,12 +16,15 @@ GONE = ("NoSuchBucket", "404", "NoSuchKey", "NotFound")
 
 
 class Bucket:
-    """One bucket of the account, in one region. Every call names the account: no stranger's bucket of that name will do."""
+    """One bucket of the account, in one region: ours, unless it is named.
 
-    def __init__(self, account: Account, region: str) -> None:
+    Every call names the account: no stranger's bucket of that name will do.
+    """
+
+    def __init__(self, account: Account, region: str, name: str = "") -> None:
         self.account, self.region = account, region
         self.owner = account.identity()["Account"]
-        self.name = f"mlrun-{self.owner}-{region}"
+        self.name = name or f"mlrun-{self.owner}-{region}"
 
     def there(self) -> bool:
         """Whether it exists."""
@@ -32,6 +35,12 @@ class Bucket:
                 return False
             raise self.account.told(failure) from failure
         return True
+
+    def home(self) -> str:
+        """The region in which it stands. Raises AwsFailure."""
+        found = self._ask("head_bucket", "the bucket")
+        told = found.get("BucketRegion") or found["ResponseMetadata"]["HTTPHeaders"].get("x-amz-bucket-region")
+        return str(told or self.region)
 
     def make(self) -> None:
         """Have it, and have it as it must be."""

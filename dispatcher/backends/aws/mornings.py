@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,14 +9,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from dispatcher.backends.aws import kept
 from dispatcher.backends.aws.bucket import GONE, Bucket
 from dispatcher.backends.aws.client import Account
 from dispatcher.backends.aws.codes import AwsFailure
 from dispatcher.backends.aws.machines import ENDING, by_label, reason, state
 from dispatcher.backends.aws.schedule import LATEST_SECONDS, trigger_name
-from dispatcher.errors import SyncFailed
 from dispatcher.hosts.base import Entry
-from dispatcher.hosts.landing import Landing
 from dispatcher.overnight.base import Seen
 from dispatcher.overnight.night import Night
 from dispatcher.retries import Clock
@@ -57,35 +54,12 @@ class Mornings:
 
     def bring_log(self, seen: Seen, night: Night, folder: Path) -> None:
         """Pieces in their order, as one file."""
-        bucket = Bucket(self.account, night.region)
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with (folder / "log").open("wb") as log:
-            for one in bucket.objects(f"{seen.place}/log/"):
-                for piece in bucket.stream(one["Key"]):
-                    log.write(piece)
-        if setup := bucket.read(f"{seen.place}/setup.log"):
-            (folder / "setup.log").write_bytes(setup)
+        kept.bring_log(Bucket(self.account, night.region), seen.place, folder)
 
     def bring_files(self, seen: Seen, night: Night, rows: Sequence[dict[str, Any]], folder: Path) -> None:
         """Each verified against the manifest before any has its name."""
         entries = [Entry(one["path"], one["size"], int(one["mode"]) & 0o666 | 0o600, one["sha256"]) for one in rows]
-        bucket = Bucket(self.account, night.region)
-        with Landing(folder, str(night.label)) as landing:
-            landing.room_for(sum(one.size for one in entries))
-            for entry in entries:
-                self._bring(bucket, f"{seen.place}/files/{entry.sha256}", landing, entry)
-            landing.settle(entries)
-
-    def _bring(self, bucket: Bucket, key: str, landing: Landing, entry: Entry) -> None:
-        landing.drop(entry)
-        size, digest = 0, hashlib.sha256()
-        with landing.growing(entry) as file:
-            for piece in bucket.stream(key):
-                if (size := size + len(piece)) > entry.size:
-                    raise SyncFailed(f"{entry.path} is larger than its machine said", fix="mlrun schedule ls")
-                digest.update(piece)
-                file.write(piece)
-        landing.check(entry, size, digest)
+        kept.bring_files(Bucket(self.account, night.region), seen.place, str(night.label), entries, folder)
 
     def _stands(self, night: Night) -> bool:
         try:
@@ -99,13 +73,10 @@ class Mornings:
     def _said(self, night: Night, *, alive: bool) -> Seen | None:
         """What its machine wrote; None where it wrote nothing."""
         bucket = Bucket(self.account, night.region)
-        start = f"out/{night.label}/"
-        its = (str(one["Key"]) for one in bucket.objects(start) if night.mine(one["LastModified"].timestamp()))
-        first = next(its, None)
-        if first is None:
+        place = kept.folder_of(bucket, f"out/{night.label}/", night.mine)
+        if not place:
             return None
-        place = start + first.removeprefix(start).partition("/")[0]
-        said = {name: _document(bucket.read(f"{place}/{name}.json")) for name in ("outcome", "state", "partial")}
+        said = {name: kept.said(bucket, place, name) for name in ("outcome", "state", "partial")}
         phase = "over" if said["outcome"] else "running" if alive else "gone"
         words = "Its machine went away in the middle of the job" if phase == "gone" else ""
         return Seen(phase, words, place=place, outcome=said["outcome"], state=said["state"], partial=said["partial"])
@@ -148,14 +119,6 @@ class Mornings:
         except AwsFailure:
             return None
         return None
-
-
-def _document(text: bytes | None) -> dict[str, Any]:
-    try:
-        found = json.loads(text or b"{}")
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _kind(error: dict[str, Any]) -> str:

@@ -5,16 +5,21 @@ from __future__ import annotations
 import importlib.util
 import io
 import json
+import os
+import subprocess
 import sys
+import threading
 import time
 import urllib.error
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from dispatcher import paths
 from dispatcher.hosts.base import Entry, Tree
-from dispatcher.hosts.job import JobSpec
+from dispatcher.hosts.job import AGENT, JobSpec, agent_folder, document
+from dispatcher.overnight import keeping
 from dispatcher.overnight.bundle import pack
 
 LABEL = "mlrun-0123456789-1"
@@ -72,6 +77,7 @@ def programs(tmp_path, monkeypatch):
     root.mkdir()
     for module in (fetch, night):
         monkeypatch.setattr(module, "ROOT", str(root))
+        monkeypatch.setattr(module, "HERE", str(root / "night"))
     monkeypatch.setattr(night, "uptime", lambda: 30.0)
     monkeypatch.setattr(night, "LEAST_SECONDS", 1)
     return fetch, night, root
@@ -150,6 +156,59 @@ def test_overnight_a_bucket_that_is_away_for_a_while_stops_no_job(programs, mach
     run(programs, cloud)
     assert b"1\n2\n3\n4\n5\n6\n" == cloud.log()
     assert 0 == cloud.said()["status"]["exit_code"]
+
+
+@pytest.fixture
+def visited(programs, tmp_path):
+    """A machine to which somebody came: the keeper's files are there, the job is started by whoever came."""
+    root = programs[2]
+
+    def make(command, checkpoint="", outputs=("out/",), hold=0):
+        work = root / f"{LABEL}.work"
+        work.mkdir()
+        spec = JobSpec(LABEL, command, str(work), sample_seconds=0.2)
+        tell = keeping.job(agent_folder(), str(work), outputs, checkpoint, 0.1)
+        (root / "night").mkdir()
+        (root / "night" / "job.json").write_text(json.dumps(tell))
+        (root / agent_folder()).symlink_to(AGENT)
+        (root / "hold").write_text(f"{hold}\n")
+        argv = [sys.executable, "-ES", str(AGENT / "agent.py"), "start", str(root / LABEL), "--plain"]
+        env = os.environ | {"DISPATCHER_LABEL": LABEL}
+        start = partial(subprocess.run, argv, input=json.dumps(document(spec)).encode(), env=env, check=True)
+        return Memory({"label": LABEL, "visited": True, "every": 0.05}), start
+
+    return make
+
+
+def test_overnight_a_job_that_somebody_else_starts_is_looked_after_the_same_way(programs, visited):
+    cloud, start = visited("echo said; mkdir out; printf abc > out/a; exit 4", hold=17)
+    keeper = threading.Thread(target=programs[1].main, args=(cloud,))
+    keeper.start()
+    start()
+    keeper.join()
+    said = cloud.said()
+    assert (4, b"said\n", ["out/a"]) == (said["status"]["exit_code"], cloud.log(), [one["path"] for one in said["outputs"]])
+    assert "17\n" == (programs[2] / "hold").read_text()
+    assert {"missed": []} == json.loads((programs[2] / "night" / "done.json").read_text())
+
+
+def test_overnight_a_checkpoint_is_copied_whole_every_so_often_and_at_a_bad_end(programs, visited):
+    go = programs[2] / "go"
+    text = f"mkdir ckpt; echo 1 > ckpt/step; while [ ! -e {go} ]; do sleep 0.02; done; echo 2 > ckpt/step; exit 3"
+    cloud, start = visited(text, checkpoint="ckpt")
+    start()
+    seen = []
+
+    def put(name, *more):
+        Memory.put(cloud, name, *more)
+        if name == "checkpoint.json":
+            [row] = json.loads(cloud.kept[name])["files"]
+            seen.append((row["path"], cloud.kept["files/" + row["sha256"]]))
+            go.touch()
+
+    cloud.put = put
+    assert 0 == programs[1].main(cloud)
+    assert [("ckpt/step", b"1\n"), ("ckpt/step", b"2\n")] == seen
 
 
 def test_overnight_what_is_whole_is_there_before_the_end(programs, machine, monkeypatch):

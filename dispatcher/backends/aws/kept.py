@@ -1,0 +1,62 @@
+"""What a machine put into a bucket, read and brought home."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from dispatcher.backends.aws.bucket import Bucket
+from dispatcher.errors import SyncFailed
+from dispatcher.hosts.base import Entry
+from dispatcher.hosts.landing import Landing
+
+
+def folder_of(bucket: Bucket, start: str, counts: Callable[[float], bool] = lambda _moment: True) -> str:
+    """The first machine's folder below `start` with an object of a time that counts; "" where there is none."""
+    its = (str(one["Key"]) for one in bucket.objects(start) if counts(one["LastModified"].timestamp()))
+    first = next(its, None)
+    return start + first.removeprefix(start).partition("/")[0] if first else ""
+
+
+def said(bucket: Bucket, place: str, name: str) -> dict[str, Any]:
+    """One of the documents in a machine's folder; empty where it is not there, or is none."""
+    try:
+        found = json.loads(bucket.read(f"{place}/{name}.json") or b"{}")
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def bring_log(bucket: Bucket, place: str, folder: Path) -> None:
+    """A job's output, its pieces in their order, and setup's, into a folder."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (folder / "log").open("wb") as log:
+        for one in bucket.objects(f"{place}/log/"):
+            for piece in bucket.stream(one["Key"]):
+                log.write(piece)
+    if setup := bucket.read(f"{place}/setup.log"):
+        (folder / "setup.log").write_bytes(setup)
+
+
+def bring_files(bucket: Bucket, place: str, name: str, entries: Sequence[Entry], folder: Path) -> None:
+    """Files by their hashes, each verified before any has its name; `name` is the landing's."""
+    with Landing(folder, name) as landing:
+        landing.room_for(sum(one.size for one in entries))
+        for entry in entries:
+            _bring(bucket, f"{place}/files/{entry.sha256}", landing, entry)
+        landing.settle(entries)
+
+
+def _bring(bucket: Bucket, key: str, landing: Landing, entry: Entry) -> None:
+    landing.drop(entry)
+    size, digest = 0, hashlib.sha256()
+    with landing.growing(entry) as file:
+        for piece in bucket.stream(key):
+            if (size := size + len(piece)) > entry.size:
+                raise SyncFailed(f"{entry.path} is larger than its machine said", fix="mlrun schedule ls")
+            digest.update(piece)
+            file.write(piece)
+    landing.check(entry, size, digest)
