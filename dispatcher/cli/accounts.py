@@ -40,7 +40,9 @@ def setup() -> None:
 @setup.command("aws")
 @REGION
 @click.option("--remove", is_flag=True, help="Take back what was made: the groups that let runs' callers in.")
-@click.option("--policy", is_flag=True, help="Print only the policy that a user of mlrun needs.")
+@click.option(
+    "--policy", is_flag=True, help="Print only the policy that a user of mlrun needs, of this or of what is named beside."
+)
 @click.option("--reaper", is_flag=True, help="What ends machines that hang: a schedule and one small function.")
 @click.option("--overnight", is_flag=True, help="What runs need that AWS starts by itself: two roles, a bucket in a region.")
 @YES
@@ -66,7 +68,7 @@ def setup_aws(
         act = nights.take_back if remove else nights.setup
         return act(regions, lambda question: _agree(question, yes=yes, as_json=as_json), as_json=as_json)
     if policy:
-        say(standing.policy("overnight" if overnight else "policy"), to_stdout=True, nl=False)
+        say(standing.policy("overnight" if overnight else "schedules" if reaper else "policy"), to_stdout=True, nl=False)
         return 0
     settings = load_settings().aws
     account = Account(settings.profile)
@@ -199,16 +201,17 @@ def _aws_prices(regions: tuple[str, ...]) -> tuple[str, Refreshed] | None:
 
 def _gcp_prices(regions: tuple[str, ...]) -> tuple[str, Refreshed] | None:
     from dispatcher.backends.gcp.client import Account
-    from dispatcher.backends.gcp.prices import quotes
+    from dispatcher.backends.gcp.listing import live_quotes
     from dispatcher.catalog.refreshed import keep
 
     settings = load_settings().gcp
     account = Account(settings.project)
     if not account.has_credentials():
         return None
-    wanted = regions or settings.regions
-    found = [one for one in quotes(account) if not wanted or one.region in wanted]
-    return "gcp", keep("gcp", found, datetime.now(UTC).date().isoformat())
+    quotes, silent = live_quotes(account, regions or settings.regions)
+    result = keep("gcp", quotes, datetime.now(UTC).date().isoformat())
+    result.silent = silent
+    return "gcp", result
 
 
 def _told(where: str, result: Refreshed) -> dict[str, object]:

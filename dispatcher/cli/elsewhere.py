@@ -108,7 +108,8 @@ def agreed(plan: Plan, loaded: LoadedJob, flags: dict[str, Any], settings: Setti
         why = closed(settings).get(place, offer.why_unusable)
         raise LoginNeeded(f"{offer.place} cannot be started: {why}.", fix=LOGINS.get(place, "mlrun doctor"))
     if not (flags["quiet"] or flags["as_json"]):
-        asked = {"detached": flags["detach"], "outputs": bool(loaded.config.outputs), "watched": runs.watched(offer.where)}
+        watched = flags["watched"] if "watched" in flags else runs.watched(offer.where)
+        asked = {"detached": flags["detach"], "outputs": bool(loaded.config.outputs), "watched": watched}
         say("\n".join(consent_lines(plan, width(), **asked)))
     if offer.market == "owned" and not _of_others(offer.where, settings):
         return plan

@@ -27,7 +27,9 @@ def arm(made: Planned, flags: Mapping[str, Any], now: datetime) -> int:
     if len(made.loaded) > 1:
         raise UsageError("Several jobs are run in turn by this computer only.", fix="--where local; or one schedule for each.")
     loaded, settings = made.loaded[0], load_settings()
-    asked = {"quiet": False, "as_json": False, "yes": False} | dict(flags) | {"detach": False}
+    guard = runs.watched("aws")
+    watched = guard if guard == "reaper" else ""  # a machine's own schedule is armed by whoever starts it: here nobody does
+    asked = {"quiet": False, "as_json": False, "yes": False} | dict(flags) | {"detach": False, "watched": watched}
     plan = agreed(made.plans[0], loaded, asked, settings)
     with runs.opened() as ctx:
         store, cron = ctx.store, made.cron or ""
@@ -67,7 +69,7 @@ def rows(found: Iterable[There]) -> list[dict[str, Any]]:
 
 def setup(regions: Sequence[str], agree: Callable[[str], None], *, as_json: bool) -> int:
     """Make the roles and the buckets that nights need, after asking."""
-    from dispatcher.backends.aws import roles
+    from dispatcher.backends.aws import ends, roles
     from dispatcher.backends.aws.bucket import KEPT_DAYS, Bucket
     from dispatcher.backends.aws.client import Account
     from dispatcher.doctor.aws import region_of
@@ -76,19 +78,20 @@ def setup(regions: Sequence[str], agree: Callable[[str], None], *, as_json: bool
     settings = load_settings().aws
     account = Account(settings.profile)
     buckets = [Bucket(account, region) for region in regions or settings.regions or (region_of(settings, account),)]
-    wanted = [f"role {name}" for name in roles.lacking(account)]
+    wanted = [f"role {name}" for name in (*roles.lacking(account), *ends.lacking(account))]
     wanted += [f"bucket {one.name} in {one.region}" for one in buckets if not one.there()]
     if not as_json:
         say(f"{bold('WHO')}       {account.identity()['Arn']}")
         may = f"reads its bundle and secrets below {roles.SECRETS}, writes below its own name"
         say(f"{bold('ROLES')}     {roles.MACHINE}: {may}")
         say(f"          {roles.SCHEDULER}: starts one machine that carries its owner, and passes it that role")
+        say(f"          {ends.ROLE}: ends machines at their limit, by a schedule that each one gets which you start yourself")
         say(f"{bold('BUCKETS')}   private, encrypted, everything in them goes after {KEPT_DAYS} days")
         for one in wanted:
             say(f"· to be made: {one}")
     if wanted:
         agree("Make them?")
-    made = [f"role {name}" for name in roles.make(account)]
+    made = [f"role {name}" for name in (*roles.make(account), *ends.make(account))]
     made += [f"bucket {one.name}" for one in buckets if _made(one)]
     if as_json:
         document({"schema": "1.0", "made": made})
@@ -100,7 +103,7 @@ def setup(regions: Sequence[str], agree: Callable[[str], None], *, as_json: bool
 def take_back(regions: Sequence[str], agree: Callable[[str], None], *, as_json: bool) -> int:
     """Remove roles and buckets; refused while a trigger stands."""
     from dispatcher.app import overnight
-    from dispatcher.backends.aws import roles
+    from dispatcher.backends.aws import ends, reaper, roles
     from dispatcher.backends.aws.bucket import Bucket
     from dispatcher.backends.aws.client import Account
     from dispatcher.jobfile.settings import load_settings
@@ -112,11 +115,11 @@ def take_back(regions: Sequence[str], agree: Callable[[str], None], *, as_json: 
     account = Account(settings.profile)
     every = regions or settings.regions or account.regions()
     buckets = [one for one in (Bucket(account, region) for region in every) if one.there()]
-    what = [*(f"bucket {one.name} and everything in it" for one in buckets), "both roles"]
+    what = [*(f"bucket {one.name} and everything in it" for one in buckets), "the roles"]
     agree(f"Remove {', '.join(what)}?")
     for one in buckets:
         one.remove()
-    gone = [*(one.name for one in buckets), *roles.remove(account)]
+    gone = [*(one.name for one in buckets), *roles.remove(account), *ends.remove(account, unless=reaper.NAME)]
     if as_json:
         document({"schema": "1.0", "removed": gone})
     else:

@@ -6,13 +6,15 @@ from collections.abc import Callable
 
 from dispatcher.backends.aws import reaper
 from dispatcher.backends.aws.client import HOME, Account
-from dispatcher.backends.aws.standing import Standing
+from dispatcher.backends.cloud.standing import Standing
 from dispatcher.cli.render.console import bold, document, good, say
 
 ABOUT = """\
 A schedule in {home} calls a small function every ten minutes. It looks into every region and ends machines that carry
-mlrun-max-seconds and are older than that: whoever made them, also where they hang. It may do nothing else. AWS charges
-nothing for it within its free tier, and cents a month beyond."""
+mlrun-max-seconds and are older than that: whoever made them, also where they hang. It may do nothing else. A role beside
+it lets each machine that you start have a schedule of its own, which ends it at its limit. AWS charges nothing for all
+this within its free tier, and cents a month beyond. Whoever starts machines needs leave to set such schedules:
+mlrun setup aws --reaper --policy"""
 
 
 def arm(account: Account, agree: Callable[[str], None], *, as_json: bool) -> int:
@@ -21,7 +23,7 @@ def arm(account: Account, agree: Callable[[str], None], *, as_json: bool) -> int
     if not as_json:
         say(f"{bold('WHO')}       {account.identity()['Arn']}")
         say(ABOUT.format(home=HOME))
-    agree("Bring it up to date?" if there else "Make two roles, the function and its schedule?")
+    agree("Bring it up to date?" if there else "Make three roles, the function and its schedule?")
     return _told("made", reaper.make(account), as_json=as_json, after="to remove it again: mlrun setup aws --reaper --remove")
 
 

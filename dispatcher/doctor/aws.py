@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from dispatcher.backends.aws import reaper
+from dispatcher.backends.aws import ends, reaper
 from dispatcher.backends.aws.client import HOME, Account
 from dispatcher.backends.aws.codes import AwsFailure
 from dispatcher.backends.aws.images import image_for
@@ -61,7 +61,7 @@ def aws_checks(settings: Aws, account: Account | None = None) -> Iterator[Check]
     yield from _guarded("aws network", network(account, region, settings.subnet))
     yield from _guarded("aws quotas", quotas(account, region))
     yield from _guarded("aws address", address(account))
-    yield death(watched=reaper.armed(account))
+    yield death(reaps=reaper.armed(account), schedules=ends.there(account))
 
 
 def region_of(settings: Aws, account: Account) -> str:
@@ -161,12 +161,18 @@ def address(account: Account) -> Iterator[Check]:
         yield Check("aws address", "ok", f"Machines would let {shown} in, and nobody else.")
 
 
-def death(*, watched: bool) -> Check:
+def death(*, reaps: bool, schedules: bool) -> Check:
     """What ends a machine when nobody is left to do it."""
     own = "Every machine ends itself by two timers of its own, armed at its birth."
-    if watched:
-        text = f"{own} The reaper in this account ends those that hang, within a quarter of an hour after their limit."
-        return Check("aws deadline", "ok", text)
+    layers = []
+    if schedules:
+        layers.append(
+            "Each that you start yourself gets a schedule that ends it minutes after its limit, if you may set it."
+        )
+    if reaps:
+        layers.append("The reaper in this account ends those that hang, within a quarter of an hour after their limit.")
+    if layers:
+        return Check("aws deadline", "ok", " ".join([own, *layers]))
     text = f"{own} Nothing outside it does: if its system hangs, it runs until you end it."
     return Check("aws deadline", "note", text, "mlrun setup aws --reaper   # ends machines that hang; else mlrun sweep")
 

@@ -16,6 +16,7 @@ from dispatcher.engine.borrowed import HELD_MARKET
 from dispatcher.engine.context import Context, Work, client_name
 from dispatcher.engine.elsewhere import gone
 from dispatcher.engine.following import collected, fetch_seen, follow_to_the_end, record_end, tell_of_outputs
+from dispatcher.engine.guarding import guard
 from dispatcher.engine.patience import cancellable, ending_nothing
 from dispatcher.engine.seen import make_folder
 from dispatcher.engine.step import Held, Left, NeverStarted, Step
@@ -42,6 +43,7 @@ class Provision:
                 work.machine = work.backend.find(work.label)
             if work.machine is None:
                 raise gone(ctx, work)
+            guard(ctx, work)
             return
         terms = _terms(ctx, work)
         if work.attempt.rented and work.attempt.launched and work.attempt.market != HELD_MARKET:
@@ -53,6 +55,7 @@ class Provision:
         work.machine = work.backend.provision(_offer(work), work.label, terms)
         ctx.checkpoint("provision:made")
         ctx.store.settle(intent, work.machine.address)
+        guard(ctx, work)
 
     def undo(self, ctx: Context, work: Work) -> None:
         """Destroy everything with the label, and see that it is gone."""

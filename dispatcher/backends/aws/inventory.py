@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from dispatcher.backends.aws import network
+from dispatcher.backends.aws import ends, network
 from dispatcher.backends.aws.client import Account
 from dispatcher.backends.aws.codes import AwsFailure
 from dispatcher.backends.aws.machines import Instance, by_label, of_ours, state
@@ -50,8 +50,8 @@ def everywhere(regions: Iterable[str], look: Callable[[str], Iterable[T]]) -> It
         raise HostUnreachable(text, fix="Try again; or name the regions you use: aws.regions in config.yaml") from first
 
 
-def leftovers(account: Account, region: str, now: float) -> Iterator[Leftover]:
-    """Machines, disks, addresses and rules of one region that carry our labels."""
+def leftovers(account: Account, region: str, now: float, *, schedules: bool = False) -> Iterator[Leftover]:
+    """Machines, disks, addresses, rules, and where there may be any, schedules of one region that carry our labels."""
     for instance in of_ours(account, region):
         yield _machine(instance, region, now)
     for page in account.pages("ec2", region, "describe_volumes", "the list of disks", Filters=_labelled()):
@@ -68,10 +68,15 @@ def leftovers(account: Account, region: str, now: float) -> Iterator[Leftover]:
             yield Leftover(
                 "aws", "rule", rule["SecurityGroupRuleId"], label, owner, region, age, 0.0, tag_dict(rule.get("Tags"))
             )
+    if schedules:
+        yield from ends.leftovers(account, region, now)
 
 
-def end(account: Account, region: str, label: Label, clock: Clock) -> bool:
-    """Terminate a label's machines, see them gone, and remove what they leave. Whether there was any machine, gone or not."""
+def end(account: Account, region: str, label: Label, clock: Clock, *, guarded: bool = False) -> bool:
+    """Terminate a label's machines, see them gone, and remove what they leave. Whether there was any machine, gone or not.
+
+    `guarded`: there may be a schedule that was to end them.
+    """
     found = by_label(account, region, label)
     if living := [one["InstanceId"] for one in found if state(one) != "terminated"]:
         _terminate(account, region, living)
@@ -83,6 +88,8 @@ def end(account: Account, region: str, label: Label, clock: Clock) -> bool:
             )
     network.shut_out(account, region, label)
     _delete_volumes(account, region, label)
+    if guarded:
+        ends.disarm(account, region, label)
     return bool(found)
 
 

@@ -8,10 +8,10 @@ import zipfile
 from typing import Any
 
 from dispatcher import paths
+from dispatcher.backends.aws import ends, roles
 from dispatcher.backends.aws.client import HOME, Account
 from dispatcher.backends.aws.codes import AwsFailure
-from dispatcher.backends.aws.standing import Standing
-from dispatcher.backends.cloud.tags import MAX_SECONDS
+from dispatcher.backends.cloud.standing import Standing
 from dispatcher.retries import Clock, Policy, SystemClock, wait_until
 
 NAME, CLOCK = "mlrun-reaper", "mlrun-reaper-clock"
@@ -24,7 +24,7 @@ THERE = ("EntityAlreadyExists", "ResourceConflictException", "ConflictException"
 NOT_YET = ("InvalidParameterValueException", "ValidationException")
 """What services answer that do not know a new role yet."""
 ROLES_SETTLE = Policy(first=2.0, longest=8.0, patience=60.0)
-MADE = (("role", NAME), ("function", NAME), ("role", CLOCK), ("schedule", NAME))
+MADE = (("role", NAME), ("function", NAME), ("role", CLOCK), ("schedule", NAME), ("role", ends.ROLE))
 REMOVALS = (
     ("schedule", "scheduler", "delete_schedule", {"Name": NAME}),
     ("function", "lambda", "delete_function", {"FunctionName": NAME}),
@@ -42,7 +42,7 @@ def armed(account: Account) -> bool:
 
 
 def make(account: Account, clock: Clock | None = None) -> list[Standing]:
-    """Have the function, its two roles and its schedule, as this version wants them."""
+    """Have the function, its two roles and its schedule, and the role of each machine's own schedule."""
     number = account.identity()["Account"]
     clock = clock or SystemClock()
     _role(account, NAME, "lambda.amazonaws.com", function_policy(number))
@@ -50,6 +50,7 @@ def make(account: Account, clock: Clock | None = None) -> list[Standing]:
     only_here = {"StringEquals": {"aws:SourceAccount": number}}
     _role(account, CLOCK, "scheduler.amazonaws.com", clock_policy(number), only_here)
     _once_known(lambda: _schedule(account, number), clock)
+    ends.make(account)
     return [Standing(kind, name, HOME) for kind, name in MADE]
 
 
@@ -63,19 +64,13 @@ def remove(account: Account) -> list[Standing]:
         _gone(account, "iam", "delete_role_policy", {"RoleName": name, "PolicyName": POLICY})
         if _gone(account, "iam", "delete_role", {"RoleName": name}):
             found.append(Standing("role", name, HOME))
-    return found
+    return found + [Standing("role", name, HOME) for name in ends.remove(account, unless=roles.SCHEDULER)]
 
 
 def function_policy(number: str) -> dict[str, Any]:
     """See machines everywhere; end those that carry their own limit, and nothing else."""
     look = {"Effect": "Allow", "Action": ["ec2:DescribeInstances", "ec2:DescribeRegions"], "Resource": "*"}
-    end = {
-        "Effect": "Allow",
-        "Action": "ec2:TerminateInstances",
-        "Resource": f"arn:aws:ec2:*:{number}:instance/*",
-        "Condition": {"Null": {f"aws:ResourceTag/{MAX_SECONDS}": "false"}},
-    }
-    return {"Version": "2012-10-17", "Statement": [look, end]}
+    return {"Version": "2012-10-17", "Statement": [look, ends.may_end(number)]}
 
 
 def clock_policy(number: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ MACHINE, SCHEDULER = "mlrun-night", "mlrun-scheduler"
 POLICY = "mlrun"
 SECRETS = "/mlrun/"
 """Where in the parameter store secrets stand that machines may read."""
+ABOUT = "mlrun: runs that start while no computer of yours is on"
 MISSING = "NoSuchEntity"
 SPOT = "spot.amazonaws.com"
 """AWS's own role for spot machines, without which the first one of an account is refused; it stays, as others may use it."""
@@ -21,14 +22,14 @@ SPOT = "spot.amazonaws.com"
 
 def lacking(account: Account) -> list[str]:
     """The roles that are not there."""
-    return [name for name in (MACHINE, SCHEDULER) if _role(account, name) is None]
+    return [name for name in (MACHINE, SCHEDULER) if not there(account, name)]
 
 
-def machine_role_id(account: Account) -> str:
+def machine_role_id(account: Account, name: str = MACHINE, fix: str = "mlrun setup aws --overnight") -> str:
     """How the bucket knows machines with the role: their names begin so. Raises CloudRefused where there is no role."""
-    found = _role(account, MACHINE)
+    found = _role(account, name)
     if found is None:
-        raise CloudRefused(f"The account has no role {MACHINE}", fix="mlrun setup aws --overnight")
+        raise CloudRefused(f"The account has no role {name}", fix=fix)
     return str(found["RoleId"])
 
 
@@ -41,24 +42,33 @@ def make(account: Account) -> list[str]:
     """Have both roles, each with what it must be allowed; those that were made now."""
     number = account.identity()["Account"]
     made = lacking(account)
-    _have(account, MACHINE, _trust("ec2.amazonaws.com"), machine_policy(number))
+    have(account, MACHINE, trust("ec2.amazonaws.com"), machine_policy(number), ABOUT)
     only_here = {"StringEquals": {"aws:SourceAccount": number}}
-    _have(account, SCHEDULER, _trust("scheduler.amazonaws.com", only_here), scheduler_policy(number))
-    _quietly(account, "create_instance_profile", "EntityAlreadyExists", InstanceProfileName=MACHINE)
-    _quietly(account, "add_role_to_instance_profile", "LimitExceeded", InstanceProfileName=MACHINE, RoleName=MACHINE)
+    have(account, SCHEDULER, trust("scheduler.amazonaws.com", only_here), scheduler_policy(number), ABOUT)
+    have_profile(account, MACHINE)
     _quietly(account, "create_service_linked_role", "InvalidInput", "EntityAlreadyExists", AWSServiceName=SPOT)
     return made
 
 
 def remove(account: Account) -> list[str]:
     """Take both back; those that were there."""
-    there = [name for name in (MACHINE, SCHEDULER) if name not in lacking(account)]
-    _quietly(account, "remove_role_from_instance_profile", MISSING, InstanceProfileName=MACHINE, RoleName=MACHINE)
-    _quietly(account, "delete_instance_profile", MISSING, InstanceProfileName=MACHINE)
+    found = [name for name in (MACHINE, SCHEDULER) if there(account, name)]
+    drop_profile(account, MACHINE)
     for name in (MACHINE, SCHEDULER):
-        _quietly(account, "delete_role_policy", MISSING, RoleName=name, PolicyName=POLICY)
-        _quietly(account, "delete_role", MISSING, RoleName=name)
-    return there
+        drop(account, name)
+    return found
+
+
+def have_profile(account: Account, name: str) -> None:
+    """Have machines able to bear a role."""
+    _quietly(account, "create_instance_profile", "EntityAlreadyExists", InstanceProfileName=name)
+    _quietly(account, "add_role_to_instance_profile", "LimitExceeded", InstanceProfileName=name, RoleName=name)
+
+
+def drop_profile(account: Account, name: str) -> None:
+    """No machine bears the role any more."""
+    _quietly(account, "remove_role_from_instance_profile", MISSING, InstanceProfileName=name, RoleName=name)
+    _quietly(account, "delete_instance_profile", MISSING, InstanceProfileName=name)
 
 
 def machine_policy(number: str) -> dict[str, Any]:
@@ -97,14 +107,26 @@ def _allow(sid: str, actions: list[str], resource: str | list[str], condition: d
     return found | ({"Condition": condition} if condition else {})
 
 
-def _trust(service: str, condition: dict[str, Any] | None = None) -> dict[str, Any]:
+def trust(service: str, condition: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Let a service act in a role's name."""
     may: dict[str, Any] = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
     return {"Version": "2012-10-17", "Statement": [may | ({"Condition": condition} if condition else {})]}
 
 
-def _have(account: Account, name: str, trust: dict[str, Any], policy: dict[str, Any]) -> None:
-    about = "mlrun: runs that start while no computer of yours is on"
-    asked = {"RoleName": name, "AssumeRolePolicyDocument": json.dumps(trust), "Description": about}
+def there(account: Account, name: str) -> bool:
+    """Whether the account has a role of this name."""
+    return _role(account, name) is not None
+
+
+def drop(account: Account, name: str) -> None:
+    """Remove a role of ours, if it is there."""
+    _quietly(account, "delete_role_policy", MISSING, RoleName=name, PolicyName=POLICY)
+    _quietly(account, "delete_role", MISSING, RoleName=name)
+
+
+def have(account: Account, name: str, trusted: dict[str, Any], policy: dict[str, Any], about: str) -> None:
+    """Have a role that does what its policy says, for those whom it trusts."""
+    asked = {"RoleName": name, "AssumeRolePolicyDocument": json.dumps(trusted), "Description": about}
     _quietly(account, "create_role", "EntityAlreadyExists", **asked)
     account.call(
         "iam", HOME, "put_role_policy", "a role's policy",

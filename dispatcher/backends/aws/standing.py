@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from dispatcher import paths
@@ -11,20 +10,12 @@ from dispatcher.backends.aws.client import Account
 from dispatcher.backends.aws.codes import AwsFailure
 from dispatcher.backends.aws.inventory import everywhere
 from dispatcher.backends.aws.network import GROUP, KIND, grouped, site_for
+from dispatcher.backends.cloud.standing import Standing
 from dispatcher.errors import CloudRefused
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """Something of ours that stays between runs, and costs nothing."""
-
-    kind: str
-    id: str
-    region: str
-
-
 def policy(name: str = "policy") -> str:
-    """The least that a user must be allowed, as IAM takes it; `overnight`: what submitting nights needs beside it."""
+    """The least that a user must be allowed, as IAM takes it; `overnight` and `schedules`: what these need beside it."""
     return (paths.templates_dir() / "aws" / f"{name}.json").read_text(encoding="utf-8")
 
 

@@ -14,11 +14,15 @@ HANGS = {
     "aws": "If this AWS host itself hangs, nothing ends it before you do: mlrun setup aws --reaper",
     "gcp": "Compute Engine itself deletes it at its end, even if the host hangs.",
 }
-WATCHED = {"aws": "If this AWS host itself hangs, the reaper in your account ends it within a quarter of an hour of that."}
+WATCHED = {
+    "reaper": "If this AWS host itself hangs, the reaper in your account ends it within a quarter of an hour of that.",
+    "schedule": "If this AWS host itself hangs, a schedule of its own ends it minutes after that, once that is armed.",
+}
+"""By what is outside the machine, in the account."""
 
 
-def consent_lines(plan: Plan, width: int, *, detached: bool, outputs: bool, watched: bool = False) -> list[str]:
-    """The plan, the choice phase by phase, what is sent, and how it ends; `watched` where the account has a reaper."""
+def consent_lines(plan: Plan, width: int, *, detached: bool, outputs: bool, watched: str = "") -> list[str]:
+    """The plan, the choice phase by phase, what is sent, and how it ends; `watched` is what the account has against hangs."""
     chosen = plan.chosen
     assert chosen is not None
     lines = [*plan_lines(plan, width=width, starting=True), *chosen_lines(plan, width), *sends_lines(plan, width)]
@@ -45,12 +49,12 @@ def question(plan: Plan, now: float) -> str:
     return f"Rent {', '.join(parts)}?"
 
 
-def _ends(chosen: Candidate, *, watched: bool) -> list[str]:
+def _ends(chosen: Candidate, *, watched: str) -> list[str]:
     if chosen.offer.market == "owned" or not chosen.hard_stop_seconds:
         return []
     life = chosen.hard_stop_seconds + chosen.grace_seconds
     first = f"It ends by itself {show_seconds(life)} after launch at the latest, whatever happens to this computer."
-    return [first, *filter(None, [(HANGS | WATCHED if watched else HANGS).get(chosen.offer.where)])]
+    return [first, *filter(None, [WATCHED.get(watched) or HANGS.get(chosen.offer.where)])]
 
 
 def _left_alone(chosen: Candidate) -> list[str]:

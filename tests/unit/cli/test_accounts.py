@@ -63,11 +63,12 @@ def test_with_nobody_to_ask_nothing_is_made(ec2, mlrun):
 def test_the_reaper_is_made_told_by_the_doctor_and_taken_back(ec2, mlrun):
     assert "reaper" in mlrun("doctor", "--json")[1].partition('"aws deadline"')[2][:400]
     code, out, _ = mlrun("setup", "aws", "--reaper", "--yes", "--json")
-    assert (0, ["role", "function", "role", "schedule"]) == (code, [one["kind"] for one in json.loads(out)["made"]])
+    assert (0, ["role", "function", "role", "schedule", "role"]) == (code, [one["kind"] for one in json.loads(out)["made"]])
     checks = {one["name"]: one for one in json.loads(mlrun("doctor", "--json")[1])["checks"]}
-    assert ("ok", True) == (checks["aws deadline"]["level"], "reaper" in checks["aws deadline"]["message"])
+    said = checks["aws deadline"]["message"]
+    assert ("ok", True, True) == (checks["aws deadline"]["level"], "reaper" in said, "gets a schedule" in said)
     assert "--reaper --remove" in mlrun("setup", "aws", "--remove", "--yes")[2]
-    assert 4 == len(json.loads(mlrun("setup", "aws", "--reaper", "--remove", "--yes", "--json")[1])["removed"])
+    assert 5 == len(json.loads(mlrun("setup", "aws", "--reaper", "--remove", "--yes", "--json")[1])["removed"])
     assert [] == json.loads(mlrun("setup", "aws", "--reaper", "--remove", "--yes", "--json")[1])["removed"]
 
 
