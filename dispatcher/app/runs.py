@@ -41,12 +41,12 @@ class Will:
     detach: threading.Event = field(default_factory=threading.Event)
 
 
-def watched(where: str) -> bool:
-    """Whether a cloud says that something outside a machine ends it, where its system hangs; no answer is a no."""
+def watched(where: str) -> str:
+    """What a cloud says ends a machine from outside, where its system hangs, in a word; no answer is "", and so is nothing."""
     with suppress(MlrunError):
         asked = getattr(registry.load(where), "watched", None)
-        return bool(asked and asked())
-    return False
+        return str(asked()) if asked else ""
+    return ""
 
 
 @contextmanager
