@@ -27,6 +27,7 @@ def role() -> str:
 
 def make(agree: Callable[[str], None], *, as_json: bool) -> int:
     """Say what is missing, and make it."""
+    from dispatcher.backends.cloud.standing import Standing
     from dispatcher.backends.gcp import standing
 
     account = _account()
@@ -36,7 +37,7 @@ def make(agree: Callable[[str], None], *, as_json: bool) -> int:
         say(f"{bold('ROLE')}      mlrun setup gcp --role > mlrun-role.yaml")
         say(f"          {ROLE_HELP.format(project=account.project)}")
         say(f"{bold('ENDING')}    {LACKS if lacking else 'machines delete themselves when job and grace are over'}")
-    made: list[standing.Standing] = []
+    made: list[Standing] = []
     if lacking:
         if not as_json:
             say(f"          {PLAN}")

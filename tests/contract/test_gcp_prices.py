@@ -6,6 +6,7 @@ import pytest
 
 from dispatcher.backends.gcp import prices
 from dispatcher.backends.gcp.client import Account
+from dispatcher.backends.gcp.listing import live_quotes
 from dispatcher.catalog.guards import PRICE_GUARDS
 from tests.contract.test_gcp import cloud  # noqa: F401 as a fixture
 from tests.lab.gce.places import ACCELERATORS, LOCAL_SSD_GB_MONTH, PROJECT, SPOT, TYPES
@@ -13,7 +14,7 @@ from tests.lab.gce.places import ACCELERATORS, LOCAL_SSD_GB_MONTH, PROJECT, SPOT
 
 @pytest.fixture
 def found(cloud):  # noqa: F811
-    return {(one.machine, one.region, one.market): one.usd for one in prices.quotes(Account(PROJECT))}
+    return {(one.machine, one.region, one.market): one.usd for one in live_quotes(Account(PROJECT))[0]}
 
 
 def expected(machine: str, accelerator: str = "", count: int = 0) -> float:
@@ -45,20 +46,20 @@ def test_gcp_what_no_zone_of_a_region_has_is_not_quoted(found):
     assert ("n1-standard-8+v100x1", "europe-west4", "on-demand") in found
 
 
+def test_gcp_regions_that_do_not_answer_are_named_and_leave_the_others_their_prices(cloud):  # noqa: F811
+    cloud.control("set", {"unreachable": ["us-east1-*"]})
+    found, silent = live_quotes(Account(PROJECT), ("us-central1", "us-east1", "mars-north1"))
+    assert ({"us-central1"}, {"us-east1", "mars-north1"}) == ({one.region for one in found}, set(silent))
+
+
 def test_gcp_local_ssd_is_part_of_machines_that_bring_it(cloud):  # noqa: F811
     listed = list(prices.skus(Account(PROJECT)))
     assert LOCAL_SSD_GB_MONTH / 730 == pytest.approx(prices.local_ssd(listed)["us-central1", "on-demand"])
 
 
-def test_gcp_one_machine_can_be_asked_for(cloud):  # noqa: F811
-    account = Account(PROJECT)
-    assert expected("e2-standard-4") == pytest.approx(prices.quote(account, "us-east1", "e2-standard-4", "on-demand"), rel=1e-4)
-    assert prices.quote(account, "us-east1", "no-such-type", "on-demand") is None
-
-
 def test_gcp_the_catalogs_guards_hold_for_what_was_read(cloud):  # noqa: F811
     by_machine: dict[str, list] = {}
-    for one in prices.quotes(Account(PROJECT)):
+    for one in live_quotes(Account(PROJECT))[0]:
         by_machine.setdefault(one.machine, []).append(one)
     assert [] == [fault for guard in PRICE_GUARDS[:-1] for fault in guard(by_machine)]
     assert len(by_machine) > 10

@@ -7,7 +7,7 @@ from ruamel.yaml import YAML
 
 from dispatcher.backends.base import Terms
 from dispatcher.backends.cloud.keyring import Keyring
-from dispatcher.backends.gcp import prices
+from dispatcher.backends.gcp import listing
 from dispatcher.backends.gcp.account import email
 from dispatcher.backends.gcp.backend import GcpBackend
 from dispatcher.backends.gcp.contact import Contact
@@ -42,7 +42,7 @@ def live(cloud, monkeypatch) -> None:  # noqa: F811
     made.resource["disks"][0]["autoDelete"] = False
     GcpBackend(Gcp(project=PROJECT), runs=runs_dir() / "elsewhere").terminate(label)
     assert "delete" == backend.fate(label)
-    assert prices.sold_in(backend.account)
+    assert listing.sold_in(backend.account)[0]
     assert {"ok"} == {one.level for one in gcp_checks(Gcp(project=PROJECT, subnet="default"), backend.account)}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,10 @@ from dispatcher.backends.gcp.client import Account
 from dispatcher.backends.gcp.codes import Kind
 from dispatcher.backends.gcp.images import image_for
 from dispatcher.backends.gcp.launch import Launcher, Refused
+from dispatcher.backends.gcp.listing import live_quotes
 from dispatcher.backends.gcp.machines import GONE, machine_of, ours
 from dispatcher.backends.gcp.payload import Site, labels_of, machine_type, request
+from dispatcher.catalog.prices import Quote
 from dispatcher.domain.plan import Offer
 from dispatcher.domain.run import Label
 from dispatcher.errors import HostUnreachable, MlrunError, NothingFits
@@ -52,6 +54,10 @@ class GcpBackend(CloudBackend[Gcp]):
     def placements(self, offer: Offer) -> Iterable[Offer]:
         """The offer in each zone of its region that sells the type; where Google said that there is room first."""
         return places.placements(self.account, offer, lambda: self._room.get(_wanted(offer), ()))
+
+    def live_quotes(self, regions: Sequence[str] = ()) -> tuple[list[Quote], dict[str, str]]:
+        """Prices as Google states them now, and why regions did not answer; of the user's regions unless others are named."""
+        return live_quotes(self.account, regions or self.settings.regions)
 
     def provision(self, offer: Offer, label: Label, terms: Terms) -> ProvisionedMachine:
         """Make the machine, or find the one this label has made already."""

@@ -33,12 +33,14 @@ def by_label(account: Account, label: Label) -> list[Instance]:
     return [one for _, one in everywhere(account, "Instances", "instances", f"labels.{LABEL}={label}")]
 
 
-def everywhere(account: Account, service: str, plural: str, wanted: str, *, complete: bool = True) -> Iterator[tuple[str, Any]]:
-    """Zone and thing, of all zones. What a silent zone has is unknown: it raises at the end where all must be known."""
-    silent: set[str] = set()
+def everywhere(
+    account: Account, service: str, plural: str, wanted: str, *, silent: set[str] | None = None
+) -> Iterator[tuple[str, Any]]:
+    """Zone and thing, of all zones. What a silent zone has is unknown: put into `silent`, else it raises at the end."""
+    complete, silent = silent is None, set() if silent is None else silent
     pages = account.pages(service, "aggregated_list", f"the list of {plural}", **_asked(service, wanted))
     for page in pages:
-        silent |= {str(one).rpartition("/")[2] for one in page.unreachables}
+        silent.update(str(one).rpartition("/")[2] for one in page.unreachables)
         for scope, here in page.items.items():
             if here.warning.code and str(here.warning.code) != "NO_RESULTS_ON_PAGE":
                 silent.add(scope.rpartition("/")[2])

@@ -30,4 +30,4 @@ def zones_selling(account: Account, offer: Offer) -> list[str]:
 
 
 def _zones(account: Account, service: str, plural: str, name: str) -> set[str]:
-    return {zone for zone, _ in machines.everywhere(account, service, plural, f"name={name}", complete=False)}
+    return {zone for zone, _ in machines.everywhere(account, service, plural, f"name={name}", silent=set())}

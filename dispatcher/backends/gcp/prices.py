@@ -6,10 +6,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from dispatcher.backends.gcp import machines
 from dispatcher.backends.gcp.client import Account
 from dispatcher.backends.gcp.codes import GcpFailure
-from dispatcher.backends.gcp.payload import ATTACHED
 from dispatcher.catalog.instances import instances
 from dispatcher.catalog.prices import Quote
 from dispatcher.catalog.refresh import BUNDLED_SSD, Component, gcp_components, gcp_quotes
@@ -39,33 +37,6 @@ def skus(account: Account) -> Iterator[dict[str, Any]]:
             return
 
 
-def quotes(account: Account) -> list[Quote]:
-    """Every machine type of the catalog that a zone of a region has, with its price there."""
-    listed = list(skus(account))
-    sold = sold_in(account)
-    return [one for one in _all(listed) if one.region in sold.get(base(one.machine), ()) and _attachable(one, sold)]
-
-
-def quote(account: Account, region: str, kind: str, market: str) -> float | None:
-    """What a machine costs per hour now; None where Google states no price."""
-    found = (one.usd for one in _all(list(skus(account))) if (one.machine, one.region, one.market) == (kind, region, market))
-    return next(found, None)
-
-
-def sold_in(account: Account) -> dict[str, set[str]]:
-    """The regions in which each machine type and each accelerator is had. A zone that does not answer adds nothing."""
-    found: dict[str, set[str]] = {}
-    for service, plural in (("MachineTypes", "machine_types"), ("AcceleratorTypes", "accelerator_types")):
-        for zone, one in machines.everywhere(account, service, plural, "", complete=False):
-            found.setdefault(str(one.name), set()).add(zone.rpartition("-")[0])
-    return found
-
-
-def base(machine: str) -> str:
-    """The machine type without what is attached to it."""
-    return machine.partition("+")[0]
-
-
 def local_ssd(listed: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], float]:
     """USD per GB and hour of local SSD, by region and market; the dearest where several match."""
     found: dict[tuple[str, str], float] = {}
@@ -78,7 +49,8 @@ def local_ssd(listed: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], floa
     return found
 
 
-def _all(listed: list[dict[str, Any]]) -> Iterator[Quote]:
+def composed(listed: list[dict[str, Any]]) -> Iterator[Quote]:
+    """What each machine type of the catalog costs in each region that lists a price for all its parts, had there or not."""
     yield from gcp_quotes(listed)
     yield from with_ssd(gcp_components(listed), local_ssd(listed))
 
@@ -102,15 +74,6 @@ def _composed(kind: InstanceType, parts: Mapping[Component, float], ssd: Regiona
     if any(price is None for price, _ in amounts):
         return None
     return sum((price or 0.0) * amount for price, amount in amounts)
-
-
-def _attachable(one: Quote, sold: Mapping[str, set[str]]) -> bool:
-    """Whether what is attached is had in the region too."""
-    _, plus, attached = one.machine.partition("+")
-    if not plus:
-        return True
-    part = next((name for known, name in ATTACHED.items() if known.lower().startswith(attached.partition("x")[0])), "")
-    return one.region in sold.get(part, ())
 
 
 def _monthly(sku: Mapping[str, Any]) -> float:

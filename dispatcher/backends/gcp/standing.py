@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from dispatcher import paths
+from dispatcher.backends.cloud.standing import Standing
 from dispatcher.backends.gcp.account import IAM, NAME, email, ending_account
 from dispatcher.backends.gcp.client import Account
 from dispatcher.backends.gcp.codes import GcpFailure, Kind
@@ -19,14 +19,6 @@ POLICY = "https://cloudresourcemanager.googleapis.com/v1/projects/{project}:{ver
 TITLE = "mlrun machines only"
 CONDITION = 'resource.name.extract("instances/{name}").startsWith("mlrun-")'
 DOING = "what machines need to delete themselves"
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """Something that stays in the project between runs. It costs nothing."""
-
-    kind: str
-    id: str
 
 
 def role() -> str:
