@@ -18,7 +18,7 @@ class Terms:
 
     `grace_seconds`: how long it keeps what an ended job left, where nobody fetched it. `disk_gb` is decimal; `max_hourly` is
     the most that may be paid, USD. `keys` is the folder for the run's own SSH key, made where there is none. `run_name` and
-    `client` go into the tags.
+    `client` go into the tags. `role` is what the machine may act as in its cloud, where it must write results there.
     """
 
     max_seconds: int = 3600
@@ -28,6 +28,7 @@ class Terms:
     keys: Path | None = None
     run_name: str = ""
     client: str = ""
+    role: str = ""
 
 
 @dataclass(frozen=True, slots=True)
