@@ -8,6 +8,7 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any
 
+from tests.lab.gce import judging
 from tests.lab.gce.machine import Machine
 from tests.lab.gce.refusals import expired, not_permitted
 from tests.lab.gce.resource import OWNER, Call, Handler
@@ -72,7 +73,7 @@ NEEDED: dict[str, tuple[str, ...]] = {
 def needed(call: Call) -> tuple[str, ...]:
     """The permissions that this very request takes."""
     if call.name != "instances.insert":
-        return NEEDED.get(call.name, ())
+        return NEEDED.get(call.name) or judging.NEEDED.get(call.name, ())
     asked = ["compute.instances.create", "compute.disks.create", "compute.subnetworks.use"]
     body = call.body
     extra = {
@@ -102,8 +103,12 @@ class Accounts:
 
     def token(self, machine: Machine) -> str:
         """What the metadata server gives to a machine with a service account."""
+        return self.token_of(machine.resource["serviceAccounts"][0]["email"])
+
+    def token_of(self, email: str) -> str:
+        """A token with which one is this service account."""
         made = f"ya29.lab-{secrets.token_hex(12)}"
-        self._tokens[made] = machine.resource["serviceAccounts"][0]["email"]
+        self._tokens[made] = email
         return made
 
     def known(self, call: Call, authorization: str) -> Call:
@@ -117,13 +122,15 @@ class Accounts:
         return replace(call, principal=email, may=frozenset(self._settings.accounts.get(email, ())))
 
     def check(self, call: Call) -> None:
-        """Refuse what is not permitted. A permission may be bound to names: compute.instances.delete@mlrun-*."""
-        if call.may is None:
-            return
-        name = call.path.get("instance") or call.path.get("firewall") or call.path.get("disk") or call.body.get("name", "")
+        """Refuse what is not permitted. A permission may be bound to names: compute.instances.delete@mlrun-*, or ?condition."""
         for permission in needed(call):
-            if not _granted(permission, str(name), call.may):
-                raise not_permitted(permission, "/".join(f"{key}s/{value}" for key, value in call.path.items()))
+            self.must(call, permission)
+
+    def must(self, call: Call, permission: str) -> None:
+        """Refuse who has not this one permission."""
+        name, full = judging.names(permission, call)
+        if call.may is not None and not _granted(permission, name, call.may, full):
+            raise not_permitted(permission, "/".join(f"{key}s/{value}" for key, value in call.path.items()))
 
     def test(self, call: Call) -> dict[str, Any]:
         """Those of the permissions asked about that the caller has."""
@@ -135,8 +142,13 @@ class Accounts:
         return {"name": f"projects/{project}/billingInfo", "projectId": project, "billingEnabled": on}
 
 
-def _granted(permission: str, name: str, may: Iterable[str]) -> bool:
+def _granted(permission: str, name: str, may: Iterable[str], full: str = "") -> bool:
     for one in may:
+        granted, conditional, condition = one.partition("?")
+        if conditional:
+            if granted == permission and judging.holds(condition, full):
+                return True
+            continue
         granted, _, bound = one.partition("@")
         if granted == permission and fnmatchcase(name, bound or "*"):
             return True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Mapping
 from typing import Any
@@ -24,8 +23,11 @@ from tests.lab.gce.operations import Operations
 from tests.lab.gce.places import PROJECT
 from tests.lab.gce.power import Power
 from tests.lab.gce.resource import Call, Links
+from tests.lab.gce.scheduler import Scheduler
+from tests.lab.gce.secrets import Secrets
 from tests.lab.gce.server import Server
 from tests.lab.gce.settings import Settings
+from tests.lab.gce.storage import Storage
 from tests.lab.seams import Bill, Hosts, Metadata, Reply
 
 HOST_ENDPOINT = "http://169.254.169.254"
@@ -57,8 +59,12 @@ class Gce:
             metadata=self._metadata,
         )
         self.instances = Instances(self.power, self._lock)
+        self.storage = Storage(clock, self._links, self.accounts.must)
+        self.secrets = Secrets()
+        self.scheduler = Scheduler(clock, self.settings, faults, bill, self._sent, self.accounts.token_of)
         parts = (self.operations, self.disks, self.firewalls, self.accounts, self.identities, self.instances, images, Billing())
-        handlers = {name: act for part in parts for name, act in part.handlers().items()}
+        others = (self.storage, self.secrets, self.scheduler)
+        handlers = {name: act for part in (*parts, *others) for name, act in part.handlers().items()}
         handlers |= Offered(self._links, self.settings, self.instances).handlers() | {"fail": self._fail}
         self.front = Front(
             handlers,
@@ -97,6 +103,9 @@ class Gce:
             "calls": lambda: [
                 {"name": one.name, "path": dict(one.path), "principal": one.principal} for one in self.front.calls
             ],
+            "fire": lambda: self.scheduler.fire(**arguments),
+            "schedules": self.scheduler.names,
+            "secret": lambda: self.secrets.set(**arguments),
             "violations": lambda: list(self.violations),
             "left": self.left,
         }
@@ -110,6 +119,9 @@ class Gce:
         return machines + [f"disk {zone}/{name}" for _, zone, name in self.disks.known]
 
     def reset(self) -> None:
+        self.scheduler.clear()
+        self.storage.clear()
+        self.secrets.known.clear()
         self.power.clear()
         self.power.gone.clear()
         self.disks.clear()
@@ -140,7 +152,11 @@ class Gce:
         if not headers.get("authorization"):
             return Reply(401, b'{"error": {"code": 401, "message": "Login Required."}}', {"Content-Type": "application/json"})
         said = self.front.answer(method, target, headers, body)
-        return Reply(said.status or 503, json.dumps(said.body).encode(), {"Content-Type": "application/json"})
+        return Reply(said.status or 503, said.content, {"Content-Type": said.kind})
+
+    def _sent(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> int:
+        """What Cloud Scheduler asks of Compute Engine."""
+        return self.front.answer(method, target, headers, body).status
 
     def _shown(self, arguments: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Instances that are; with `all` also those that were."""

@@ -19,7 +19,9 @@ from tests.lab.gce.settings import Settings
 from tests.lab.seams import Bill
 
 INTERFACES = {"": "compute.v1", "billing.": "cloudbilling.v1", "iam.": "iam.v1", "manager.": "cloudresourcemanager.v1"}
-NEWER = ("billing.", "iam.", "manager.")
+INTERFACES |= {"scheduler.": "cloudscheduler.v1", "secrets.": "secretmanager.v1", "storage.": "storage.v1"}
+NEWER = ("billing.", "iam.", "manager.", "scheduler.", "secrets.")
+UPLOAD = "/upload/storage/"
 UNCHECKED = frozenset({"zoneOperations.wait", "globalOperations.wait"})
 """They wait without the lock."""
 
@@ -30,6 +32,15 @@ class Answer:
 
     status: int
     body: dict[str, Any] = field(default_factory=dict)
+    raw: bytes | None = None
+
+    @property
+    def kind(self) -> str:
+        return "application/json; charset=UTF-8" if self.raw is None else "application/octet-stream"
+
+    @property
+    def content(self) -> bytes:
+        return json.dumps(self.body).encode() if self.raw is None else self.raw
 
 
 @cache
@@ -60,14 +71,16 @@ class Front:
     def answer(self, verb: str, target: str, headers: Mapping[str, str], raw: bytes) -> Answer:
         parts = urlsplit(target)
         query = dict(parse_qsl(parts.query, keep_blank_values=True))
-        prefix, route = _routed(verb, unquote(parts.path))
+        prefix, route = _routed(verb, parts.path)
         if route is None:
             return Answer(404, {"error": {"code": 404, "message": f"There is no {verb} {parts.path}", "errors": []}})
+        media = parts.path.startswith(UPLOAD)
         try:
-            body = json.loads(raw) if raw.strip() else {}
+            body = json.loads(raw) if raw.strip() and not media else {}
         except ValueError:
             return Answer(400, Refused(400, "parseError", "Parse Error").body)
-        call = Call(prefix + route.name, route.values, query, body)
+        values = {name: unquote(value) for name, value in route.values.items()}
+        call = Call(prefix + route.name, values, query, body, raw=raw if media else b"")
         return self._answered(call, route, interface(INTERFACES[prefix]), headers.get("authorization", ""))
 
     def _answered(self, call: Call, route: Route, kind: Interface, authorization: str) -> Answer:
@@ -84,18 +97,20 @@ class Front:
         except Refused as refused:
             body = refused.plain_body if call.name.startswith(NEWER) else refused.body
             return self._told(call, parameters, Answer(refused.status, body), refused.reason)
+        if isinstance(body, bytes):
+            return self._told(call, parameters, Answer(200, raw=body), "ok")
         wrong = kind.wrong_response(route, body)
         self.violations += [f"reply: {one}" for one in wrong]
         dropped = fault is not None and fault.when == "drop_after"
         return self._told(call, parameters, Answer(0) if dropped else Answer(200, body), "lost" if dropped else "ok")
 
-    def _done(self, call: Call, route: Route, kind: Interface, authorization: str, fault: Fault | None) -> dict[str, Any]:
+    def _done(self, call: Call, route: Route, kind: Interface, authorization: str, fault: Fault | None) -> Any:
         call = self._accounts.known(call, authorization)
         self.calls.append(call)
         if wrong := kind.wrong_query(route, call.query) + kind.wrong_request(route, call.body):
             self.violations += [f"request: {one}" for one in wrong]
             raise Refused(400, "invalid", f"Invalid JSON payload received. {'; '.join(wrong[:5])}")
-        if not self._settings.api_enabled and not call.name.startswith(NEWER):
+        if not self._settings.api_enabled and not call.name.startswith((*NEWER, "storage.")):
             raise disabled("compute.googleapis.com", call.project)
         if not self._settings.billing_enabled and call.name.endswith(".insert"):
             raise no_billing(call.project)
@@ -124,8 +139,13 @@ class Front:
 
 
 def _routed(verb: str, path: str) -> tuple[str, Route | None]:
+    """Names of objects are told with their slashes quoted, and only once it is known what they are."""
+    for start, prefix in (("/compute/", ""), ("/storage/", "storage."), (UPLOAD, "storage.")):
+        if path.startswith(start):
+            route = interface(INTERFACES[prefix]).route(verb, path.removeprefix("/upload"))
+            return prefix, route
     for prefix, document in INTERFACES.items():
-        if path.startswith("/compute/") == (prefix == "") and (route := interface(document).route(verb, path)):
+        if prefix not in ("", "storage.") and (route := interface(document).route(verb, unquote(path))):
             return prefix, route
     return "", None
 

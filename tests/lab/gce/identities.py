@@ -6,11 +6,13 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from tests.lab.gce import judging
 from tests.lab.gce.refusals import Refused, not_found
 from tests.lab.gce.resource import Call, Handler
 from tests.lab.gce.settings import Settings
 
-_PREFIX = re.compile(r'startsWith\("([a-z0-9-]+)"\)')
+_PREFIX = re.compile(r'resource\.name\.extract\("instances/\{name\}"\)\.startsWith\("([a-z0-9-]+)"\)')
+USER = "roles/iam.serviceAccountUser"
 
 
 class Identities:
@@ -20,12 +22,15 @@ class Identities:
         self._settings = settings
         self.roles: dict[str, dict[str, Any]] = {}
         self.bindings: list[dict[str, Any]] = []
+        self.users: dict[str, list[dict[str, Any]]] = {}
 
     def handlers(self) -> dict[str, Handler]:
         return {
             "iam.projects.serviceAccounts.get": self.get,
             "iam.projects.serviceAccounts.create": self.create,
             "iam.projects.serviceAccounts.delete": self.delete,
+            "iam.projects.serviceAccounts.getIamPolicy": self.policy_of,
+            "iam.projects.serviceAccounts.setIamPolicy": self.set_policy_of,
             "iam.projects.roles.get": self.role,
             "iam.projects.roles.create": self.create_role,
             "iam.projects.roles.delete": self.delete_role,
@@ -37,6 +42,7 @@ class Identities:
     def clear(self) -> None:
         self.roles.clear()
         self.bindings.clear()
+        self.users.clear()
 
     def get(self, call: Call) -> dict[str, Any]:
         email = call.path["serviceAccountsId"]
@@ -56,6 +62,7 @@ class Identities:
         self.get(call)
         gone = call.path["serviceAccountsId"]
         self._settings.accounts = {email: may for email, may in self._settings.accounts.items() if email != gone}
+        self.users.pop(gone, None)
         return {}
 
     def role(self, call: Call) -> dict[str, Any]:
@@ -83,10 +90,27 @@ class Identities:
         conditional = any("condition" in one for one in policy.get("bindings", ()))
         if conditional and policy.get("version") != 3:
             raise Refused(400, "badRequest", "Policies with conditions must be of version 3.")
+        expressions = [one["condition"]["expression"] for one in policy.get("bindings", ()) if "condition" in one]
+        if wrong := [one for one in expressions if not judging.understood(one)]:
+            raise Refused(400, "badRequest", f"The lab cannot judge by the condition {wrong[0]}")
         self.bindings = list(policy.get("bindings", ()))
+        self._grant()
+        return self._policy()
+
+    def policy_of(self, call: Call) -> dict[str, Any]:
+        """Who may use a service account."""
+        self.get(call)
+        return {"version": 1, "etag": "QlE=", "bindings": [*self.users.get(call.path["serviceAccountsId"], ())]}
+
+    def set_policy_of(self, call: Call) -> dict[str, Any]:
+        self.get(call)
+        self.users[call.path["serviceAccountsId"]] = list(call.body["policy"].get("bindings", ()))
+        self._grant()
+        return self.policy_of(call)
+
+    def _grant(self) -> None:
         for email in self._settings.accounts:
             self._settings.accounts[email] = self._granted(email)
-        return self._policy()
 
     def _marked(self, call: Call, *, deleted: bool) -> dict[str, Any]:
         role = {key: value for key, value in self.role(call).items() if key != "deleted"}
@@ -102,13 +126,17 @@ class Identities:
             role = self.roles.get(one["role"].rpartition("/")[2], {})
             if f"serviceAccount:{email}" in one["members"] and not role.get("deleted"):
                 found += [f"{may}{_bound(one)}" for may in role.get("includedPermissions", ())]
+        for used, bindings in self.users.items():
+            if any(one["role"] == USER and f"serviceAccount:{email}" in one["members"] for one in bindings):
+                found.append(f"{judging.ACT_AS}@{used}")
         return found
 
 
 def _bound(binding: Mapping[str, Any]) -> str:
     """The names that a condition allows, as the lab's accounts write them."""
-    found = _PREFIX.search(binding.get("condition", {}).get("expression", ""))
-    return f"@{found[1]}*" if found else ""
+    expression = binding.get("condition", {}).get("expression", "")
+    found = _PREFIX.fullmatch(expression)
+    return f"@{found[1]}*" if found else f"?{expression}" if expression else ""
 
 
 def _account(project: str, email: str) -> dict[str, Any]:

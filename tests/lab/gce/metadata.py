@@ -15,6 +15,7 @@ from tests.lab.seams import Reply
 
 ROOT = "/computeMetadata/v1/"
 GUEST = "instance/guest-attributes/"
+INTERFACES = ("/compute/v1/", "/storage/v1/", "/upload/storage/v1/", "/v1/projects/")
 LONGEST_WAIT = 60.0
 FLAVOR = {"Metadata-Flavor": "Google", "Server": "Metadata Server for VM"}
 _UNDASHED = re.compile(r"-(\w)")
@@ -31,7 +32,7 @@ class MetadataServer:
 
     def __call__(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Reply:
         path, query = urlsplit(target).path, {key: values[-1] for key, values in parse_qs(urlsplit(target).query).items()}
-        if path.startswith("/compute/v1/"):
+        if path.startswith(INTERFACES):
             return self._forward(method, target, headers, body)
         if not path.startswith(ROOT):
             return Reply(200 if path == "/" else 404, b"computeMetadata/\n", FLAVOR)

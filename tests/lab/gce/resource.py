@@ -22,7 +22,7 @@ OWNER = "owner@example.com"
 
 @dataclass(frozen=True)
 class Call:
-    """A request that was understood. `principal` is who asks, `may` what they may do (None: everything)."""
+    """A request that was understood. `principal` asks, and may do what `may` says (None: all); `raw` is a body of bytes."""
 
     name: str
     path: Mapping[str, str]
@@ -30,13 +30,15 @@ class Call:
     body: Mapping[str, Any] = field(default_factory=dict)
     principal: str = OWNER
     may: frozenset[str] | None = None
+    raw: bytes = b""
 
     @property
     def project(self) -> str:
         return self.path.get("project", PROJECT)
 
 
-Handler = Callable[[Call], dict[str, Any]]
+Handler = Callable[[Call], Any]
+"""Answers with a document, or with bytes."""
 
 
 class Links:

@@ -15,6 +15,7 @@ class Settings:
     `quotas`: {"us-central1/NVIDIA_T4_GPUS": 0, "GPUS_ALL_REGIONS": 0}; `quota_at_once` refuses the request instead of failing
     the operation. `permissions`: what the caller may do; None is everything. `host_fault` is given to the next hosts.
     `skew` is how far the server's Date is from the lab's clock. `accounts`: service accounts and their permissions.
+    `retry_seconds` is how long Cloud Scheduler waits before it tries again.
     """
 
     operation_seconds: float = 0.0
@@ -30,6 +31,7 @@ class Settings:
     permissions: list[str] | None = None
     host_fault: str = ""
     skew: float = 0.0
+    retry_seconds: float = 5.0
     default_network: bool = True
     project_metadata: dict[str, str] = field(default_factory=dict)
     accounts: dict[str, list[str]] = field(default_factory=dict)
