@@ -31,6 +31,7 @@ from dispatcher.retries import Clock, wait_until
 
 if TYPE_CHECKING:
     from dispatcher.backends.aws.nights import AwsNights
+    from dispatcher.backends.aws.results import AwsResults
 
 
 class AwsBackend(CloudBackend[Aws]):
@@ -54,6 +55,13 @@ class AwsBackend(CloudBackend[Aws]):
         from dispatcher.backends.aws.nights import AwsNights
 
         return AwsNights(self.account, self.settings, self.owner, self._clock)
+
+    @property
+    def results(self) -> AwsResults:
+        """Where machines keep results of runs that nobody may be back for."""
+        from dispatcher.backends.aws.results import AwsResults
+
+        return AwsResults(self.account, self.settings.role)
 
     def watched(self) -> str:
         """What outside a machine ends it at its limit, where its system hangs: "reaper", "schedule" or ""."""
@@ -153,7 +161,7 @@ class AwsBackend(CloudBackend[Aws]):
         private, public = keyring.host_key()
         tags = tags_of(label, self.owner, terms) | {HOST_KEY: public}
         user_data = bootstrap.cloud_config(birth, private, public)
-        asked = request(offer, label, terms, site, image, user_data, tags, self.settings.role)
+        asked = request(offer, label, terms, site, image, user_data, tags, self.settings.role or terms.role)
         launch = {"region": region, "zone": site.zone, "group": site.group, "token": asked["ClientToken"], "request": asked}
         keyring.note(launch)
         return launch
