@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dispatcher import catalog
 from dispatcher.app.access import CLOUDS
@@ -23,9 +23,13 @@ from dispatcher.jobfile.load import LoadedJob, from_mapping, load
 from dispatcher.jobfile.settings import Settings, load_settings
 from dispatcher.planner import devices
 from dispatcher.planner.candidates import Terms
-from dispatcher.planner.make import plan_all, plan_for
+from dispatcher.planner.make import World, plan_all, plan_for
 from dispatcher.planner.market import survey
 from dispatcher.planner.phases import Transfers
+
+if TYPE_CHECKING:  # loaded by the plans that rest on one
+    from dispatcher.domain.traced import Traced
+    from dispatcher.planner.probed import Evidence
 
 CPU = "cpu"
 """As a device to ask about: this computer without its GPUs."""
@@ -42,17 +46,19 @@ def plan(
     machine: str | None = None,
     live: bool = False,
     trace: bool = False,
+    probe: bool = False,
 ) -> Plan:
     """What a job needs, where it could run, and what that costs. Nothing is started, nothing fetched.
 
     `job` is a path or the mapping that the YAML would be. `device` ("A100-80GB:8") asks for needs and time on that device,
     offered or not; `machine` ("aws:g5.xlarge") on that machine type. `live` refreshes prices first. `trace` loads the model's
-    code and runs it on fake tensors, which `family: torch` needs.
+    code and runs it on fake tensors, which `family: torch` needs. `probe` runs the job itself for up to 90 s, on a copy of its
+    folder, and measures.
 
     Raises JobFileError for an invalid job, UsageError for an unknown device or machine.
     """
     loaded = from_mapping(job) if isinstance(job, Mapping) else load(Path(job))
-    return plan_loaded(loaded, device=device, machine=machine, live=live, trace=trace)
+    return plan_loaded(loaded, device=device, machine=machine, live=live, trace=trace, probing=probe)
 
 
 def plan_loaded(
@@ -65,11 +71,13 @@ def plan_loaded(
     everything: bool = False,
     explained: bool = False,
     trace: bool = False,
+    probing: bool = False,
     tell: Tell = nobody,
     starts: datetime | None = None,
     renting: bool = False,
 ) -> Plan:
-    """`plan` for a job that was loaded already. `trace` is the consent to load its code, and runs it on fake tensors first.
+    """`plan` for a job that was loaded already. `trace` is the consent to load its code, and runs it on fake tensors first;
+    `probing` the consent to run it for a while on a copy of its folder.
 
     `starts` is when it is to begin, where that is not now. `renting`: `machine` is no question, but the one to rent.
     """
@@ -82,15 +90,22 @@ def plan_loaded(
         loaded = replace(loaded, notes=(*loaded.notes, *told))
     try:
         left = seconds_left(loaded, starts)
+        found, said = traced(loaded, tell, consent=trace) if trace or wants_trace(loaded.config) else (None, ())
+        seen, more = _probe(loaded, settings, tell, found) if probing else (None, ())
+        loaded = replace(loaded, notes=(*loaded.notes, *said, *more))
         if machine is not None and renting:
-            return _rented(loaded, settings, machine, left)
-        return _planned(
-            loaded, settings, device, machine, left, everything=everything, explained=explained, trace=trace, tell=tell
-        )
+            return _rented(loaded, settings, machine, left, found, seen)
+        return _planned(loaded, settings, device, machine, left, found, seen, everything=everything, explained=explained)
     except UnknownError as why:
         path = short(loaded.config.dataset.path) if loaded.config.dataset and loaded.config.dataset.path else ""
         trouble = (note for note in loaded.notes if path and note.startswith(path))
         raise UnknownError(" ".join((why.message, *trouble)), fix=why.fix) from None
+
+
+def _probe(loaded: LoadedJob, settings: Settings, tell: Tell, found: Traced | None) -> tuple[Evidence | None, tuple[str, ...]]:
+    from dispatcher.app import probing
+
+    return probing.evidence(loaded, settings, tell, found)
 
 
 def _planned(
@@ -99,27 +114,32 @@ def _planned(
     device: str | None,
     machine: str | None,
     left: float | None,
+    found: Traced | None,
+    seen: Evidence | None,
     *,
     everything: bool,
     explained: bool,
-    trace: bool,
-    tell: Tell,
 ) -> Plan:
-    found, said = traced(loaded, tell, consent=trace) if trace or wants_trace(loaded.config) else (None, ())
     if device is not None or machine is not None:
         spec, offer = _asked_for(device, machine)
         if (device or "").lower() == CPU:
-            said = (*said, f"cpu is this computer's: {spec.cpu.name}, {spec.usable_cores:g} threads.")
-        terms = Terms(tariff, Transfers(), left, traced=found)
+            said = f"cpu is this computer's: {spec.cpu.name}, {spec.usable_cores:g} threads."
+            loaded = replace(loaded, notes=(*loaded.notes, said))
+        terms = Terms(tariff, Transfers(), left, traced=found, probed=seen)
         made = plan_for(loaded.config, summary(loaded), spec, offer, terms, bound=loaded.bound, explained=explained)
-        return replace(made, warnings=(*made.warnings, *loaded.notes, *said))
-    world = world_for(loaded, settings, left, everything=everything)
-    world = replace(world, terms=replace(world.terms, traced=found)) if found else world
+        return replace(made, warnings=(*made.warnings, *loaded.notes))
+    world = _with(world_for(loaded, settings, left, everything=everything), found, seen)
     made = plan_all(loaded.config, summary(loaded), world, bound=loaded.bound, everything=everything, explained=explained)
-    return replace(made, warnings=(*made.warnings, *loaded.notes, *said))
+    return replace(made, warnings=(*made.warnings, *loaded.notes))
 
 
-def _rented(loaded: LoadedJob, settings: Settings, machine: str, left: float | None) -> Plan:
+def _with(world: World, found: Traced | None, seen: Evidence | None) -> World:
+    return replace(world, terms=replace(world.terms, traced=found, probed=seen)) if found or seen else world
+
+
+def _rented(
+    loaded: LoadedJob, settings: Settings, machine: str, left: float | None, found: Traced | None, seen: Evidence | None
+) -> Plan:
     """The plan whose options are one machine type's, in every region and market that may be used."""
     kind = _kind(machine)
     regions = {"aws": settings.aws.regions, "gcp": settings.gcp.regions}[kind.provider]
@@ -128,10 +148,10 @@ def _rented(loaded: LoadedJob, settings: Settings, machine: str, left: float | N
     offers = [one for one in catalog.offers_of(kind) if not wanted or one.region in wanted]
     if not offers:
         raise NothingFits(f"{machine} has no known price in {', '.join(wanted) or 'any region'}.", fix="mlrun catalog show")
-    world = replace(world_for(loaded, settings, left), here=None, offers=offers)
-    found = survey(loaded.config, offers, world.device_of, world.terms, everything=False)
-    if not found.needs:
-        why = found.rejected[0].reason if found.rejected else "not in the markets that the job allows."
+    world = replace(_with(world_for(loaded, settings, left), found, seen), here=None, offers=offers)
+    looked = survey(loaded.config, offers, world.device_of, world.terms, everything=False)
+    if not looked.needs:
+        why = looked.rejected[0].reason if looked.rejected else "not in the markets that the job allows."
         raise NothingFits(f"{machine} will not do: {why}", fix=f"mlrun plan {loaded.path or 'JOB'} --machine {machine}")
     made = plan_all(loaded.config, summary(loaded), world, bound=loaded.bound)
     return replace(made, warnings=(*made.warnings, *loaded.notes))

@@ -12,11 +12,6 @@ from dispatcher.cli.completing import places
 from dispatcher.errors import UsageError
 
 JOB = click.argument("job", metavar="JOB", type=click.Path(path_type=Path))
-NOT_YET = {
-    "probe": "Measured probes are not part of this version: give model, dataset and training in the job file.",
-}
-"""Flags of the interface that nothing executes yet: refused in one sentence."""
-
 KEYS = {"where": "where", "spot": "spot", "max_cost": "budget.max_cost", "max_time": "budget.max_time"}
 """Flags that stand for one key."""
 
@@ -34,7 +29,7 @@ _SHARED: tuple[Callable[[Any], Any], ...] = (
     ),
     click.option("--pick", type=click.IntRange(1), metavar="N", help="Take option N of the plan."),
     click.option("--json", "as_json", is_flag=True, help="Write JSON to stdout."),
-    click.option("--probe", is_flag=True, hidden=True),
+    click.option("--probe", is_flag=True, help="Run it here first for up to 90 s, on a copy of its folder, and measure."),
     click.option("--trace", is_flag=True, help="Run the model's own code on fake tensors first, for exact figures."),
 )
 
@@ -44,13 +39,6 @@ def shared(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(_SHARED):
         command = option(command)
     return command
-
-
-def refuse_unbuilt(flags: Mapping[str, Any]) -> None:
-    """Say in one sentence what is not there yet."""
-    for name, sentence in NOT_YET.items():
-        if flags.get(name):
-            raise UsageError(f"--{name}: {sentence}")
 
 
 def pairs(sets: tuple[str, ...]) -> dict[str, str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dispatcher.cli.flags import JOB, refuse_unbuilt, settings_of, shared
+from dispatcher.cli.flags import JOB, settings_of, shared
 from dispatcher.cli.render.console import dim, document, say, width
 from dispatcher.errors import NothingFits, UsageError
 
@@ -38,6 +38,7 @@ PLAN_HELP = """What a job needs, where it could run, and what that costs. Starts
   mlrun plan train.yaml
   mlrun plan train.yaml --explain               how each figure comes about
   mlrun plan train.yaml --trace                 exact figures: runs the model's code on fake tensors
+  mlrun plan train.yaml --probe                 measured: runs it for up to 90 s on a copy of its folder
   mlrun plan train.yaml --all                   every machine, and why not that one
   mlrun plan train.yaml --device A100-80GB:8    needs and time on that device
   mlrun plan train.yaml --machine aws:c5.9xlarge
@@ -63,7 +64,6 @@ PLAN_HELP = """What a job needs, where it could run, and what that costs. Starts
 @shared
 def run(job: Path, words: tuple[str, ...], **flags: Any) -> int:
     """The verb behind `mlrun JOB`."""
-    refuse_unbuilt(flags)
     from dispatcher.jobfile.load import load
 
     if job.suffix in (".py", ".ipynb"):
@@ -107,7 +107,6 @@ def _by_trace_alone(loaded: LoadedJob) -> bool:
 @shared
 def plan(job: Path, **flags: Any) -> int:
     """The dry run."""
-    refuse_unbuilt(flags)
     loaded = _read(job, flags)
     return _show(_planned(loaded, flags), flags)
 
@@ -134,6 +133,7 @@ def _planned(loaded: LoadedJob, flags: dict[str, Any]) -> Plan:
         everything=bool(flags.get("everything")) or bool(flags.get("as_json")),
         explained=bool(flags.get("explain")),
         trace=bool(flags.get("trace")),
+        probing=bool(flags.get("probe")),
         tell=_aside if not flags.get("quiet") else nobody,
         renting=bool(flags.get("machine")) and flags.get("dry_run") is False,
     )

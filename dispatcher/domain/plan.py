@@ -316,7 +316,8 @@ class JobSummary:
 class Plan:
     """A job's needs, this machine's verdict, ranked candidates and the choice. Nothing has been done yet.
 
-    `by_hand`: the choice is the user's own, and has to be said again to be run.
+    `by_hand`: the choice is the user's own, and has to be said again to be run. `probe` is what a short run here showed, empty
+    without one.
     """
 
     job: JobSummary
@@ -333,6 +334,7 @@ class Plan:
     prefer: str = "cheap"
     sends: dict[str, Any] = field(default_factory=dict)
     explain: tuple[str, ...] = ()
+    probe: dict[str, Any] = field(default_factory=dict)
 
     @property
     def chosen(self) -> Candidate | None:
@@ -362,6 +364,7 @@ class Plan:
             "work": self.work,
             "sends": self.sends,
             "explain": list(self.explain),
+            "probe": self.probe or None,
         }
 
 

@@ -21,6 +21,7 @@ from dispatcher.planner.workload import workload
 if TYPE_CHECKING:  # loaded where they are used: most plans rest on neither
     from dispatcher.domain.traced import Traced
     from dispatcher.planner.calibrate import Learned
+    from dispatcher.planner.probed import Evidence
 
 EVERY = 600.0
 """Seconds between checkpoints where the job does not say."""
@@ -28,10 +29,23 @@ GIB_TO_GB = 2**30 / 1e9
 
 
 def assess(
-    job: JobConfig, device: Device, *, explained: bool = False, learned: Learned | None = None, traced: Traced | None = None
+    job: JobConfig,
+    device: Device,
+    *,
+    explained: bool = False,
+    learned: Learned | None = None,
+    traced: Traced | None = None,
+    probed: Evidence | None = None,
 ) -> Assessment:
-    """The job's needs and times on `device`, with what a trace and runs taught. Raises UnknownError for a missing setting."""
+    """The job's needs and times on `device`, with what a trace, and a probe or else earlier runs, showed.
+
+    Raises UnknownError for a missing setting.
+    """
     found = _assess(job, device, traced, explained=explained)
+    if probed is not None:
+        from dispatcher.planner import probed as probes
+
+        return probes.probed(found, probed)
     if learned is None:
         return found
     from dispatcher.planner.calibrate import corrected

@@ -18,6 +18,7 @@ from dispatcher.units import show_seconds, show_usd
 if TYPE_CHECKING:
     from dispatcher.domain.traced import Traced
     from dispatcher.planner.calibrate import Learned
+    from dispatcher.planner.probed import Evidence
 
 SECONDS = 3600.0
 SYSTEM_DISK_GB = {("aws", True): 113.0, ("aws", False): 41.0, ("gcp", True): 86.0, ("gcp", False): 43.0}
@@ -26,7 +27,7 @@ SYSTEM_DISK_GB = {("aws", True): 113.0, ("aws", False): 41.0, ("gcp", True): 86.
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a candidate rests on beside the offer: tariffs, the wire, time until `finish_by`, past runs, a trace."""
+    """What a candidate rests on beside the offer: tariffs, the wire, time until `finish_by`, past runs, a trace, a probe."""
 
     tariff: Callable[[str, str | None], Tariff]
     moved: Transfers
@@ -34,6 +35,7 @@ class Terms:
     kept_back: float = KEPT_BACK
     learned: Learned | None = None
     traced: Traced | None = None
+    probed: Evidence | None = None
 
 
 def judged(need: Assessment, offer: Offer, terms: Terms) -> Verdict:

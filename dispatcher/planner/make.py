@@ -52,7 +52,7 @@ def plan_for(
     explained: bool = False,
 ) -> Plan:
     """Needs and time on one device or machine that was asked for by name, offered or not, and what would make it fit there."""
-    need = assess(job, device, explained=explained, learned=terms.learned, traced=terms.traced)
+    need = assess(job, device, explained=explained, learned=terms.learned, traced=terms.traced, probed=terms.probed)
     one, rejected = _within(job, need, offer, terms)
     helpful = () if judged(need, offer, terms).surely else _ideas(job, (device, offer), terms, bound)
     return Plan(
@@ -66,6 +66,7 @@ def plan_for(
         warnings=(*need.forbidden, *need.warnings),
         work=work_words(job, need),
         explain=need.explain,
+        probe=_probe(terms),
     )
 
 
@@ -110,7 +111,9 @@ def plan_all(
     reference = _reference(order, choice, local, survey_result)
     if explained:
         terms = world.terms
-        reference = assess(job, reference.device, explained=True, learned=terms.learned, traced=terms.traced)
+        reference = assess(
+            job, reference.device, explained=True, learned=terms.learned, traced=terms.traced, probed=terms.probed
+        )
     on_gpu = reference if reference.gpu else _on_gpu(order, survey_result)
     left_out = f"is left out by where: {job.where}" if job.where not in ("auto", "local") else None
     here = here_verdict(world.machine, local, too_much or left_out)
@@ -127,14 +130,23 @@ def plan_all(
         prefer=job.budget.prefer,
         sends=world.sends,
         explain=reference.explain,
+        probe=_probe(world.terms),
     )
+
+
+def _probe(terms: Terms) -> dict[str, Any]:
+    if terms.probed is None:
+        return {}
+    from dispatcher.planner.probed import document
+
+    return document(terms.probed)
 
 
 def _local(job: JobConfig, world: World) -> tuple[Assessment, Candidate, tuple[str, ...]] | None:
     if world.here is None:
         return None
     device, offer = world.here
-    need = assess(job, device, learned=world.terms.learned, traced=world.terms.traced)
+    need = assess(job, device, learned=world.terms.learned, traced=world.terms.traced, probed=world.terms.probed)
     ruling = judged(need, offer, world.terms)
     return need, candidate(job, need, offer, ruling, world.terms), ruling.reasons
 

@@ -71,7 +71,9 @@ def survey(
             continue
         assert device is not None
         mark = (device.name, device.count, device.usable_cores)
-        need = cache.get(mark) or cache.setdefault(mark, assess(job, device, learned=terms.learned, traced=terms.traced))
+        need = cache.get(mark) or cache.setdefault(
+            mark, assess(job, device, learned=terms.learned, traced=terms.traced, probed=terms.probed)
+        )
         _judge(job, need, group, terms, found, everything=everything)
     return found
 

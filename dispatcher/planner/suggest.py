@@ -43,12 +43,12 @@ def ideas(job: JobConfig, here: tuple[Device, Offer], terms: Terms, bound: froze
     device, offer = here
     if job.model is None:
         return ()
-    before = assess(job, device, learned=terms.learned, traced=terms.traced)
+    before = assess(job, device, learned=terms.learned, traced=terms.traced, probed=terms.probed)
     found: list[Idea] = []
     perhaps: list[Idea] = []
     for change, results in _ladder(job, device):
         trial = apply(job, change)
-        need = assess(trial, device, learned=terms.learned, traced=terms.traced)
+        need = assess(trial, device, learned=terms.learned, traced=terms.traced, probed=terms.probed)
         ruling = judged(need, offer, terms)
         if ruling.fits:
             one = Idea(_suggestion(change, results, before, need, bound, ruling), trial, need, ruling)

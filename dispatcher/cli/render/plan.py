@@ -62,6 +62,8 @@ def _needs(plan: Plan, width: int) -> list[str]:
     if plan.work:
         lines += _hanging("Work", plan.work, width)
     lines += _script_read(plan, width)
+    if plan.probe:
+        lines += _hanging("Probe", "; ".join(plan.probe["words"]).removeprefix("probe: "), width)
     if estimate.gpu_memory:
         lines += _gpu(plan, estimate.gpu_memory, width)
     lines.append(_amount("RAM", estimate.ram, width))
