@@ -78,12 +78,13 @@ class Sampled:
 
 @dataclass(frozen=True, slots=True)
 class Warned:
-    """Something the user should know, with the next command to type."""
+    """Something the user should know, with the next command to type. `kind` is a word for what it is, where that matters."""
 
     run: str
     time: float
     message: str
     fix: str = ""
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -258,7 +258,7 @@ class Watcher:
             self.notice("The time limit of %.0f s is reached: the job was asked to stop, and has up to %.0f s" % (limit, most))
         elif not self.noticed and moment >= self.begun + limit * NOTICE_AT:
             self.noticed = True
-            self.notice("%.0f s are left until the time limit of %.0f s" % (self.begun + limit - moment, limit))
+            self.notice("%.0f s are left until the time limit of %.0f s" % (self.begun + limit - moment, limit), "limit")
             for pid in self.family():
                 if catches(pid, signal.SIGUSR1):
                     send(pid, signal.SIGUSR1)
@@ -310,9 +310,10 @@ class Watcher:
                 return
         self.notice("Nothing here can hold off sleep: a sleeping computer pauses the job")
 
-    def notice(self, message: str) -> None:
-        """Something that the user should be told."""
-        append(self.folder, "notices.jsonl", {"t": round(time.time(), 3), "message": message})
+    def notice(self, message: str, kind: str = "") -> None:
+        """Something that the user should be told; `kind` where it is told to them wherever they are."""
+        said = {"t": round(time.time(), 3), "message": message}
+        append(self.folder, "notices.jsonl", dict(said, kind=kind) if kind else said)
 
     def _publish(self) -> None:
         known = {"pid": self.first, "second": self.second, "job": self.job, "phase": self.phase}

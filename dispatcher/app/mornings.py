@@ -57,6 +57,7 @@ def settled(ctx: Context, cloud: Nights, night: Night, now: float) -> Run | None
     _bring(ctx, cloud, night, seen, run)
     _keep(ctx, run)
     nights.forget(night)
+    ctx.ended(run)
     _say(ctx, night, f"is over: {run.outcome}, {_words(run)}", f"mlrun report {run.id[:4]}")
     return run
 

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from dispatcher import paths
-from dispatcher.app import learning
+from dispatcher.app import learning, notices
 from dispatcher.app.access import usable
 from dispatcher.app.machines import settle_here, tidy
 from dispatcher.app.reminders import is_meant, reminders
@@ -22,7 +22,7 @@ from dispatcher.engine import lifecycle
 from dispatcher.engine.context import Context
 from dispatcher.engine.glance import glance
 from dispatcher.errors import MlrunError, RecordDamaged, RecordUnusable, UsageError
-from dispatcher.events import Listener, Warned, nobody
+from dispatcher.events import Event, Listener, Warned, nobody
 from dispatcher.jobfile.settings import Settings
 from dispatcher.overnight import night as nights
 from dispatcher.retries import Clock, SystemClock
@@ -66,17 +66,18 @@ def opened(
     """
     will = will or Will()
     clock = SystemClock()
-    with _store(clock, without_record=without_record) as store:
+    with _store(clock, without_record=without_record) as store, notices.listening(store.get, emit) as told:
         ctx = Context(
             store=store,
             backend=cache(registry.load),
             clock=clock,
-            emit=learning.listening(store, emit),
+            emit=learning.listening(store, _both(told.hear, emit)),
             cancel=will.cancel,
             hurry=will.hurry,
             detach=will.detach,
             runs=paths.runs_dir(),
             spans=getattr(emit, "spans", False),
+            ended=told.ended,
         )
         for warning in store.warnings:
             emit(Warned("", clock.now(), warning))
@@ -186,3 +187,13 @@ def _reconcile(ctx: Context) -> None:
         ctx.store.catch_up()
     for run in lifecycle.reconcile(ctx):
         learning.keep(ctx.store, run)
+        if not run.open or run.doubt:
+            ctx.ended(run)
+
+
+def _both(first: Listener, then: Listener) -> Listener:
+    def hear(event: Event) -> None:
+        first(event)
+        then(event)
+
+    return hear

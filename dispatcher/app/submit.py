@@ -31,6 +31,7 @@ from dispatcher.jobfile.load import LoadedJob
 from dispatcher.jobfile.secrets import look_up
 from dispatcher.jobfile.settings import Settings
 from dispatcher.moments import show_time
+from dispatcher.notices.addresses import record_of, text_without
 
 CHECKPOINT_SECONDS = 600.0
 """How often a checkpoint is copied home where the job file does not say how often it is saved."""
@@ -131,7 +132,7 @@ def time_there(loaded: LoadedJob, lender: Run, now: float) -> float | None:
 def begun(ctx: Context, loaded: LoadedJob, plan: Plan, settings: Settings) -> Run:
     """A new run of this job."""
     about = {"file": plan.job.file, "sha256": plan.job.sha256, "run": loaded.config.run}
-    job = about | (_taught(loaded, plan, settings) if plan.chosen else {})
+    job = about | record_of(loaded) | (_taught(loaded, plan, settings) if plan.chosen else {})
     kept = compact(plan) if plan.chosen else {}
     return Run(id=new_run_id(), name=loaded.name, submitted=ctx.clock.now(), plan=kept, job=job)
 
@@ -230,7 +231,7 @@ def _keep_job(run: Run, loaded: LoadedJob) -> None:
     folder = paths.runs_dir() / run.id
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        paths.write_private(folder / "job.yaml", loaded.text)
+        paths.write_private(folder / "job.yaml", text_without(loaded))
     except OSError as error:
         message = f"The run's folder {folder} cannot be written: {error.strerror}. Nothing was started"
         raise HostError(message, fix="Free disk space there, or set DISPATCHER_HOME to another folder.") from error

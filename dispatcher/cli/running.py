@@ -14,6 +14,7 @@ import click
 
 from dispatcher.app import runs, submit
 from dispatcher.app.hidden import values
+from dispatcher.app.notices import unheard
 from dispatcher.cli.elsewhere import LOGINS, Stage, agreed, handling, obeying_elsewhere, second_thoughts
 from dispatcher.cli.render.console import dim, document, say, width
 from dispatcher.cli.render.errors import warn
@@ -100,8 +101,8 @@ def refuse_unbuilt(loaded: LoadedJob) -> None:
         )
     if config.schedule:
         say(dim("· schedule: is for `mlrun schedule add`; the job runs now"))
-    if config.notify:
-        say(dim("· notify: is not part of this version, nothing will be sent"))
+    for sentence in unheard(config, loaded.workdir) if config.notify else ():
+        warn(sentence)
 
 
 def told(run: Run, *, quiet: bool) -> int:

@@ -30,6 +30,7 @@ _PLACE = r"^(?:auto|local|cloud|(?:aws|gcp)(?:/[a-z][a-z0-9-]*)?|ssh:[A-Za-z0-9_
 _CLOCK, _DATE, _ZONE = "[0-2]?[0-9]:[0-5][0-9]", "[0-9]{4}-[0-9]{2}-[0-9]{2}", "(?:Z|[+-][0-9]{2}:?[0-9]{2})?"
 _MOMENT = rf"^\s*(?:{_CLOCK}|{_DATE}[T ][0-9]{{2}}:[0-9]{{2}}(?::[0-9]{{2}})?{_ZONE})\s*$"
 _VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
+_DESTINATION = r"^(?:desktop|[A-Z][A-Z0-9_]*|[a-z][a-z0-9+.-]*://\S+)$"
 _CRON = r"^ *(?:[0-9A-Za-z*/,-]+ +){4}[0-9A-Za-z*/,-]+ *$"
 _TIMEZONE = r"^[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+)*$"
 _SHAPE = {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "array"}, {"type": "object"}]}
@@ -55,8 +56,8 @@ def _moment(value: str) -> str:
 
 
 def _bucket(value: str) -> str:
-    if not re.fullmatch(r"(?:s3|gs)://[a-z0-9][^\s]*", value):
-        raise ValueError(f"{short(value)} is not a bucket. Write s3://my-bucket/folder or gs://my-bucket/folder")
+    if value != "auto" and not re.fullmatch(r"(?:s3|gs)://[a-z0-9][^\s]*", value):
+        raise ValueError(f"{short(value)} is not a bucket. Write s3://my-bucket/folder or gs://my-bucket/folder, or auto")
     return value
 
 
@@ -99,6 +100,16 @@ def _variable(name: str) -> str:
     return name
 
 
+def _destination(value: str) -> str:
+    if re.fullmatch(_DESTINATION[1:-1], value):
+        return value
+    import difflib
+
+    near = difflib.get_close_matches(value[:80].lower(), ["desktop"], 1, 0.6)
+    fix = "Did you mean 'desktop'?" if near else "Write desktop, ntfy://my-topic, or the name of a secret: NOTIFY_URL."
+    raise ValueError(f"{short(value)} cannot stand here. {fix}")
+
+
 def _named(value: Any) -> Any:
     return {"name": value} if isinstance(value, str) else value
 
@@ -114,6 +125,19 @@ Moment = Annotated[
 ]
 Variables = Annotated[
     tuple[Annotated[str, AfterValidator(_variable), Form("a variable's name", {"type": "string", "pattern": _VARIABLE})], ...],
+    BeforeValidator(_listed),
+]
+Destinations = Annotated[
+    tuple[
+        Annotated[
+            Text,
+            AfterValidator(_destination),
+            Form(
+                "desktop, an address like ntfy://my-topic, or the name of a secret", {"type": "string", "pattern": _DESTINATION}
+            ),
+        ],
+        ...,
+    ],
     BeforeValidator(_listed),
 ]
 Environment = Annotated[
@@ -140,7 +164,7 @@ Name = Annotated[
     Form("a name of lower-case letters, digits and hyphens, at most 39 of them", {"type": "string", "pattern": NAME}),
 ]
 Bucket = Annotated[
-    str, AfterValidator(_bucket), Form("s3://… or gs://…", {"type": "string", "pattern": r"^(?:s3|gs)://[a-z0-9]\S*$"})
+    str, AfterValidator(_bucket), Form("s3://…, gs://…, or auto", {"type": "string", "pattern": r"^(?:auto|(?:s3|gs)://[a-z0-9]\S*)$"})
 ]
 
 
@@ -307,7 +331,7 @@ class JobConfig(Strict):
     env: Environment = Field(default_factory=dict, alias="envs", description="environment variables")
     secrets: Variables = Field((), description="names only; values from the environment, .env or the keyring")
     outputs: Texts = Field((), description="files and folders that are brought home and verified")
-    results: Bucket | None = Field(None, description="also kept there, as they come")
+    results: Bucket | None = Field(None, description="what it leaves is also kept there, as it comes; auto: the bucket of setup's")
     checkpoint: Checkpoint | None = Field(None, description="where the job saves its state, and how often")
     task: Task | None = Field(None, description="what is done with the model")
     model: Annotated[Model, BeforeValidator(_named), Shorthand("name")] | None = Field(
@@ -326,9 +350,7 @@ class JobConfig(Strict):
     spot: Literal["auto"] | bool = Field("auto", description="auto: only where a restart loses little")
     nodes: Literal[1] = Field(1, alias="num_nodes", description="one machine per job; more are refused")
     schedule: Schedule | None = Field(None, description="read by `mlrun schedule add`; a plain `mlrun JOB` runs now")
-    notify: Annotated[tuple[Literal["desktop"], ...], BeforeValidator(_listed)] = Field(
-        (), description="who is told at the end"
-    )
+    notify: Destinations = Field((), description="who is told of start, end and limits")
     import_: Import | None = Field(None, alias="import", description="values from a file that the job has already")
 
 

@@ -70,6 +70,10 @@ def no_checkpoint(_name: str) -> None:
     """Between two effects nothing happens, outside tests."""
 
 
+def nobody_waits(_run: Run) -> None:
+    """For runs of whose end nobody wants to hear."""
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """What steps need beside the attempt itself.
@@ -77,6 +81,7 @@ class Context:
     `cancel` ends the job, `hurry` ends it without grace, `detach` leaves it running. `checkpoint` is called between effects.
     `runs` is the folder of the runs' folders, for logs and receipts. `keep` holds the machine for so many seconds once the job
     has ended. `spans`: the listener takes output that still stands in a file of this computer.
+    `ended` hears of runs that were found to have ended while nobody drove them.
     """
 
     store: Store
@@ -91,6 +96,7 @@ class Context:
     spans: bool = False
     retry_preempted: bool = False
     keep: float | None = None
+    ended: Callable[[Run], None] = nobody_waits
 
     def move(self, run: Run, to: RunState, **changes: Any) -> None:
         """Advance the run in the store, then tell."""

@@ -62,7 +62,8 @@ class Watch:
             self._ctx.tell(sampled(run, now, latest[0]))
         for notice in notices.new():
             self._work.notices.append(f"{notice.get('kind', '')} {notice.get('message', '')}")
-            self._ctx.tell(Warned(run, now, str(notice.get("message", notice)), str(notice.get("fix", ""))))
+            words, fix, kind = (str(notice.get(name, "")) for name in ("message", "fix", "kind"))
+            self._ctx.tell(Warned(run, now, words or str(notice), fix, kind))
         with suppress(RecordUnusable):  # whoever wants the job ended asks it itself, too
             if self._ctx.store.wished(run) == "stop":
                 self._ctx.cancel.set()

@@ -216,7 +216,7 @@ def listed(problems: list[Problem]) -> list[Problem]:
 def _split(said: str) -> tuple[str, str]:
     """A message and its fix, which is the last sentence."""
     message, _, fix = said.partition(". ")
-    return f"{message.rstrip('.')}.", f"{fix.rstrip('.')}." if fix else ""
+    return f"{message.rstrip('.')}.", fix if fix.endswith(("?", ".")) or not fix else f"{fix}."
 
 
 def _expected(key: Key, one: Any, *, within: bool) -> tuple[str, str]:

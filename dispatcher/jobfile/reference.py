@@ -47,7 +47,7 @@ EXAMPLES: dict[str, Any] = {
     "schedule.at": '"01:00"',
     "schedule.cron": '"30 1 * * *"',
     "schedule.timezone": "Europe/Rome",
-    "notify": "[desktop]",
+    "notify": "[desktop, NOTIFY_URL]",
     "import.file": "conf.yaml",
     "import.command": "python train.py --print-config",
     "import.map": "{training.batch_size: data.batch_size}",
