@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from dispatcher.backends.aws import kept
 from dispatcher.backends.aws.bucket import GONE, Bucket
 from dispatcher.backends.aws.client import Account
 from dispatcher.backends.aws.codes import AwsFailure
 from dispatcher.backends.aws.machines import ENDING, by_label, reason, state
 from dispatcher.backends.aws.schedule import LATEST_SECONDS, trigger_name
 from dispatcher.hosts.base import Entry
+from dispatcher.overnight import kept
 from dispatcher.overnight.base import Seen
 from dispatcher.overnight.night import Night
 from dispatcher.retries import Clock

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dispatcher.backends.aws import kept, roles
+from dispatcher.backends.aws import roles
 from dispatcher.backends.aws.bucket import GONE, Bucket
 from dispatcher.backends.aws.client import HOME, Account
 from dispatcher.backends.aws.codes import AwsFailure
 from dispatcher.domain.run import Label
 from dispatcher.errors import CloudRefused, UsageError
 from dispatcher.hosts.base import Entry
+from dispatcher.overnight import kept
 from dispatcher.overnight.base import Seen
 from dispatcher.overnight.keeping import Kept, Place
 

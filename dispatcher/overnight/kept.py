@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from dispatcher.backends.aws.bucket import Bucket
 from dispatcher.errors import SyncFailed
 from dispatcher.hosts.base import Entry
 from dispatcher.hosts.landing import Landing
+
+
+class Bucket(Protocol):
+    """A cloud's bucket. Objects are told by name, with their `Key` and the moment of their `LastModified`."""
+
+    def objects(self, prefix: str) -> Iterator[dict[str, Any]]:
+        """Every object below a prefix."""
+
+    def read(self, key: str) -> bytes | None:
+        """A small object; None where there is none."""
+
+    def stream(self, key: str) -> Iterator[bytes]:
+        """An object, piece by piece."""
 
 
 def folder_of(bucket: Bucket, start: str, counts: Callable[[float], bool] = lambda _moment: True) -> str:
