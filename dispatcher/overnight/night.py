@@ -29,7 +29,8 @@ class Night:
     `latest`: when it must be done; `deadline_seconds` and `max_seconds`: from the machine's creation to the job's end, and to
     its own. `prices` are hourly, by machine type, in the order of the ladder. `secrets`: where the machine finds
     each, never a value.
-    `trigger`, `template` and `token` are the cloud's names for what was made.
+    `trigger`, `template` and `token` are the cloud's names for what was made; `rungs` its ladder, zone/machine, where it tries
+    them one by one.
 
     One with a `cron` comes again, `until` then; each of its times becomes a night of its own, which `carries` the label of the
     first one's id and counts what happens before `until`.
@@ -71,6 +72,7 @@ class Night:
     cron: str = ""
     until: float | None = None
     carries: str = ""
+    rungs: tuple[str, ...] = ()
 
     @property
     def label(self) -> Label:
@@ -115,7 +117,7 @@ class Night:
         try:
             document = json.loads(text)
             known = {one.name: document[one.name] for one in fields(cls) if one.name in document}
-            return cls(**known | {"outputs": tuple(known.get("outputs", ()))})
+            return cls(**known | {name: tuple(known.get(name, ())) for name in ("outputs", "rungs")})
         except (TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"this is no record of a night: {error}") from None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dispatcher.backends.base import Leftover, ProvisionedMachine, Terms
 from dispatcher.backends.cloud import bootstrap
@@ -30,6 +30,9 @@ from dispatcher.hosts.base import Host
 from dispatcher.jobfile.settings import Gcp
 from dispatcher.retries import Clock, wait_until
 
+if TYPE_CHECKING:
+    from dispatcher.backends.gcp.nights import GcpNights
+
 
 class GcpBackend(CloudBackend[Gcp]):
     """Backend of Google Cloud. Every machine is told its own end in the call that makes it, and Google enforces it."""
@@ -50,6 +53,13 @@ class GcpBackend(CloudBackend[Gcp]):
     def owner(self) -> str:
         """Who asks, as Google names them: the same on each of their computers."""
         return self.account.owner
+
+    @cached_property
+    def nights(self) -> GcpNights:
+        """Runs that Google starts by itself."""
+        from dispatcher.backends.gcp.nights import GcpNights
+
+        return GcpNights(self.account, self.settings, self.owner, self._clock)
 
     def placements(self, offer: Offer) -> Iterable[Offer]:
         """The offer in each zone of its region that sells the type; where Google said that there is room first."""

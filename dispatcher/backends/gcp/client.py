@@ -131,17 +131,29 @@ class Account:
 
     def rest(self, url: str, doing: str, body: dict[str, Any] | None = None, verb: str = "", **query: str) -> dict[str, Any]:
         """Ask another of Google's interfaces than Compute Engine's; the stand-in has it at its own address."""
-        target, verb = (self.endpoint + urlsplit(url).path if self.lab else url), verb or ("GET" if body is None else "POST")
+        answer = self.answer(verb or ("GET" if body is None else "POST"), url, doing, query, json=body)
+        return dict(answer.json() if answer.content else {})
+
+    def listed(self, url: str, doing: str, plural: str, query: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+        """Every thing of a list of theirs, over its pages. Raises GcpFailure."""
+        token: dict[str, str] = {}
+        while True:
+            page = self.answer("GET", url, doing, {**query, **token}).json()
+            yield from page.get(plural, ())
+            if not (following := str(page.get("nextPageToken", ""))):
+                return
+            token = {"pageToken": following}
+
+    def answer(self, verb: str, url: str, doing: str, query: Mapping[str, str], **sent: Any) -> Any:
+        """The same, with the answer as it came. Raises GcpFailure."""
+        target = self.endpoint + urlsplit(url).path if self.lab else url
         try:
-            answer = self._session().request(verb, target, params=query, json=body, timeout=SECONDS)
+            answer = self._session().request(verb, target, params=query, timeout=SECONDS, **sent)
         except Exception as error:
             raise _failure(error, doing, "") from error
-        document = answer.json() if answer.content else {}
         if answer.status_code >= 400:
-            told = document.get("error", {})
-            reason = next((one.get("reason", "") for one in told.get("errors", ())), "") or str(told.get("status", ""))
-            raise GcpFailure(reason or str(answer.status_code), str(told.get("message", "")), doing, status=answer.status_code)
-        return dict(document)
+            raise _refusal(answer, doing)
+        return answer
 
     def client(self, service: str) -> Any:
         """Google's client for a service of Compute Engine; made where there was none."""
@@ -187,6 +199,16 @@ class Account:
         found.refresh(Request())
         told = self._session().get(TOKEN_INFO, params={"access_token": found.token}, timeout=SECONDS).json()
         return str(told.get("email") or told.get("sub") or told.get("azp") or "unknown")
+
+
+def _refusal(answer: Any, doing: str) -> GcpFailure:
+    """An answer that is an error, in our words."""
+    try:
+        told = answer.json().get("error", {})
+    except (ValueError, AttributeError):
+        told = {}
+    reason = next((one.get("reason", "") for one in told.get("errors", ())), "") or str(told.get("status", ""))
+    return GcpFailure(reason or str(answer.status_code), str(told.get("message", "")), doing, status=answer.status_code)
 
 
 def operation_failure(operation: Any, doing: str, place: str) -> GcpFailure | None:

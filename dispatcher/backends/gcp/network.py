@@ -25,10 +25,15 @@ def site_for(account: Account, region: str, zone: str, subnet: str | None) -> Si
 
 def let_in(account: Account, site: Site, label: Label, tags: Mapping[str, str], networks: Iterable[str]) -> None:
     """Keep everybody out of our machines, and let these networks in to one of them."""
-    _make(account, site, closing(site))
+    shut(account, site)
     wanted = opening(label, site, networks, tags)
     if not _make(account, site, wanted):
         _update(account, wanted)
+
+
+def shut(account: Account, site: Site) -> None:
+    """Keep everybody out of our machines."""
+    _make(account, site, closing(site))
 
 
 def shut_out(account: Account, label: Label) -> None:
