@@ -138,6 +138,7 @@ class Host:
 
         Its first process goes first: nspawn then buries it, where the machine's own first process may never do so.
         The lock is held meanwhile: whoever changes its firewall has a process in its network, which would die too.
+        The process we started is killed by its number: while it becomes another program nothing shows whose it is.
         """
         process = self.process
         if process and (init := kernel.init_of(process.pid)):
@@ -146,6 +147,8 @@ class Host:
             with suppress(subprocess.TimeoutExpired):
                 process.wait(OFF_SECONDS / 10)
         with self.lock:
+            if process:
+                process.kill()
             kernel.kill_all(lambda: net.processes(self.lab.slot, self.name))
 
     def destroy(self) -> None:

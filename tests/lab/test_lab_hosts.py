@@ -179,6 +179,14 @@ def test_a_host_can_be_as_old_as_a_test_needs(lab: Lab, boot: Callable[..., str]
     lab.hosts.destroy("i-1")
 
 
+def test_a_host_that_is_just_starting_is_destroyed_whole(lab: Lab, boot: Callable[..., str]) -> None:
+    for moment in range(10):
+        boot()
+        time.sleep(moment * 0.003)
+        lab.hosts.destroy("i-1")
+        assert not net.processes(lab.hosts.slot)
+
+
 def test_a_power_failure_is_told_and_leaves_no_process(lab: Lab, boot: Callable[..., str], login: Login) -> None:
     told: list[tuple[str, str]] = []
     login(boot(ended=lambda *words: told.append(words)), "true")

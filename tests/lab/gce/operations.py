@@ -91,7 +91,13 @@ class Operations:
             self._requests.clear()
 
     def _finish(self, one: dict[str, Any], work: Work) -> None:
-        error = work()
+        error: Mapping[str, Any] | None = {"code": "INTERNAL_ERROR", "message": "the lab itself has failed"}
+        try:
+            error = work()
+        finally:
+            self._done(one, error)
+
+    def _done(self, one: dict[str, Any], error: Mapping[str, Any] | None) -> None:
         with self._changed:
             if error:
                 status, words = OPERATION_STATUS.get(error["code"], (400, "BAD REQUEST"))
