@@ -15,6 +15,7 @@ from dispatcher.app.access import CLOUDS
 from dispatcher.app.limits import check_limits
 from dispatcher.app.plans import seconds_left
 from dispatcher.app.reminders import ending, price
+from dispatcher.app.results import kept_in, refuse_when_lent
 from dispatcher.app.rungs import rungs
 from dispatcher.app.world import data_paths, tariff
 from dispatcher.domain.plan import Candidate, Offer, Plan
@@ -23,6 +24,7 @@ from dispatcher.engine import lifecycle
 from dispatcher.engine.borrowed import HELD_MARKET
 from dispatcher.engine.checkpoints import home_of
 from dispatcher.engine.context import Context, JobInstructions
+from dispatcher.engine.results import keep_in
 from dispatcher.errors import HostError, UsageError
 from dispatcher.events import Progress
 from dispatcher.hosts import origin
@@ -62,16 +64,20 @@ def submit(
     saved = saved_by(resume, loaded) if resume else None
     check_limits(chosen, settings.limits, ctx.store, ctx.clock.now())
     signed_in(ctx, chosen.offer)
+    kept = kept_in(loaded, chosen.offer)
     run = begun(ctx, loaded, plan, settings)
     run.cost_likely = chosen.cost.likely if chosen.cost else 0.0
     run.cost_worst = chosen.cost.worst_case if chosen.cost else 0.0
     if beside := beside_per_hour(chosen):
         run.job["beside_per_hour"] = beside
+    keep_in(run, kept)
     _keep_job(run, loaded)
     here = chosen.offer.where == "local"
     job = instructions(loaded, settings, chosen.hard_stop_seconds, do_setup=do_setup, here=here, resume=saved)
     job = replace(job, keep_seconds=keep, grace_seconds=chosen.grace_seconds)
-    return lifecycle.execute(run, rungs(plan, alike(settings), tariff, named=named), ctx, job)
+    ladder = rungs(plan, alike(settings), tariff, named=named)
+    offers = (one for one in ladder if kept is None or one.where == kept.where)
+    return lifecycle.execute(run, offers, ctx, job)
 
 
 def saved_by(run: Run, loaded: LoadedJob) -> Path:
@@ -98,6 +104,7 @@ def submit_on(
 ) -> Run:
     """Run the job on the machine that another run holds; it stays held afterwards. `resume` as in `submit`."""
     saved = saved_by(resume, loaded) if resume else None
+    refuse_when_lent(loaded)
     label = lendable(lender)
     run = begun(ctx, loaded, plan, settings)
     run.job["on"] = str(label)

@@ -44,11 +44,20 @@ def setup() -> None:
     "--policy", is_flag=True, help="Print only the policy that a user of mlrun needs, of this or of what is named beside."
 )
 @click.option("--reaper", is_flag=True, help="What ends machines that hang: a schedule and one small function.")
+@click.option("--results", "place", metavar="s3://…", help="The role with which machines keep results there, and only there.")
 @click.option("--overnight", is_flag=True, help="What runs need that AWS starts by itself: two roles, a bucket in a region.")
 @YES
 @AS_JSON
 def setup_aws(
-    regions: tuple[str, ...], *, remove: bool, policy: bool, reaper: bool, overnight: bool, yes: bool, as_json: bool
+    regions: tuple[str, ...],
+    *,
+    remove: bool,
+    policy: bool,
+    reaper: bool,
+    place: str | None,
+    overnight: bool,
+    yes: bool,
+    as_json: bool,
 ) -> int:
     """Show what AWS needs once, make it after asking, or remove it.
 
@@ -57,11 +66,19 @@ def setup_aws(
       mlrun setup aws --region us-east-1
       mlrun setup aws --reaper
       mlrun setup aws --overnight --region us-east-1
+      mlrun setup aws --results s3://my-bucket/pets
       mlrun setup aws --remove
     """
     from dispatcher.backends.aws import standing
     from dispatcher.backends.aws.client import Account
 
+    if place:
+        from dispatcher.cli import keeping
+
+        def agree(question: str) -> None:
+            _agree(question, yes=yes, as_json=as_json)
+
+        return keeping.setup(place, agree, remove=remove, policy=policy, as_json=as_json)
     if overnight and not policy:
         from dispatcher.cli import overnight as nights
 

@@ -13,6 +13,7 @@ import click
 
 from dispatcher.app import runs
 from dispatcher.app.access import closed
+from dispatcher.app.results import kept_in
 from dispatcher.cli.render.consent import consent_lines, question
 from dispatcher.cli.render.console import dim, on_screen, say, width
 from dispatcher.doctor.credentials import AWS_FIX, GCP_FIX
@@ -107,10 +108,11 @@ def agreed(plan: Plan, loaded: LoadedJob, flags: dict[str, Any], settings: Setti
         place = offer.where.partition(":")[0]
         why = closed(settings).get(place, offer.why_unusable)
         raise LoginNeeded(f"{offer.place} cannot be started: {why}.", fix=LOGINS.get(place, "mlrun doctor"))
+    kept = kept_in(loaded, offer)
     if not (flags["quiet"] or flags["as_json"]):
         watched = flags["watched"] if "watched" in flags else runs.watched(offer.where)
         asked = {"detached": flags["detach"], "outputs": bool(loaded.config.outputs), "watched": watched}
-        say("\n".join(consent_lines(plan, width(), **asked)))
+        say("\n".join(consent_lines(plan, width(), kept=kept, **asked)))
     if offer.market == "owned" and not _of_others(offer.where, settings):
         return plan
     if flags["yes"]:

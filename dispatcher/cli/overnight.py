@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 def arm(made: Planned, flags: Mapping[str, Any], now: datetime) -> int:
     """Ask, freeze, send, and say what was made."""
     from dispatcher.app import overnight, runs
+    from dispatcher.app.results import refuse_at_night
     from dispatcher.cli.elsewhere import agreed
     from dispatcher.jobfile.settings import load_settings
 
@@ -29,6 +30,7 @@ def arm(made: Planned, flags: Mapping[str, Any], now: datetime) -> int:
     loaded, settings = made.loaded[0], load_settings()
     guard = runs.watched("aws")
     watched = guard if guard == "reaper" else ""  # a machine's own schedule is armed by whoever starts it: here nobody does
+    refuse_at_night(loaded)
     asked = {"quiet": False, "as_json": False, "yes": False} | dict(flags) | {"detach": False, "watched": watched}
     plan = agreed(made.plans[0], loaded, asked, settings)
     with runs.opened() as ctx:

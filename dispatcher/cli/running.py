@@ -48,6 +48,8 @@ def start(loaded: LoadedJob, plan: Plan, flags: dict[str, Any], again: Changed) 
         if not quiet:
             say("\n".join(here_lines(plan, width())))
         _say_setup(loaded, flags)
+        if loaded.config.results and not quiet:
+            say(dim("· results: is for rented machines; outputs stay here, and are copied nowhere"))
         if keep is not None and not quiet:
             say(dim("· --keep is for machines elsewhere; nothing has to be held of this one"))
     hidden = values(loaded.config.secrets, loaded.workdir)
@@ -90,10 +92,6 @@ def seconds_of(flag: str, text: str | None) -> float | None:
 def refuse_unbuilt(loaded: LoadedJob) -> None:
     """Keys that are understood, but that nothing carries out yet."""
     config = loaded.config
-    if config.results:
-        raise UsageError(
-            "results: keeping outputs in a bucket is not part of this version.", fix="Leave it out: outputs stay here."
-        )
     if config.import_ and config.import_.command:
         raise UsageError(
             "import.command: printed configurations are not read by this version.",

@@ -69,7 +69,7 @@ def bring(ctx: Context, work: Work) -> bool:
             work.reached().pull([one for one in entries if not same_here(local, one)], work.cwd, local)
         except MlrunError:
             return False
-        _forget_others(local, {one.path for one in entries})
+        keep_only(local, {one.path for one in entries})
     return bool(entries)
 
 
@@ -100,7 +100,7 @@ def _files(folder: Path) -> tuple[Entry, ...]:
     return tuple(found)
 
 
-def _forget_others(local: Path, kept: set[str]) -> None:
+def keep_only(local: Path, kept: set[str]) -> None:
     """What the job has removed since is removed here too; where it has nothing at all, the last copy stays."""
     if not kept:
         return

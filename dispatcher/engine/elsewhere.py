@@ -122,9 +122,15 @@ def _looked_up(ctx: Context, work: Work) -> ProvisionedMachine:
     except MlrunError:
         return work.machine
     if found is None:
-        raise gone(ctx, work)
+        raise _without(ctx, work)
     work.machine = found
     return found
+
+
+def _without(ctx: Context, work: Work) -> Exception:
+    from dispatcher.engine.results import without_machine  # which imports what follows a job
+
+    return without_machine(ctx, work, gone(ctx, work))
 
 
 def gone(ctx: Context, work: Work) -> Exception:

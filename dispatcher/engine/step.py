@@ -19,6 +19,10 @@ class Held(Exception):
     """What the job left could not be brought home: its machine is kept."""
 
 
+class AllHome(Exception):
+    """What the job left came home without its machine: nothing is to be done but to see that nothing is left."""
+
+
 class NeverStarted(Exception):
     """An earlier process was ended before it had started the job."""
 
@@ -59,6 +63,8 @@ def carry_out(
             do(step, ctx, work)
     except (Left, Held) as kept:
         return kept
+    except AllHome:
+        pass
     except BaseException as error:
         if work.adopting and isinstance(error, (KeyboardInterrupt, SystemExit)):
             _hang_up(work)  # whoever only came back to a run ends nothing by going away

@@ -11,7 +11,7 @@ from dispatcher.backends.base import Terms
 from dispatcher.backends.processes import CLIENT_VARIABLE
 from dispatcher.domain.plan import Offer
 from dispatcher.domain.run import RunState
-from dispatcher.engine import checkpoints, holding
+from dispatcher.engine import checkpoints, holding, results
 from dispatcher.engine.borrowed import HELD_MARKET
 from dispatcher.engine.context import Context, Work, client_name
 from dispatcher.engine.elsewhere import gone
@@ -42,7 +42,7 @@ class Provision:
             with ending_nothing(ctx, work):
                 work.machine = work.backend.find(work.label)
             if work.machine is None:
-                raise gone(ctx, work)
+                raise results.without_machine(ctx, work, gone(ctx, work))
             guard(ctx, work)
             return
         terms = _terms(ctx, work)
@@ -118,6 +118,7 @@ class Prepare:
 
         if not work.in_place and getattr(work.reached(), "agent", None) is None:
             cancellable(ctx, work, lambda: self._environment(ctx, work))
+        cancellable(ctx, work, lambda: results.begin(ctx, work))
 
     def _environment(self, ctx: Context, work: Work) -> None:
         """Elsewhere the job has an environment of its project's, made before its own setup, where its output is kept."""
@@ -215,13 +216,15 @@ class Collect:
             if not work.in_place and not (work.was_held and ctx.cancel.is_set()):
                 holding.keep_outputs(ctx, work)
                 raise Held from error
+        results.settle(ctx, work)
         if not work.in_place and (seconds := holding.wanted(ctx, work)) is not None:
             holding.keep(ctx, work, seconds)
             raise Held
 
     def _before_it_is_gone(self, ctx: Context, work: Work) -> None:
         """What the job has saved, then its outputs, if there is time for them: another machine goes on from there."""
-        checkpoints.bring(ctx, work)
+        if not checkpoints.bring(ctx, work):
+            results.bring_checkpoint(ctx, work)
         with suppress(HostError):
             work.run.outputs = collected(ctx, work).outputs
         fix = "" if ctx.retry_preempted else f"mlrun JOB --resume {work.run.id[:4]}"
@@ -298,6 +301,7 @@ def _terms(ctx: Context, work: Work) -> Terms:
         keys=ctx.runs / work.run.id if ctx.runs else None,
         run_name=work.run.name,
         client=client_name(ctx.runs) if ctx.runs else "",
+        role=results.role_of(work.run),
     )
 
 

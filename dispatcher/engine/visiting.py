@@ -15,6 +15,7 @@ from dispatcher.engine.following import collected, fetch_seen, tell_of_outputs
 from dispatcher.engine.glance import waiting
 from dispatcher.engine.keptlog import kept_log
 from dispatcher.engine.lifecycle import resume
+from dispatcher.engine.results import place_of
 from dispatcher.engine.steps import workplace
 from dispatcher.errors import UsageError
 from dispatcher.events import but_output
@@ -48,7 +49,7 @@ def fetch(run_id: str, ctx: Context) -> Run:
     """
     run = ctx.store.find(run_id)
     quiet = replace(ctx, emit=but_output(ctx.emit))
-    if waiting(run):
+    if waiting(run) or (place_of(run) and _gone(run, ctx)):
         return resume(run.id, quiet)
     with ctx.store.lease(run.id), visit(run, ctx) as work:
         work.cwd = workplace(work)
@@ -63,6 +64,12 @@ def fetch(run_id: str, ctx: Context) -> Run:
             ctx.store.save(run)
             tell_of_outputs(ctx, work, found)
     return resume(run.id, quiet) if over else run
+
+
+def _gone(run: Run, ctx: Context) -> bool:
+    """Whether nothing answers to the run's label any more: its bucket may have everything."""
+    attempt = run.attempt
+    return run.open and attempt is not None and place(ctx, run, attempt.where).find(attempt.label) is None
 
 
 def hold(run_id: str, ctx: Context, seconds: float) -> Run:

@@ -58,7 +58,7 @@ def collect(host: Host, cwd: str, outputs: Sequence[str], workdir: Path, *, in_p
                 f"The output {refused[0]!r} is not fetched: {refused[1]}", fix="Correct `outputs` in the job file."
             )
         ours = tuple(one for one in left.entries if one.path in left.new or not same_here(workdir, one))
-        host.pull(ours, cwd, _inside(workdir, ours))
+        host.pull(ours, cwd, inside(workdir, ours))
         kept = [*ours]
     missing = tuple(pattern for number, pattern in enumerate(outputs) if number not in left.answered)
     return Collected([Output(entry.path, entry.size, entry.sha256) for entry in kept], left.refused, missing)
@@ -165,7 +165,7 @@ def same_here(workdir: Path, entry: Entry) -> bool:
         return False
 
 
-def _inside(workdir: Path, entries: Sequence[Entry]) -> Path:
+def inside(workdir: Path, entries: Sequence[Entry]) -> Path:
     """The folder, where no link in it would lead a file out of it."""
     root = workdir.resolve()
     for entry in entries:

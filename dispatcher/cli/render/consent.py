@@ -8,6 +8,7 @@ from dispatcher.cli.render.plan import plan_lines, sends_lines
 from dispatcher.cli.render.tables import wrapped
 from dispatcher.domain.plan import Candidate, Plan
 from dispatcher.moments import show_time
+from dispatcher.overnight.keeping import Place
 from dispatcher.units import show_seconds, show_usd
 
 HANGS = {
@@ -21,12 +22,18 @@ WATCHED = {
 """By what is outside the machine, in the account."""
 
 
-def consent_lines(plan: Plan, width: int, *, detached: bool, outputs: bool, watched: str = "") -> list[str]:
-    """The plan, the choice phase by phase, what is sent, and how it ends; `watched` is what the account has against hangs."""
+def consent_lines(
+    plan: Plan, width: int, *, detached: bool, outputs: bool, watched: str = "", kept: Place | None = None
+) -> list[str]:
+    """The plan, the choice phase by phase, what is sent, and how it ends.
+
+    `watched` is what the account has against hangs; in `kept` its results are kept, too.
+    """
     chosen = plan.chosen
     assert chosen is not None
     lines = [*plan_lines(plan, width=width, starting=True), *chosen_lines(plan, width), *sends_lines(plan, width)]
-    said = [*_ends(chosen, watched=watched), *(_left_alone(chosen) if detached and outputs else [])]
+    said = [*_ends(chosen, watched=watched), *_results(chosen, kept)]
+    said += _left_alone(chosen) if detached and outputs and not kept else []
     return [*lines, *(part for words in said for part in wrapped(f"  {caution('!')} {words}", width, "    "))]
 
 
@@ -55,6 +62,18 @@ def _ends(chosen: Candidate, *, watched: str) -> list[str]:
     life = chosen.hard_stop_seconds + chosen.grace_seconds
     first = f"It ends by itself {show_seconds(life)} after launch at the latest, whatever happens to this computer."
     return [first, *filter(None, [WATCHED.get(watched) or HANGS.get(chosen.offer.where)])]
+
+
+def _results(chosen: Candidate, kept: Place | None) -> list[str]:
+    if kept is None:
+        return []
+    may = f"as {kept.role}, which can only write below the machine's own name there"
+    may = f"as your own role {kept.role}" if kept.role == kept.role_id else may
+    wait = show_seconds(chosen.grace_seconds)
+    return [
+        f"Log, outputs and checkpoints are also kept in {kept.url}, by its machine {may}. Storage there is not included.",
+        f"Its machine waits {wait} after the job's end; what is fetched later (mlrun fetch) comes from there.",
+    ]
 
 
 def _left_alone(chosen: Candidate) -> list[str]:
