@@ -7,7 +7,7 @@ import hashlib
 import io
 import json
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,16 +38,26 @@ class Bundle:
 
 def pack(target: Path, tree: Tree, spec: JobSpec, outputs: Iterable[str]) -> Bundle:
     """Write the bundle: the work folder, the agent, what runs it, and the job without any secret."""
-    job = {"spec": document(spec), "agent": agent_folder(), "outputs": list(outputs)}
+    return pack_all(target, {Path(spec.cwd).name: tree}, job_of(spec, outputs))
+
+
+def job_of(spec: JobSpec, outputs: Iterable[str]) -> dict[str, Any]:
+    """A job as its machine reads it."""
+    return {"spec": document(spec), "agent": agent_folder(), "outputs": list(outputs)}
+
+
+def pack_all(target: Path, works: Mapping[str, Tree], job: Mapping[str, Any]) -> Bundle:
+    """Write the bundle of one job or of several; their work folders by the names that they have on the machine."""
     try:
         with (
             target.open("wb") as raw,
             gzip.GzipFile("", "wb", QUICK, raw, mtime=0) as packed,
             tarfile.open(fileobj=packed, mode="w|", format=tarfile.PAX_FORMAT) as bundle,
         ):
-            _add_folder(bundle, Path(spec.cwd).name)
-            for entry in tree.entries:
-                _add_file(bundle, tree.root / entry.path, f"{Path(spec.cwd).name}/{entry.path}", entry.mode)
+            for name, tree in works.items():
+                _add_folder(bundle, name)
+                for entry in tree.entries:
+                    _add_file(bundle, tree.root / entry.path, f"{name}/{entry.path}", entry.mode)
             for name in PROGRAMS:
                 _add_file(bundle, AGENT / name, f"{agent_folder()}/{name}", 0o644)
             _add_file(bundle, paths.templates_dir() / "overnight" / "night.py", "night/night.py", 0o644)

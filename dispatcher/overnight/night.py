@@ -34,6 +34,9 @@ class Night:
 
     One with a `cron` comes again, `until` then; each of its times becomes a night of its own, which `carries` the label of the
     first one's id and counts what happens before `until`.
+
+    One with a `queue` runs several jobs in turn on one machine, within one `budget`; in the morning each of its `parts` is a
+    run of its own.
     """
 
     id: str
@@ -72,6 +75,8 @@ class Night:
     cron: str = ""
     until: float | None = None
     carries: str = ""
+    queue: tuple[Mapping[str, Any], ...] = ()
+    budget: float | None = None
     rungs: tuple[str, ...] = ()
 
     @property
@@ -91,6 +96,10 @@ class Night:
     def mine(self, at: float) -> bool:
         """Whether what happened then belongs to it."""
         return not self.carries or self.due - EARLY_SECONDS <= at < (self.until or at + 1)
+
+    def parts(self) -> list[Night]:
+        """Each job of its queue as a night of its own, which carries its label."""
+        return [replace(self, **one, id=part_id(self.id, k), queue=(), carries=self.id) for k, one in enumerate(self.queue, 1)]
 
     @property
     def moment(self) -> datetime:
@@ -117,9 +126,14 @@ class Night:
         try:
             document = json.loads(text)
             known = {one.name: document[one.name] for one in fields(cls) if one.name in document}
-            return cls(**known | {name: tuple(known.get(name, ())) for name in ("outputs", "rungs")})
+            return cls(**known | {name: tuple(known.get(name, ())) for name in ("outputs", "rungs", "queue")})
         except (TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"this is no record of a night: {error}") from None
+
+
+def part_id(night: str, number: int) -> str:
+    """The id of the run that a queue's job becomes, counted from 1."""
+    return hashlib.sha256(f"{night} part {number}".encode()).hexdigest()[:10]
 
 
 def folder() -> Path:

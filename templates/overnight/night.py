@@ -24,12 +24,10 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 class Night:
     """One job, from its start to its last word. A machine that is `visited` has it started by whoever comes."""
 
-    def __init__(self, cloud):
-        self.cloud, self.told = cloud, cloud.told
+    def __init__(self, cloud, job):
+        self.cloud, self.told, self.job = cloud, cloud.told, job
         self.label = self.told["label"]
         self.folder = os.path.join(ROOT, self.label)
-        with open(os.path.join(HERE, "job.json")) as file:
-            self.job = json.load(file)
         self.logged, self.pieces = 0, 0
         self.sent, self.seen, self.missed = set(), {}, []
         self.told_last = self.kept_last = 0.0
@@ -203,6 +201,23 @@ class Night:
         return {"status": found, "machine": machine, "born": now - uptime(), "ended": now}
 
 
+class Part:
+    """The cloud as one job of several sees it: a label, a deadline, secrets and a folder of the bucket of its own."""
+
+    def __init__(self, cloud, number, job):
+        self.cloud, self.below = cloud, "%d/" % number
+        secrets = {name: place for name, place in cloud.told["secrets"].items() if name in job["secrets"]}
+        label = "%s-%d" % (cloud.told["label"].rpartition("-")[0], number)
+        deadline = min(cloud.told["deadline"], uptime() + job["seconds"])
+        self.told = dict(cloud.told, label=label, secrets=secrets, deadline=deadline, latest=job["latest"])
+
+    def put(self, name, *rest):
+        self.cloud.put(self.below + name, *rest)
+
+    def __getattr__(self, name):
+        return getattr(self.cloud, name)
+
+
 def uptime():
     """Seconds since this machine was made: it starts once."""
     with open("/proc/uptime") as file:
@@ -240,9 +255,27 @@ def digest(path):
     return found.hexdigest()
 
 
-def main(cloud):
+def run(cloud, job):
     try:
-        return Night(cloud).run()
+        return Night(cloud, job).run()
     except Refused as why:
         report(cloud, why.reason, str(why))
         return 1
+
+
+def in_turn(cloud, jobs):
+    """Several jobs, one after another: what becomes of one is not the next one's affair, but for the time that is left."""
+    for number, job in enumerate(jobs, 1):
+        try:
+            run(Part(cloud, number, job), job)
+        except OSError as error:
+            print("job %d: the bucket does not take it: %s" % (number, error), file=sys.stderr)
+    said = dict(Night(cloud, jobs[-1]).about({}), queue=len(jobs))
+    cloud.put("outcome.json", json.dumps(said).encode())
+    return 0
+
+
+def main(cloud):
+    with open(os.path.join(HERE, "job.json")) as file:
+        job = json.load(file)
+    return in_turn(cloud, job["queue"]) if "queue" in job else run(cloud, job)

@@ -20,7 +20,7 @@ from dispatcher import paths
 from dispatcher.hosts.base import Entry, Tree
 from dispatcher.hosts.job import AGENT, JobSpec, agent_folder, document
 from dispatcher.overnight import keeping
-from dispatcher.overnight.bundle import pack
+from dispatcher.overnight.bundle import job_of, pack, pack_all
 
 LABEL = "mlrun-0123456789-1"
 FOLDER = paths.templates_dir() / "overnight"
@@ -156,6 +156,56 @@ def test_overnight_a_bucket_that_is_away_for_a_while_stops_no_job(programs, mach
     run(programs, cloud)
     assert b"1\n2\n3\n4\n5\n6\n" == cloud.log()
     assert 0 == cloud.said()["status"]["exit_code"]
+
+
+@pytest.fixture
+def queue(programs, tmp_path):
+    """A bundle of several jobs in one folder, each with the seconds it may take."""
+
+    def make(*jobs, **told):
+        root = programs[2]
+        work = tmp_path / "work"
+        work.mkdir()
+        (work / "seed.txt").write_text("seed")
+        told_jobs = []
+        for number, (command, seconds, secrets) in enumerate(jobs, 1):
+            spec = JobSpec(f"{LABEL[:-1]}{number}", command, f"{root}/{LABEL}.work", sample_seconds=0.2)
+            told_jobs.append(job_of(spec, ["out/"]) | {"seconds": seconds, "secrets": secrets, "latest": None})
+        trees = {f"{LABEL}.work": Tree(work, (Entry("seed.txt", 4),))}
+        bundle = pack_all(tmp_path / "b.tar.gz", trees, {"queue": told_jobs})
+        usual = {"label": LABEL, "bundle": bundle.key, "sha256": bundle.sha256, "deadline": 600.0, "every": 0.1}
+        cloud = Memory(usual | {"secrets": {}} | told)
+        cloud.kept[bundle.key] = bundle.file.read_bytes()
+        return cloud
+
+    return make
+
+
+def part(cloud, number):
+    return json.loads(cloud.kept[f"{number}/outcome.json"])
+
+
+def test_overnight_a_queue_runs_its_jobs_in_turn_each_in_a_folder_of_its_own(programs, queue):
+    both = ("cp seed.txt out/2; cat out/1", 300.0, ["TOKEN"])
+    cloud = queue(("mkdir out; echo one > out/1; exit 3", 300.0, []), ("true", 300.0, ["GONE"]), both, secrets={"TOKEN": "/t"})
+    cloud.told["secrets"]["GONE"] = "/gone"
+    cloud.parameters["/t"] = "s3cret"
+    assert 0 == run(programs, cloud)
+    assert [3, 0] == [part(cloud, number)["status"]["exit_code"] for number in (1, 3)]
+    assert "secret-missing" == part(cloud, 2)["refused"]
+    assert b"one\n" == cloud.kept["3/log/00000000"]
+    assert ["out/1", "out/2"] == sorted(one["path"] for one in part(cloud, 3)["outputs"])
+    assert 3 == cloud.said()["queue"]
+
+
+def test_overnight_a_queue_ends_with_the_time_that_its_budget_buys(programs, queue, monkeypatch):
+    cloud = queue(("sleep 60", 1.5, []), ("sleep 60", 300.0, []), ("echo never", 300.0, []))
+    over = lambda: sum(name.endswith("/outcome.json") for name in cloud.kept)  # noqa: E731
+    monkeypatch.setattr(programs[1], "uptime", lambda: 30.0 + over() * 568.5)
+    run(programs, cloud)
+    assert ["deadline", "deadline"] == [part(cloud, number)["status"]["reason"] for number in (1, 2)]
+    assert "too-late" == part(cloud, 3)["refused"]
+    assert "3/log/00000000" not in cloud.kept
 
 
 @pytest.fixture
