@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from dispatcher.hosts.job import JobStatus, status_of
 from dispatcher.overnight import night as nights
 from dispatcher.overnight.base import Nights, Seen
 from dispatcher.overnight.night import Night
+from dispatcher.units import show_usd
 
 LINGERS_SECONDS = 180.0
 """A machine that has said its last word ends itself; after so long it is ended from here."""
@@ -52,6 +53,8 @@ def settled(ctx: Context, cloud: Nights, night: Night, now: float) -> Run | None
     if seen.alive or not night.carries:
         backend.terminate(night.label)  # also of what is gone: rules and keys go with it
     proof = _gone(ctx, cloud, night, backend)
+    if night.queue:
+        return _in_turn(ctx, cloud, night, seen, proof)
     run = _run(night, seen)
     run.teardown_confirmed, run.teardown_proof = True, [proof]
     _bring(ctx, cloud, night, seen, run)
@@ -60,6 +63,32 @@ def settled(ctx: Context, cloud: Nights, night: Night, now: float) -> Run | None
     ctx.ended(run)
     _say(ctx, night, f"is over: {run.outcome}, {_words(run)}", f"mlrun report {run.id[:4]}")
     return run
+
+
+def _in_turn(ctx: Context, cloud: Nights, night: Night, seen: Seen, proof: str) -> Run:
+    """A queue's jobs, each a run of its own that pays from the end of the one before it; then what they came to."""
+    runs: list[Run] = []
+    since = 0.0
+    for number, part in enumerate(night.parts(), 1):
+        own = cloud.part(night, seen, number)
+        if since and "born" in own.outcome:
+            own = replace(own, outcome=own.outcome | {"born": since})
+        run = _run(part, own)
+        since = run.attempts[0].ended or since if run.attempts[0].launched else since
+        run.job |= {
+            "queue": {"id": night.id, "name": night.name, "part": number, "of": len(night.queue), "budget_usd": night.budget}
+        }
+        run.teardown_confirmed, run.teardown_proof = True, [proof]
+        _bring(ctx, cloud, part, own, run)
+        _keep(ctx, run)
+        ctx.ended(run)
+        runs.append(run)
+    nights.forget(night)
+    won = sum(run.outcome is Outcome.SUCCEEDED for run in runs)
+    spent, most = sum(run.cost_so_far for run in runs), f" of {show_usd(night.budget)}" if night.budget else ""
+    words = f"is over: {won} of its {len(runs)} jobs succeeded, {show_usd(spent)}{most}"
+    _say(ctx, night, words, f"mlrun report {runs[0].id[:4]}")
+    return runs[-1]
 
 
 def _keep(ctx: Context, run: Run) -> None:
@@ -82,7 +111,7 @@ def _gone(ctx: Context, cloud: Nights, night: Night, backend: Backend) -> str:
         return f"{night.where}: no machine of {night.moment:%d %b %H:%M} is left; the trigger stands for the next time"
     proof = confirm_gone(ctx, backend, night.label)
     cloud.disarm(night)
-    return f"{proof}; trigger and template are deleted"
+    return f"{proof}; what started it is deleted"
 
 
 def _run(night: Night, seen: Seen) -> Run:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import cast
 
 from dispatcher import paths
+from dispatcher.app.access import usable
 from dispatcher.app.limits import check_limits
 from dispatcher.app.mornings import settled
 from dispatcher.app.rungs import rungs
@@ -27,18 +29,18 @@ from dispatcher.hosts.job import JobSpec
 from dispatcher.hosts.remote_env import remote_environment
 from dispatcher.hosts.sync import manifest
 from dispatcher.jobfile.load import LoadedJob
-from dispatcher.jobfile.settings import Settings
+from dispatcher.jobfile.settings import Settings, load_settings
 from dispatcher.moments import seconds_between, zone_name, zone_named
 from dispatcher.notices.addresses import record_of
 from dispatcher.overnight import night as nights
 from dispatcher.overnight.base import Nights, Trigger
-from dispatcher.overnight.bundle import pack
+from dispatcher.overnight.bundle import Bundle, pack
 from dispatcher.overnight.night import LONGEST_AHEAD_DAYS, Night
 from dispatcher.scheduling.cron import LOOKED_AT, next_firing
 from dispatcher.store.store import Store
 from dispatcher.units import show_seconds
 
-CLOUDS = ("aws",)
+CLOUDS = ("aws", "gcp")
 """Clouds that start runs by themselves in this version."""
 CLIENT = "overnight"
 """What its machine's tags say in place of a computer's name: no computer's `sweep` takes it for its own before its end."""
@@ -47,12 +49,15 @@ LATE_SECONDS = 3600.0
 """How late a trigger may fire."""
 ROOT = "/var/lib/mlrun/runs"
 DAY = 86400.0
+LEAST_SECONDS = 300.0
+"""With less time than this no machine is worth its start."""
 
 
 @dataclass(frozen=True, slots=True)
 class There:
     """A night or a trigger as `schedule ls` shows it. `here`: this computer submitted it."""
 
+    where: str
     id: str
     name: str
     region: str
@@ -67,7 +72,9 @@ def of(where: str) -> Nights:
     backend = registry.load(where)
     found = getattr(backend, "nights", None)
     if found is None:
-        raise UsageError(f"{where} starts no runs by itself in this version.", fix="--where aws, or --where local.")
+        raise UsageError(
+            f"{where} starts no runs by itself in this version.", fix=f"--where {' or '.join(CLOUDS)}, or --where local."
+        )
     return cast(Nights, found)
 
 
@@ -86,6 +93,32 @@ def arm(
     assert chosen is not None
     if cron:
         _check_apart(cron, due, (chosen.hard_stop_seconds or 3600.0) + chosen.grace_seconds)
+
+    def frozen(night: Night) -> Night:
+        return replace(night, cron=cron, until=now + LONGEST_AHEAD_DAYS * DAY) if cron else replace(night, latest=latest)
+
+    def packed(night: Night, file: Path) -> Bundle:
+        tree = manifest(loaded.workdir, data=data_paths(loaded)).tree
+        return pack(file, tree, spec_of(night, loaded, settings, night.label, f"{Label(night.id)}.work"), night.outputs)
+
+    return sent(loaded, plan, due, settings, store, now, loaded.config.secrets, frozen, packed)
+
+
+def sent(
+    loaded: LoadedJob,
+    plan: Plan,
+    due: datetime,
+    settings: Settings,
+    store: Store,
+    now: float,
+    secrets: Sequence[str],
+    frozen: Callable[[Night], Night],
+    packed: Callable[[Night, Path], Bundle],
+) -> Night:
+    """Check what has to be there, then have the cloud start the plan's machine. `frozen` completes the record, `packed` writes
+    what the machine fetches."""
+    chosen = plan.chosen
+    assert chosen is not None
     if due.timestamp() - now > LONGEST_AHEAD_DAYS * DAY:
         raise UsageError(f"A cloud keeps a run's bundle for {LONGEST_AHEAD_DAYS} days at most.", fix="Choose an earlier start.")
     check_limits(chosen, settings.limits, store, now)
@@ -94,20 +127,16 @@ def arm(
     if missing := cloud.lacking(region):
         fix = f"mlrun setup {chosen.offer.where} --overnight --region {region}"
         raise CloudRefused(f"The account lacks {', '.join(missing)}", fix=fix)
-    if unset := cloud.unset_secrets(region, loaded.config.secrets):
+    if unset := cloud.unset_secrets(region, secrets):
         raise UsageError(f"{', '.join(unset)}: the cloud holds no such secret.", fix="; ".join(unset.values()))
     ladder = list(_ladder(plan, settings))
-    frozen = _frozen(loaded, plan, chosen, due, latest, now)
-    if cron:
-        frozen = replace(frozen, cron=cron, until=now + LONGEST_AHEAD_DAYS * DAY, latest=None)
-    night = cloud.prepare(frozen, ladder)
+    night = cloud.prepare(frozen(_frozen(loaded, plan, chosen, due, now)), ladder)
     keys = paths.runs_dir() / night.id
     keys.mkdir(mode=0o700, parents=True, exist_ok=True)
     nights.keep(night)  # what is being made is known before it is
     file = nights.folder() / f"{night.id}.tar.gz"
     try:
-        sent = manifest(loaded.workdir, data=data_paths(loaded)).tree
-        night = cloud.arm(night, pack(file, sent, _spec(night, loaded, settings), night.outputs), ladder, keys)
+        night = cloud.arm(night, packed(night, file), ladder, keys)
     except TeardownUnconfirmed:
         raise
     except BaseException:
@@ -119,25 +148,28 @@ def arm(
     return night
 
 
-def listed(now: float) -> Iterator[There]:
-    """What stands in the clouds, whoever submitted it, and this computer's nights that are not home yet."""
-    mine = {one.id: one for one in nights.every()}
-    for where in CLOUDS:
-        cloud = of(where)
-        for trigger in cloud.triggers(()):
-            known = mine.pop(trigger.night, None)
-            found = known or cloud.recall(trigger)
-            yield _there(trigger, found, now, here=known is not None)
-        for one in mine.values():
-            seen = cloud.look(one, now)
-            yield There(one.id, one.name, one.region, one.begins, seen.words or seen.phase, here=True, worst=one.cost_worst)
+def starting(settings: Settings) -> tuple[str, ...]:
+    """Clouds that are asked for nights: those that start runs by themselves, and let us in."""
+    return tuple(one for one in usable(settings) if one in CLOUDS)
+
+
+def listed(where: str, now: float) -> Iterator[There]:
+    """What stands in a cloud, whoever submitted it, and this computer's nights there that are not home yet."""
+    mine, cloud = {one.id: one for one in nights.every() if one.where == where}, of(where)
+    for trigger in cloud.triggers(()):
+        known = mine.pop(trigger.night, None)
+        found = known or cloud.recall(trigger)
+        yield _there(where, trigger, found, now, here=known is not None)
+    for one in mine.values():
+        words = (seen := cloud.look(one, now)).words or seen.phase
+        yield There(where, one.id, one.name, one.region, one.begins, words, here=True, worst=one.cost_worst)
 
 
 def find(text: str) -> Night:
     """The night with this id, or whose id begins so: of this computer, else of the clouds. Raises UsageError."""
     found = [one for one in nights.every() if one.id.startswith(text)]
     if not found:
-        for where in CLOUDS:
+        for where in starting(load_settings()):
             cloud = of(where)
             recalled = [cloud.recall(one) for one in cloud.triggers(()) if one.night.startswith(text)]
             found += [one for one in recalled if one is not None]
@@ -210,7 +242,7 @@ def any_due(now: float) -> bool:
     return os.path.isdir(nights.folder()) and any(one.begins <= now for one in nights.every())  # noqa: PTH112
 
 
-def _there(trigger: Trigger, night: Night | None, now: float, *, here: bool) -> There:
+def _there(where: str, trigger: Trigger, night: Night | None, now: float, *, here: bool) -> There:
     name = night.name if night else trigger.about.removeprefix("mlrun: ").partition(",")[0] or trigger.name
     try:
         due = night.due if night else datetime.fromisoformat(trigger.when).replace(tzinfo=UTC).timestamp()
@@ -221,7 +253,8 @@ def _there(trigger: Trigger, night: Night | None, now: float, *, here: bool) -> 
         today = datetime.fromtimestamp(now, zone_named(night.zone))
         due = next_firing(night.cron, today).timestamp()
         words = f"again at {night.cron!r} until {datetime.fromtimestamp(night.until, today.tzinfo):%d %b}"
-    return There(trigger.night, name, trigger.region, due, words, here=here, worst=night.cost_worst if night else None)
+    worst = night.cost_worst if night else None
+    return There(where, trigger.night, name, trigger.region, due, words, here=here, worst=worst)
 
 
 def _ladder(plan: Plan, settings: Settings) -> Iterator[Offer]:
@@ -236,7 +269,7 @@ def _ladder(plan: Plan, settings: Settings) -> Iterator[Offer]:
             yield one
 
 
-def _frozen(loaded: LoadedJob, plan: Plan, chosen: Candidate, due: datetime, latest: float | None, now: float) -> Night:
+def _frozen(loaded: LoadedJob, plan: Plan, chosen: Candidate, due: datetime, now: float) -> Night:
     stop = chosen.hard_stop_seconds or 3600.0
     return Night(
         id=new_run_id(),
@@ -247,7 +280,6 @@ def _frozen(loaded: LoadedJob, plan: Plan, chosen: Candidate, due: datetime, lat
         zone=zone_name(due),
         made=now,
         client=CLIENT,
-        latest=latest,
         deadline_seconds=stop,
         max_seconds=round(stop + chosen.grace_seconds),
         grace_seconds=round(chosen.grace_seconds),
@@ -271,15 +303,15 @@ class _Rented:
     root = ROOT
 
 
-def _spec(night: Night, loaded: LoadedJob, settings: Settings) -> JobSpec:
+def spec_of(night: Night, loaded: LoadedJob, settings: Settings, label: Label, folder: str) -> JobSpec:
     """The job as the agent will start it; its deadline and its secrets are filled in there."""
     config = loaded.config.model_copy(update={"secrets": ()})
     job: JobInstructions = instructions(replace(loaded, config=config), settings, None, do_setup=True, here=False)
     environment = remote_environment(cast(Host, _Rented()), job.workdir, job.setup, night.name)
-    cwd = f"{ROOT}/{Label(night.id)}.work"
+    cwd = f"{ROOT}/{folder}"
     outputs = os.pathsep.join(f"{cwd}/{path}" for path in job.outputs)
     return JobSpec(
-        label=str(night.label),
+        label=str(label),
         command=job.command,
         cwd=cwd,
         env={**job.env, "DISPATCHER_OUTPUTS": outputs},

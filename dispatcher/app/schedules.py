@@ -193,7 +193,7 @@ def _runs_here(plan: Plan, loaded: LoadedJob) -> Plan:
     if plan.chosen.offer.where != "local":
         where = plan.chosen.offer.where
         what = f"{loaded.name} would run on {where}: starting machines there at a later time is not part of this version."
-        raise UsageError(what, fix="--where local schedules it here, --where aws on AWS; or start it now with -d.")
+        raise UsageError(what, fix="--where local schedules it here, --where aws or gcp there; or start it now with -d.")
     return plan
 
 

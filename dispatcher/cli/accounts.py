@@ -163,26 +163,34 @@ def _agree(question: str, *, yes: bool, as_json: bool) -> None:
 
 @setup.command("gcp")
 @click.option("--remove", is_flag=True, help="Take back what was made.")
-@click.option("--role", "role_only", is_flag=True, help="Print only the role that a user of mlrun needs.")
+@click.option("--role", "role_only", is_flag=True, help="Print only the role that a user of mlrun needs, of this or of nights.")
+@click.option(
+    "--overnight", is_flag=True, help="What runs need that Google starts by itself: two accounts, a bucket in a region."
+)
+@REGION
 @YES
 @AS_JSON
-def setup_gcp(*, remove: bool, role_only: bool, yes: bool, as_json: bool) -> int:
+def setup_gcp(regions: tuple[str, ...], *, remove: bool, role_only: bool, overnight: bool, yes: bool, as_json: bool) -> int:
     """Show what a Google Cloud project needs once, make it after asking, or remove it.
 
     \b
       mlrun setup gcp --role > mlrun-role.yaml
       mlrun setup gcp
+      mlrun setup gcp --overnight --region us-central1
       mlrun setup gcp --remove
     """
+    from dispatcher.cli import overnight_gcp as nights
     from dispatcher.cli.google import make, remove_all, role
 
     if role_only:
-        say(role(), to_stdout=True, nl=False)
+        say(nights.role() if overnight else role(), to_stdout=True, nl=False)
         return 0
 
     def agree(question: str) -> None:
         _agree(question, yes=yes, as_json=as_json)
 
+    if overnight:
+        return (nights.take_back if remove else nights.setup)(regions, agree, as_json=as_json)
     return remove_all(agree, as_json=as_json) if remove else make(agree, as_json=as_json)
 
 

@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from dispatcher.overnight.night import Night
 
 
+CLOUDS = {"aws": "AWS", "gcp": "Google Cloud"}
+ENDS = {"aws": "which deletes itself", "gcp": "which the machine deletes"}
+SCHEMES = {"aws": "s3", "gcp": "gs"}
+
+
 def arm(made: Planned, flags: Mapping[str, Any], now: datetime) -> int:
     """Ask, freeze, send, and say what was made."""
     from dispatcher.app import overnight, runs
@@ -26,7 +31,9 @@ def arm(made: Planned, flags: Mapping[str, Any], now: datetime) -> int:
     from dispatcher.jobfile.settings import load_settings
 
     if len(made.loaded) > 1:
-        raise UsageError("Several jobs are run in turn by this computer only.", fix="--where local; or one schedule for each.")
+        from dispatcher.cli.queues import armed
+
+        return _told(armed(made, flags, now), flags, now)
     loaded, settings = made.loaded[0], load_settings()
     guard = runs.watched("aws")
     watched = guard if guard == "reaper" else ""  # a machine's own schedule is armed by whoever starts it: here nobody does
@@ -36,6 +43,10 @@ def arm(made: Planned, flags: Mapping[str, Any], now: datetime) -> int:
     with runs.opened() as ctx:
         store, cron = ctx.store, made.cron or ""
         night = overnight.arm(loaded, plan, made.due, made.ends[0], settings, store, now.timestamp(), cron)
+    return _told(night, flags, now)
+
+
+def _told(night: Night, flags: Mapping[str, Any], now: datetime) -> int:
     if flags["as_json"]:
         document({"schema": "1.0", "schedule": record(night)})
     else:
@@ -46,10 +57,11 @@ def arm(made: Planned, flags: Mapping[str, Any], now: datetime) -> int:
 def record(night: Night) -> dict[str, Any]:
     """A night as JSON."""
     return {
-        "id": night.id, "job": night.job.get("file"), "name": night.name, "where": night.where, "region": night.region,
+        "id": night.id, "job": [one["job"]["file"] for one in night.queue] or night.job.get("file"), "name": night.name, "where": night.where, "region": night.region,
         "next": night.moment.isoformat(), "cron": night.cron or None, "worst_case_usd": round(night.cost_worst, 4),
         "trigger": night.trigger, "machines": dict(night.prices), "market": night.market, "secrets": sorted(night.secrets),
         "bucket": night.bucket, "bundle": {"key": night.bundle, "sha256": night.sha256, "bytes": night.size}, "fired": [],
+        "budget_usd": night.budget,
     }  # fmt: skip
 
 
@@ -62,7 +74,7 @@ def rows(found: Iterable[There]) -> list[dict[str, Any]]:
     """The same, as JSON."""
     return [
         {
-            "id": one.id, "name": one.name, "where": "aws", "region": one.region, "here": one.here, "words": one.words,
+            "id": one.id, "name": one.name, "where": one.where, "region": one.region, "here": one.here, "words": one.words,
             "next": datetime.fromtimestamp(one.due, UTC).isoformat(), "worst_case_usd": one.worst,
         }
         for one in found
@@ -138,15 +150,17 @@ def _made(bucket: Any) -> bool:
 def _say_armed(night: Night, now: datetime) -> None:
     kinds = ", ".join(night.prices)
     again = f", again at {night.cron!r}" if night.cron else ""
-    say(f"{good('✓')} {night.id[:6]}: {night.name} starts {show_moment(night.moment, now)}{again}, on AWS in {night.region}")
+    cloud, bucket = CLOUDS[night.where], f"{SCHEMES[night.where]}://{night.bucket}"
+    start = show_moment(night.moment, now)
+    say(f"{good('✓')} {night.id[:6]}: {night.name} starts {start}{again}, on {cloud} in {night.region}")
     if comes_twice(night.moment):
         say(f"{caution('!')} The clock shows this time twice that night: the first is meant.")
     worst = f"at worst {show_usd(night.cost_worst)}; it ends by itself {show_seconds(night.max_seconds)} after its start"
     lines = [
-        f"machine: {kinds} ({night.market}), the first that AWS has, at most {show_usd(night.max_hourly)} per hour",
+        f"machine: {kinds} ({night.market}), the first that {cloud} has, at most {show_usd(night.max_hourly)} per hour",
         worst,
-        f"sent: {show_bytes(night.size)} to s3://{night.bucket}/{night.bundle[:20]}…, private, gone after 30 days",
-        f"trigger: {night.trigger}, which deletes itself. Nothing of ours runs until then; this computer may be off",
+        f"sent: {show_bytes(night.size)} to {bucket}/{night.bundle[:20]}…, private, gone after 30 days",
+        f"trigger: {night.trigger}, {ENDS[night.where]}. Nothing of ours runs until then; this computer may be off",
         "outputs and log come home with the first mlrun command after",
     ]
     if night.cron and night.until:
@@ -165,4 +179,4 @@ def _when(one: There, now: datetime) -> str:
 
 def _about(one: There) -> str:
     worst = f"at worst {show_usd(one.worst)}" if one.worst is not None else ""
-    return "; ".join(filter(None, [one.words, "" if one.here else "of another computer", f"aws {one.region}", worst]))
+    return "; ".join(filter(None, [one.words, "" if one.here else "of another computer", f"{one.where} {one.region}", worst]))

@@ -18,13 +18,13 @@ from dispatcher.errors import MlrunError
 if TYPE_CHECKING:
     from dispatcher.app.overnight import There
 
-CLOUDS = ("aws",)
+CLOUDS = ("aws", "gcp")
 """Clouds that start runs by themselves."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def schedule() -> None:
-    """Runs that begin later: on this computer, or on AWS with this computer off.
+    """Runs that begin later: on this computer, or in a cloud with this computer off.
 
     \b
       mlrun schedule add train.yaml --at 23:00
@@ -43,7 +43,8 @@ def schedule() -> None:
 @click.option("--cron", metavar="CRON", help='Again and again: "0 1 * * 1-5".')
 @click.option("--timezone", "zone", metavar="ZONE", help="The zone of these times; this computer's if not said.")
 @click.option("--one-after-another", is_flag=True, help="Several jobs, in turn.")
-@click.option("--where", metavar="PLACE", help="local, or aws: AWS starts it, this computer may be off.")
+@click.option("--budget", type=click.FloatRange(min=0, min_open=True), metavar="USD", help="Most that they cost together.")
+@click.option("--where", metavar="PLACE", help="local; or aws, gcp: the cloud starts it, this computer may be off.")
 @click.option("--max-time", metavar="TIME", help="Most each may take: 2h, 90m.")
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Change a setting that `run` takes.")
 @click.option("--setup", "do_setup", is_flag=True, help="Run `setup` too.")
@@ -136,7 +137,8 @@ def run_now(schedule_id: str) -> int:
     from dispatcher.app import overnight as nights
 
     begun = nights.start_now(nights.find(schedule_id), now)
-    say(f"{good('✓')} {begun.name} is started on AWS in {begun.region}; its trigger is deleted. mlrun schedule ls")
+    cloud = overnight.CLOUDS[begun.where]
+    say(f"{good('✓')} {begun.name} is started on {cloud} in {begun.region}; its trigger is deleted. mlrun schedule ls")
     return 0
 
 
@@ -158,25 +160,24 @@ def due(schedule_id: str | None) -> int:
 
 def _here(schedule_id: str) -> bool:
     """Whether this computer starts it; a cloud is only asked where it does not."""
-    from dispatcher.app.access import usable
+    from dispatcher.app.overnight import starting
     from dispatcher.jobfile.settings import load_settings
     from dispatcher.scheduling import records
 
-    return any(one.id.startswith(schedule_id) for one in records.every()) or "aws" not in usable(load_settings())
+    return any(one.id.startswith(schedule_id) for one in records.every()) or not starting(load_settings())
 
 
 def _in_clouds(now: datetime) -> list[There]:
     from dispatcher.app import overnight as nights
-    from dispatcher.app.access import usable
     from dispatcher.jobfile.settings import load_settings
 
-    if "aws" not in usable(load_settings()):
-        return []
-    try:
-        return list(nights.listed(now.timestamp()))
-    except MlrunError as error:
-        say(f"{caution('!')} AWS was not looked at: {error.message}")
-        return []
+    found: list[There] = []
+    for where in nights.starting(load_settings()):
+        try:
+            found += nights.listed(where, now.timestamp())
+        except MlrunError as error:
+            say(f"{caution('!')} {overnight.CLOUDS[where]} was not looked at: {error.message}")
+    return found
 
 
 def _remove_there(schedule_id: str, *, as_json: bool) -> int:
@@ -187,7 +188,7 @@ def _remove_there(schedule_id: str, *, as_json: bool) -> int:
     if as_json:
         document({"schema": "1.0", "removed": overnight.record(found)})
     else:
-        say(f"{good('✓')} {found.id[:6]} removed: AWS will not start {found.name}.")
+        say(f"{good('✓')} {found.id[:6]} removed: {overnight.CLOUDS[found.where]} will not start {found.name}.")
     return 0
 
 

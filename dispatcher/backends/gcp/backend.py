@@ -59,7 +59,7 @@ class GcpBackend(CloudBackend[Gcp]):
         """Runs that Google starts by itself."""
         from dispatcher.backends.gcp.nights import GcpNights
 
-        return GcpNights(self.account, self.settings, self.owner, self._clock)
+        return GcpNights(self.account, self.settings, self._clock)
 
     def placements(self, offer: Offer) -> Iterable[Offer]:
         """The offer in each zone of its region that sells the type; where Google said that there is room first."""

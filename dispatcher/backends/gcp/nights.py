@@ -37,8 +37,8 @@ LEAST_AHEAD_SECONDS = 5.0
 class GcpNights(Looks):
     """Obeys overnight.base.Nights."""
 
-    def __init__(self, account: Account, settings: Gcp, owner: str, clock: Clock) -> None:
-        super().__init__(account, owner, clock)
+    def __init__(self, account: Account, settings: Gcp, clock: Clock) -> None:
+        super().__init__(account, clock)
         self.settings = settings
 
     def lacking(self, region: str) -> list[str]:
@@ -59,7 +59,7 @@ class GcpNights(Looks):
         project = self.account.project
         secrets = {name: f"projects/{project}/secrets/{nights_roles.SECRETS}{name}" for name in night.secrets}
         due = nights_words.on_the_minute(night.due)
-        night = replace(night, due=due, owner=self.owner, bucket=bucket, prices=prices, secrets=secrets)
+        night = replace(night, due=due, owner=self.account.owner, bucket=bucket, prices=prices, secrets=secrets)
         return replace(night, token=night.token_at(due), trigger=nights_words.trigger_name(night.id))
 
     def arm(self, night: Night, bundle: Bundle, offers: Sequence[Offer], keys: Path) -> Night:
@@ -166,7 +166,7 @@ class GcpNights(Looks):
             run_name=night.name,
             client=night.client,
         )
-        labels = labels_of(tags_of(night.label, self.owner, terms))
+        labels = labels_of(tags_of(night.label, night.owner, terms))
         asked = request(rung.offer, night.label, terms, rung.site, rung.image, script, labels)
         machine = nights_roles.email(self.account, nights_roles.MACHINE)
         asked["service_accounts"] = [{"email": machine, "scopes": [nights_words.SCOPE]}]
@@ -192,7 +192,7 @@ class GcpNights(Looks):
         except GcpFailure as failure:
             raise failure.told() from failure
         if lacking := [one for one in wanted if one not in said.get("permissions", ())]:
-            text = f"{self.owner} may not do what a night takes in {self.account.project}: {', '.join(lacking)}"
+            text = f"{self.account.owner} may not do what a night takes in {self.account.project}: {', '.join(lacking)}"
             raise CloudRefused(text, fix="mlrun setup gcp --overnight --role")
 
     @staticmethod

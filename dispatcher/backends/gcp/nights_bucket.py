@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -28,11 +28,7 @@ class Bucket:
 
     def there(self) -> bool:
         """Whether the project has it."""
-        asked = {"project": self.account.project, "prefix": self.name}
-        try:
-            return any(one["name"] == self.name for one in self.account.listed(STORAGE, "the buckets", "items", asked))
-        except GcpFailure as failure:
-            raise failure.told() from failure
+        return self.name in _owned(self.account, self.name)
 
     def make(self) -> None:
         """Have it, as it must be from its first moment on."""
@@ -114,3 +110,17 @@ class Bucket:
         except GcpFailure as failure:
             if failure.kind is not Kind.ABSENT:
                 raise
+
+
+def every(account: Account, regions: Iterable[str]) -> list[Bucket]:
+    """Those that the project has in these regions."""
+    known = _owned(account, f"{PREFIX}{account.project}-")
+    return [one for one in (Bucket(account, region) for region in regions) if one.name in known]
+
+
+def _owned(account: Account, start: str) -> list[str]:
+    asked = {"project": account.project, "prefix": start}
+    try:
+        return [str(one["name"]) for one in account.listed(STORAGE, "the buckets", "items", asked)]
+    except GcpFailure as failure:
+        raise failure.told() from failure

@@ -28,8 +28,8 @@ PREEMPTED = "compute.instances.preempted"
 class Looks:
     """The half of GcpNights that looks."""
 
-    def __init__(self, account: Account, owner: str, clock: Clock) -> None:
-        self.account, self.owner, self.clock = account, owner, clock
+    def __init__(self, account: Account, clock: Clock) -> None:
+        self.account, self.clock = account, clock
 
     def look(self, night: Night, now: float) -> Seen:
         """Its machine's last word first; without one, what Google knows of machine, trigger and request."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from dispatcher import paths
 from dispatcher.backends.cloud import bootstrap
-from dispatcher.backends.gcp.payload import Image, Site, machine_type, request_id
+from dispatcher.backends.gcp.payload import Image, Site, request_id
 from dispatcher.domain.plan import Offer
 from dispatcher.domain.run import Label
 from dispatcher.errors import HostError
@@ -141,10 +141,6 @@ def told_types(rungs: Sequence[str]) -> str:
 def insert_body(asked: dict[str, Any]) -> dict[str, Any]:
     """The request as Google's interface takes it, from how its library does."""
     from google.cloud import compute_v1
+    from google.protobuf import json_format
 
-    made = compute_v1.Instance(asked)
-    text = compute_v1.Instance.to_json(made, use_integers_for_enums=False, including_default_value_fields=False)
-    return dict(json.loads(text))
-
-
-__all__ = ["HOME", "PREFIX", "Rung", "machine_type"]
+    return dict(json_format.MessageToDict(compute_v1.Instance.pb(compute_v1.Instance(asked)), use_integers_for_enums=False))

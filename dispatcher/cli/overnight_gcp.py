@@ -1,0 +1,83 @@
+"""What `setup gcp --overnight` shows, makes and takes back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from dispatcher.cli.render.console import bold, document, good, say
+from dispatcher.errors import UsageError
+from dispatcher.jobfile.settings import load_settings
+
+USUAL = "us-central1"
+"""Where a bucket is made if nobody names a region."""
+APIS = "cloudscheduler.googleapis.com secretmanager.googleapis.com storage.googleapis.com"
+
+
+def role() -> str:
+    """What submitting nights takes beside the role that runs take."""
+    from dispatcher import paths
+
+    return (paths.templates_dir() / "gcp" / "overnight-role.yaml").read_text(encoding="utf-8")
+
+
+def setup(regions: Sequence[str], agree: Callable[[str], None], *, as_json: bool) -> int:
+    """Make the service accounts and the buckets that nights need, after asking."""
+    from dispatcher.backends.gcp import nights_roles as roles
+    from dispatcher.backends.gcp.client import Account
+    from dispatcher.backends.gcp.nights_bucket import KEPT_DAYS, Bucket
+
+    settings = load_settings().gcp
+    account = Account(settings.project)
+    buckets = [Bucket(account, region) for region in regions or settings.regions or (USUAL,)]
+    missing = [one for one in buckets if not one.there()]
+    lacking = roles.lacking(account)
+    unbound = [] if lacking else list(roles.unbound(account))
+    wanted = [f"service account {name}" for name in lacking] + [f"binding of {name}" for name in unbound]
+    wanted += [f"bucket {one.name} in {one.region}" for one in missing]
+    if not as_json:
+        say(f"{bold('PROJECT')}   {account.project}, as {account.owner}")
+        may = f"reads its bundle and secrets named {roles.SECRETS}…, writes results, deletes machines of mlrun's and triggers"
+        say(f"{bold('ACCOUNTS')}  {roles.MACHINE}: {may}")
+        say(f"          {roles.SCHEDULER}: makes machines, and passes them that account")
+        say(f"{bold('BUCKETS')}   private, encrypted, everything in them goes after {KEPT_DAYS} days")
+        say(f"{bold('NEEDS')}     gcloud services enable {APIS}")
+        for one in wanted:
+            say(f"· to be made: {one}")
+    if wanted:
+        agree("Make them?")
+    made = []
+    if lacking or unbound:
+        made = [f"service account {name}" for name in roles.make(account)]
+    for bucket in missing:
+        bucket.make()
+        made.append(f"bucket {bucket.name}")
+    if as_json:
+        document({"schema": "1.0", "made": made})
+    else:
+        say(f"{good('✓')} {', '.join(made) or 'Nothing was missing'}. Next: {bold('mlrun JOB --at 23:00 --where gcp')}")
+    return 0
+
+
+def take_back(regions: Sequence[str], agree: Callable[[str], None], *, as_json: bool) -> int:
+    """Remove service accounts, their roles and buckets; refused while a trigger stands."""
+    from dispatcher import catalog
+    from dispatcher.app import overnight
+    from dispatcher.backends.gcp import nights_roles as roles
+    from dispatcher.backends.gcp.client import Account
+    from dispatcher.backends.gcp.nights_bucket import every
+
+    if standing := overnight.of("gcp").triggers(()):
+        names = ", ".join(one.night[:6] for one in standing)
+        raise UsageError(f"Runs are still to come: {names}.", fix=f"mlrun schedule rm {standing[0].night[:6]}")
+    account = Account(load_settings().gcp.project)
+    buckets = list(every(account, regions or catalog.regions("gcp")))
+    what = [*(f"bucket {one.name} and everything in it" for one in buckets), "both service accounts and their roles"]
+    agree(f"Remove {', '.join(what)}?")
+    for one in buckets:
+        one.remove()
+    gone = [*(one.name for one in buckets), *roles.remove(account)]
+    if as_json:
+        document({"schema": "1.0", "removed": gone})
+    else:
+        say(f"{good('✓')} removed: {', '.join(gone) or 'nothing was there'}")
+    return 0
