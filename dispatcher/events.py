@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from dispatcher.domain.run import Attempt, Doubt, Outcome, Run, RunState
 
@@ -98,7 +99,16 @@ class Finished:
     record: Run
 
 
-Event = StateChanged | AttemptStarted | Progress | LogBytes | Sampled | Warned | Finished
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """A row of the job's own count: what it wrote to DISPATCHER_PROGRESS."""
+
+    run: str
+    time: float
+    row: dict[str, Any]
+
+
+Event = StateChanged | AttemptStarted | Progress | LogBytes | Sampled | Counted | Warned | Finished
 Listener = Callable[[Event], None]
 
 

@@ -168,7 +168,8 @@ class Watcher:
         os._exit(126)
 
     def _environment(self) -> Dict[str, str]:
-        env = dict(os.environ, PYTHONUNBUFFERED="1")
+        counts = os.path.join(self.folder, "progress.jsonl")
+        env = dict(os.environ, PYTHONUNBUFFERED="1", DISPATCHER_PROGRESS=counts)
         env.update(self.spec.get("env") or {})
         env.update(self.spec.get("secrets") or {})
         if self.spec.get("path_prefix"):

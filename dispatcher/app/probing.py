@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dispatcher.app.pacing import expected
 from dispatcher.app.scratch import scratch
 from dispatcher.domain.hardware import Device, Machine
-from dispatcher.domain.job import JobConfig
 from dispatcher.domain.probed import Probed
 from dispatcher.domain.run import Label, new_run_id
 from dispatcher.domain.traced import Traced
@@ -105,7 +105,7 @@ def _probed(
             return None, (f"The probe was ended: the job took {show_gib(seen.too_large)} of RAM, all that is to spare here.",)
         if status.reason not in ("stopped", "deadline") and (status.exit_code or status.signal):
             return None, (_failed(host, label, status, seen),)
-        return _summed_up(seen, status, device, _expected(config), shortened=shortened), ()
+        return _summed_up(seen, status, device, expected(config), shortened=shortened), ()
 
 
 @contextmanager
@@ -132,7 +132,6 @@ def _spec(loaded: LoadedJob, label: str, home: Path, copy: Path, limit: float) -
     venv = {"VIRTUAL_ENV": str(python.bin_dir.parent)} if python and python.kind == "venv" else {}
     ours = {
         "DISPATCHER_PROBE": "1",
-        "DISPATCHER_PROGRESS": str(home / "progress.jsonl"),
         "DISPATCHER_OUTPUTS": os.pathsep.join(str(copy / path) for path in loaded.config.outputs),
         "MLFLOW_TRACKING_URI": f"file:{home}/mlruns",
         "WANDB_DIR": str(home),
@@ -156,7 +155,7 @@ def _watch(host: LocalHost, label: str, seen: _Seen, limit: float, room: float) 
     clock, output = SystemClock(), Output()
     begun = clock.monotonic()
     log, ends = host.read(f"{label}/log", 0), host.read(f"{label}/outcome.json", 0)
-    lines, samples = Lines(lambda: host, "progress.jsonl"), Lines(lambda: host, f"{label}/samples.jsonl")
+    lines, samples = Lines(lambda: host, f"{label}/progress.jsonl"), Lines(lambda: host, f"{label}/samples.jsonl")
     due = 0.0
     while seen.seconds < limit:
         over = bool(next(ends))
@@ -196,17 +195,6 @@ def _summed_up(seen: _Seen, status: JobStatus, device: Device, expected: Expecte
 
 def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values) if values else 0.0
-
-
-def _expected(config: JobConfig) -> Expected:
-    """What the job file says of the whole, in the units that jobs count."""
-    training, model = config.training, config.model
-    samples = config.dataset.samples if config.dataset else None
-    each = samples / training.batch_size if samples and training.batch_size else None
-    steps = training.steps
-    if steps is None and each and training.epochs:
-        steps = round(each * training.epochs / training.gradient_accumulation)
-    return Expected(steps, each, training.epochs, model.trees if model else None)
 
 
 def _failed(host: LocalHost, label: str, status: JobStatus, seen: _Seen) -> str:

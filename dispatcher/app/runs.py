@@ -14,6 +14,7 @@ from dispatcher import paths
 from dispatcher.app import learning, notices
 from dispatcher.app.access import usable
 from dispatcher.app.machines import settle_here, tidy
+from dispatcher.app.pacing import Pacing
 from dispatcher.app.reminders import is_meant, reminders
 from dispatcher.app.sightings import Seen, look, matching
 from dispatcher.backends import registry
@@ -71,7 +72,7 @@ def opened(
             store=store,
             backend=cache(registry.load),
             clock=clock,
-            emit=learning.listening(store, _both(told.hear, emit)),
+            emit=learning.listening(store, Pacing(store.get, _both(told.hear, emit)).hear),
             cancel=will.cancel,
             hurry=will.hurry,
             detach=will.detach,

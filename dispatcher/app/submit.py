@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from dispatcher import paths
 from dispatcher.app import learning
 from dispatcher.app.access import CLOUDS
 from dispatcher.app.limits import check_limits
+from dispatcher.app.pacing import expected
 from dispatcher.app.plans import seconds_left
 from dispatcher.app.reminders import ending, price
 from dispatcher.app.results import kept_in, refuse_when_lent
@@ -139,7 +140,8 @@ def time_there(loaded: LoadedJob, lender: Run, now: float) -> float | None:
 def begun(ctx: Context, loaded: LoadedJob, plan: Plan, settings: Settings) -> Run:
     """A new run of this job."""
     about = {"file": plan.job.file, "sha256": plan.job.sha256, "run": loaded.config.run}
-    job = about | record_of(loaded) | (_taught(loaded, plan, settings) if plan.chosen else {})
+    told = {name: value for name, value in asdict(expected(loaded.config)).items() if value is not None}
+    job = about | {"expected": told} | record_of(loaded) | (_taught(loaded, plan, settings) if plan.chosen else {})
     kept = compact(plan) if plan.chosen else {}
     return Run(id=new_run_id(), name=loaded.name, submitted=ctx.clock.now(), plan=kept, job=job)
 

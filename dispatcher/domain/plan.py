@@ -252,6 +252,7 @@ class Candidate:
             "price_source": offer.price_source,
             "cost_usd": self.cost.as_dict() if self.cost else None,
             "phases_seconds": {name: figures(value) for name, value in self.phases_seconds.items()},
+            "stopped_by": self.stopped_by or None,
             "changes": self.changes,
             "notes": list(self.notes),
         }

@@ -10,7 +10,7 @@ from typing import Any
 
 from dispatcher.engine.context import Context, Work
 from dispatcher.errors import MlrunError, RecordUnusable
-from dispatcher.events import Sampled, Warned
+from dispatcher.events import Counted, Sampled, Warned
 from dispatcher.hosts import job as jobs
 from dispatcher.hosts.base import Host
 
@@ -43,6 +43,7 @@ class Watch:
     def _look(self) -> None:
         samples = Lines(self._work.reached, f"{self._work.label}/samples.jsonl")
         notices = Lines(self._work.reached, f"{self._work.label}/notices.jsonl")
+        counts = Lines(self._work.reached, f"{self._work.label}/progress.jsonl")
         due = SAMPLE_SECONDS
         hurried = False
         while not self._over.wait(LOOK_SECONDS):
@@ -54,10 +55,12 @@ class Watch:
                 self._stop(0.0)
             if due <= 0:
                 due = SAMPLE_SECONDS
-                self._tell(samples, notices)
+                self._tell(samples, notices, counts)
 
-    def _tell(self, samples: Lines, notices: Lines) -> None:
+    def _tell(self, samples: Lines, notices: Lines, counts: Lines) -> None:
         run, now = self._work.run.id, self._ctx.clock.now()
+        for row in counts.new()[-1:]:
+            self._ctx.tell(Counted(run, now, row))
         if latest := samples.new()[-1:]:
             self._ctx.tell(sampled(run, now, latest[0]))
         for notice in notices.new():

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from statistics import median
 
 from dispatcher.domain.plan import Range
 from dispatcher.domain.probed import Pace
@@ -17,6 +18,8 @@ LEAST_SECONDS = 1.0
 """A shorter stretch is the start of Python, and noise."""
 WARM_UP = 0.25
 """Of the stretch in which marks came, the share at its start that is left out: compiling, filling caches, tuning kernels."""
+COLD = 2.0
+"""A step that takes so many times longer than later ones is a part of the warm-up."""
 STRETCHES = 8
 """Into so many parts the rest is cut, to see how steady it is."""
 NINETY = 1.645
@@ -92,10 +95,15 @@ def _pace(marks: list[Mark], expected: Expected) -> Pace | None:
 
 
 def _warm(marks: list[Mark]) -> list[Mark]:
-    """Without the first ones."""
+    """Without the first ones, and those after them that are still far slower than the second half."""
     since = marks[0].at + WARM_UP * (marks[-1].at - marks[0].at)
     later = [one for one in marks if one.at >= since]
-    return later if len(later) >= LEAST_MARKS - 1 else marks[1:]
+    if len(later) < LEAST_MARKS - 1:
+        return marks[1:]
+    rates = [(b.at - a.at) / (b.done - a.done) if b.done > a.done else 0.0 for a, b in pairwise(later)]
+    usual = median(rates[len(rates) // 2 :])
+    slow = next((i for i, rate in enumerate(rates) if rate <= COLD * usual), 0)
+    return later[slow:] if slow < len(rates) // 2 else later
 
 
 def _done(marks: list[Mark]) -> float:

@@ -24,7 +24,7 @@ from dispatcher.cli.render.sanitise import Sanitiser
 from dispatcher.domain.plan import SCHEMA
 from dispatcher.domain.run import Run, RunState
 from dispatcher.engine.outcome import exit_code
-from dispatcher.events import AttemptStarted, Event, Finished, LogBytes, Progress, Sampled, Span, StateChanged, Warned
+from dispatcher.events import AttemptStarted, Counted, Event, Finished, LogBytes, Progress, Sampled, Span, StateChanged, Warned
 
 SPOKEN = {
     RunState.COLLECTING: "collecting outputs",
@@ -218,6 +218,8 @@ def event_record(event: Event, text: str = "") -> dict[str, Any]:
         case Sampled():
             return {"event": "progress", **base, "step": "sample", "cpus": event.cpus, "ram_gib": event.ram_gib,
                     "gpu_utilisation": event.gpu_utilisation, "gpu_memory_gib": event.gpu_memory_gib}  # fmt: skip
+        case Counted():
+            return {"event": "progress", **base, "step": "count", "row": event.row}
         case Warned():
             return {"event": "warning", **base, "message": event.message, "fix": event.fix}
         case Finished():

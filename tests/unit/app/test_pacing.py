@@ -1,0 +1,68 @@
+"""A run that goes on is compared with its limit and its plan, early, and once."""
+
+from __future__ import annotations
+
+from dispatcher.app.pacing import Pacing
+from dispatcher.domain.run import Attempt, Label, Run, RunState
+from dispatcher.events import Counted, LogBytes, Progress, Sampled, StateChanged, Warned
+
+BEGAN = 1_800_000_000.0
+
+
+def going(*, seconds: float, stop: float | None = None, by: str | None = "max_time", price: float = 0.0) -> Run:
+    hours = {name: factor * seconds / 3600 for name, factor in (("low", 0.8), ("likely", 1.0), ("high", 1.3))}
+    plan = {"choice": 0, "candidates": [{"hours": hours, "phases_seconds": {"run": seconds}, "stopped_by": by}]}
+    market = "on-demand" if price else "owned"
+    attempt = Attempt(Label("a" * 10), "aws" if price else "local", None, market=market, price_per_hour=price)
+    return Run("a" * 10, "pets", RunState.RUNNING, started=BEGAN, hard_stop=BEGAN + stop if stop else None,
+               attempts=[attempt], plan=plan)  # fmt: skip
+
+
+def told(run: Run, *, each: float = 1.0, total: int = 10_000, until: int = 130, how: str = "log", begun: bool = True) -> list:
+    """What is told of a run that counts a step every `each` seconds."""
+    said: list = []
+    pacing = Pacing(lambda _: run, said.append)
+    if begun:
+        pacing.hear(StateChanged(run.id, BEGAN, RunState.RUNNING))
+    for second in range(1, until):
+        done, now = int(second / each), BEGAN + second
+        if how == "log":
+            pacing.hear(LogBytes(run.id, now, 0, f"\r 1%|# | {done}/{total} [00:01<00:02, 1.0it/s]".encode()))
+        else:
+            pacing.hear(Counted(run.id, now, {"step": done, "total": total}))
+        pacing.hear(Sampled(run.id, now, 1.0, 1.0))
+    return [one for one in said if isinstance(one, Warned | Progress | Counted)]
+
+
+def test_a_run_that_will_break_its_limit_is_told_in_its_second_minute_and_once():
+    run = going(seconds=10_000, stop=5_000)
+
+    (word,) = told(run, until=400)
+
+    assert isinstance(word, Warned)
+    assert word.time - BEGAN <= 62
+    assert "break max_time" in word.message
+    assert "50% done" in word.message
+    assert f"mlrun stop {run.id[:4]}" in word.fix
+
+
+def test_a_run_on_course_is_not_talked_about():
+    assert told(going(seconds=10_000, stop=20_000)) == []
+
+
+def test_a_run_that_takes_longer_than_planned_is_told_with_what_it_costs():
+    (word,) = told(going(seconds=1_000, price=0.36))
+
+    assert isinstance(word, Progress)
+    assert "slower than planned" in word.message
+    assert "costs about $1.00" in word.message
+
+
+def test_the_jobs_own_count_does_as_well_and_goes_no_further():
+    words = told(going(seconds=10_000, stop=5_000), how="rows")
+
+    assert [type(word) for word in words] == [Warned]
+
+
+def test_a_run_that_was_taken_up_later_is_not_judged_by_when_its_output_came():
+    assert told(going(seconds=10_000, stop=5_000), begun=False) == []
