@@ -52,7 +52,7 @@ def keys(lab: Any, bucket: str) -> list[str]:
 
 
 def alive(lab: Any) -> list[dict[str, Any]]:
-    return [one for one in lab.ec2.control("instances", {}) if one["state"] not in ("shutting-down", "terminated")]
+    return [one for one in lab.ec2.control("instances", {}) if one["state"] != "terminated"]
 
 
 def left_alone(aws: Shell, lab: Any, text: str, bucket: str, word: str = "outcome.json") -> None:
@@ -82,3 +82,43 @@ def test_results_aws_of_a_machine_that_is_gone_come_home_from_the_bucket(aws: Sh
     goes_on = TRAINS.replace("echo begun; mkdir -p ckpt made", "cat ckpt/step; echo resume=$DISPATCHER_RESUME; mkdir -p made")
     again = aws.mlrun(aws.write(goes_on + here), "--resume", "trains", "--yes")
     assert again.stdout.startswith(b"7\nresume=1\n"), again.said
+
+
+@pytest.mark.long
+def test_results_aws_are_all_in_a_bucket_of_ones_own_before_the_machine_is_given_back(aws: Shell, lab: Any) -> None:
+    service(lab, "s3").create_bucket(Bucket="my-bucket")
+    job = aws.write(TRAINS + "    results: s3://my-bucket/pets\n" + DESCRIBED)
+    refused = aws.mlrun(job, "--yes")
+    assert (103, True) == (refused.code, "mlrun setup aws --results s3://my-bucket/pets" in refused.err), refused.said
+    assert 0 == aws.mlrun("setup", "aws", "--results", "s3://my-bucket/pets", "--yes").code
+    done = aws.mlrun(job, "--yes", timeout=LONGEST)
+    assert (5, b"begun\nended\n") == (done.code, done.stdout), done.said
+    assert "kept in s3://my-bucket/pets, by its machine as mlrun-results-" in " ".join(done.err.split())
+    assert "Not everything" not in done.err
+    assert "weights\n" == (aws.folder / "made" / "model.bin").read_text()
+    names = {one.rpartition("/")[2] for one in keys(lab, "my-bucket")}
+    assert {"outcome.json", "checkpoint.json", "00000000"} <= names
+    assert all(one.startswith(f"pets/{aws.last()['label']}/") for one in keys(lab, "my-bucket"))
+    gone = aws.mlrun("setup", "aws", "--results", "s3://my-bucket/pets", "--remove", "--yes", "--json").json()
+    assert 1 == len(gone["removed"])
+
+
+@pytest.mark.long
+def test_results_aws_have_the_checkpoint_of_a_spot_machine_that_was_taken_back_while_nobody_looked(
+    aws: Shell, lab: Any
+) -> None:
+    goes_on = TRAINS.replace("sleep 1; echo ended", "while [ ! -e enough ]; do sleep 0.1; done")
+    lab.ec2.control("set", {"notice": 0.0})
+    done = aws.mlrun(aws.write(goes_on + "    results: auto\n    spot: true\n" + DESCRIBED), "--yes", "-d", timeout=LONGEST)
+    assert done.code == 0, done.said
+    bucket = "mlrun-123456789012-us-east-1"
+    aws.until(lambda: any(one.endswith("checkpoint.json") for one in keys(lab, bucket)), "its checkpoint is copied")
+    (machine,) = alive(lab)
+    lab.ec2.control("preempt", {"id": machine["id"]})
+    aws.until(lambda: not alive(lab), "its machine is gone")
+    back = aws.mlrun("attach", "trains", timeout=LONGEST)
+    assert (108, b"begun\n") == (back.code, back.stdout), back.said
+    assert ("finished", "preempted") == (aws.last()["state"], aws.last()["outcome"])
+    job = aws.write("    run: cat ckpt/step; echo resume=$DISPATCHER_RESUME\n    checkpoint: {dir: ckpt}\n" + DESCRIBED)
+    again = aws.mlrun(job, "--resume", "trains", "--yes", timeout=LONGEST)
+    assert (0, b"7\nresume=1\n") == (again.code, again.stdout), again.said
