@@ -17,7 +17,8 @@ AT_ONCE = 2
 FOREIGN = ("AWS_", "GOOGLE_", "CLOUDSDK_", "DISPATCHER_")
 MEASURE = """
 import importlib, sys
-print(importlib.import_module("tests.guarantees.rows." + sys.argv[1]).measure(quick=sys.argv[2] == "quick"))
+from tests.guarantees.row import Size
+print(importlib.import_module("tests.guarantees.rows." + sys.argv[1]).measure(Size(sys.argv[2])))
 """
 
 

@@ -12,9 +12,11 @@ from functools import cache
 from pathlib import Path
 
 from tests.guarantees.real.place import Place, place
+from tests.guarantees.row import Size
 
 WRITER = Path(__file__).with_name("writer.py")
-LEAST = 30 << 20
+LEAST = {Size.WHOLE: 30 << 20, Size.QUICK: 30 << 20, Size.LEAST: 10 << 20}
+"""Bytes of the log."""
 SILENCE_SECONDS = 60.0
 """A log that does not grow for so long will not."""
 
@@ -33,13 +35,13 @@ class Ordeal:
 
 
 @cache
-def ordeal(cuts: int, kills: int, rate: float, seed: int = 1) -> Ordeal:
+def ordeal(cuts: int, kills: int, rate: float, least: int, seed: int = 1) -> Ordeal:
     """One job under so many cuts and kills, evenly mixed; some cuts come while the client still dials."""
     dice, done = random.Random(seed), Ordeal()
     faults = ["cut"] * (cuts - kills) + ["kill"] * kills
     dice.shuffle(faults)
     with place() as at:
-        words = [sys.executable, str(WRITER), str(at.folder), str(LEAST), str(rate)]
+        words = [sys.executable, str(WRITER), str(at.folder), str(least), str(rate)]
         driver = at.drive(shlex.join(words))
         grown(at, 0)
         for fault in faults:
@@ -76,9 +78,10 @@ def grown(at: Place, size: int) -> float:
     return time.monotonic() - begun
 
 
-def asked(*, quick: bool) -> Ordeal:
+def asked(size: Size) -> Ordeal:
     """The ordeal of rows R5 and R6."""
-    return ordeal(40, 5, 1.5e6) if quick else ordeal(1000, 100, 1e5)
+    cuts, kills, rate = size.of((1000, 100, 1e5), (40, 5, 1.5e6), (15, 2, 1.5e6))
+    return ordeal(cuts, kills, rate, LEAST[size])
 
 
 def p95(seconds: list[float]) -> float:

@@ -27,6 +27,7 @@ from dispatcher.hosts.follow import follow
 from dispatcher.hosts.job import JobSpec, JobStatus
 from dispatcher.hosts.local import LocalHost
 from dispatcher.retries import SystemClock
+from tests.guarantees.row import Size
 
 PATIENCE = 30.0
 NOT_ENDING = {signal.SIGCHLD, signal.SIGCONT, signal.SIGURG, signal.SIGWINCH} | {
@@ -248,9 +249,9 @@ def judged(case: Case, root: Path) -> str:
     return "" if found in case.true else f"{case.name}: {found}"
 
 
-def table(*, quick: bool) -> tuple[int, list[str]]:
+def table(size: Size) -> tuple[int, list[str]]:
     """How many ends were tried, and which were not told truly."""
-    plain = [*codes()[:: 17 if quick else 1], *signals()[:: 5 if quick else 1], *others()]
+    plain = [*codes()[:: size.of(1, 17, 51)], *signals()[:: size.of(1, 5, 9)], *others()]
     privileged = with_root() if os.getuid() == 0 else []
     with contextlib.ExitStack() as stack:
         root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mlrun-truth-")))

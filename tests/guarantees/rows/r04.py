@@ -2,15 +2,15 @@
 
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.guarantees.row import Row
+from tests.guarantees.row import Row, Size
 from tests.guarantees.sim.machine import Runs, with_settings
 
 TARGET = "stateful runs: 10,000 sequences x 50 steps: 0 invariant breaks"
-SEQUENCES, QUICK_SEQUENCES, STEPS = 10_000, 300, 50
+SEQUENCES, STEPS = (10_000, 300, 100), 50
 
 
-def measure(quick: bool = False) -> Row:
-    sequences = QUICK_SEQUENCES if quick else SEQUENCES
+def measure(size: Size = Size.WHOLE) -> Row:
+    sequences = size.of(*SEQUENCES)
     measured = f"{sequences:,} sequences of at most {STEPS} steps: "
     try:
         run_state_machine_as_test(Runs, settings=with_settings(sequences, STEPS))

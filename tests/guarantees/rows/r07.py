@@ -3,13 +3,13 @@
 import os
 
 from tests.guarantees.real.truth import table
-from tests.guarantees.row import Row
+from tests.guarantees.row import Row, Size
 
 TARGET = "exit-code truth table (0-255, signals, OOM, reboot, spot, disk full): 100 % right; unknown never 0"
 
 
-def measure(quick: bool = False) -> Row:
-    count, wrong = table(quick=quick)
+def measure(size: Size = Size.WHOLE) -> Row:
+    count, wrong = table(size)
     measured = f"{count - len(wrong)} of {count} ends told truly" + (f"; not: {'; '.join(wrong[:5])}" if wrong else "")
     whole = os.getuid() == 0
     return Row(

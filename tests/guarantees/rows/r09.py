@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from tests.guarantees.row import Row
+from tests.guarantees.row import Row, Size
 from tests.guarantees.sim.inside import LAUNCH, Inside, inside
 
 TARGET = "error taxonomy: every listed code, both clouds: right class in 100 %; the launch loop never repeats a user error"
@@ -45,7 +45,7 @@ SAID = {"GPUS_ALL_REGIONS": ("QUOTA_EXCEEDED", "Quota 'GPUS_ALL_REGIONS' exceede
 STATUS = {"authError": 401, "accessNotConfigured": 403, "notFound": 404, "alreadyExists": 409}
 
 
-def measure(quick: bool = False) -> Row:
+def measure(size: Size = Size.WHOLE) -> Row:
     wrong, count = [], 0
     for cloud, classes in CODES.items():
         with inside(cloud) as here:

@@ -10,19 +10,19 @@ from dispatcher.jobfile.load import load
 from tests.fuzz.mutations import invalid, mutated, valid
 from tests.fuzz.oracle import objection
 from tests.fuzz.test_jobfile_fuzz import judged
-from tests.guarantees.row import Row
+from tests.guarantees.row import Row, Size
 
 TARGET = "10,000 fuzzed configs + 2,000 mutated near-valid: 0 tracebacks, <= 200 MB, <= 1 s each"
 COUNTS = {invalid: 5000, valid: 5000, mutated: 2000}
 
 
-def measure(quick: bool = False) -> Row:
+def measure(size: Size = Size.WHOLE) -> Row:
     dice, wrong, slowest, count = random.Random(10), [], 0.0, 0
     with tempfile.TemporaryDirectory(prefix="mlrun-fuzz-") as folder:
         (Path(folder) / "conf.yaml").write_text("epochs: 3\n")
         file = Path(folder) / "train.yaml"
         for kind, whole in COUNTS.items():
-            for _ in range(whole // 20 if quick else whole):
+            for _ in range(size.of(whole, whole // 20, whole // 100)):
                 text = kind(dice)
                 file.write_bytes(text.encode("utf-8", "surrogatepass"))
                 begun = time.monotonic()

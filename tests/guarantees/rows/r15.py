@@ -8,7 +8,7 @@ import sys
 from dispatcher.app.reminders import reminders
 from dispatcher.engine.lifecycle import resume
 from dispatcher.errors import MlrunError
-from tests.guarantees.row import Row
+from tests.guarantees.row import Row, Size
 from tests.guarantees.sim.cells import ROOT
 from tests.guarantees.sim.inside import TERMINATE, Inside, inside
 
@@ -21,12 +21,12 @@ COMMANDS = (
 SAYING = ("may still exist", "not confirmed", '"doubt": "teardown"')
 
 
-def measure(quick: bool = False) -> Row:
+def measure(size: Size = Size.WHOLE) -> Row:
     wrong, looks, commands = [], 0, 0
     for cloud, codes in CODES.items():
         with inside(cloud) as here:
             for code in codes:
-                found, count = a_day(here, code, hours=range(1, 25, 8 if quick else 1))
+                found, count = a_day(here, code, hours=range(1, 25, size.of(1, 8, 23)))
                 looks += count
                 wrong += [f"{cloud} {code}: {one}" for one in found]
             if cloud == "aws":

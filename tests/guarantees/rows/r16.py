@@ -3,19 +3,19 @@
 import random
 import threading
 
-from tests.guarantees.row import Row
+from tests.guarantees.row import Row, Size
 from tests.guarantees.sim.inside import TERMINATE, Inside, inside
 
 TARGET = "job end to terminate sent, attached: p95 <= 30 s after the outputs are verified; detached: gone at grace +- 60 s"
 GRACE = 900.0
 
 
-def measure(quick: bool = False) -> Row:
+def measure(size: Size = Size.WHOLE) -> Row:
     dice, attached, detached = random.Random(16), [], []
     for cloud in ("aws", "gcp"):
         with inside(cloud) as here:
-            attached += [after_attached(here, dice.uniform(30, 3000)) for _ in range(5 if quick else 100)]
-            detached += [after_detached(here, dice.uniform(30, 3000)) for _ in range(3 if quick else 30)]
+            attached += [after_attached(here, dice.uniform(30, 3000)) for _ in range(size.of(100, 5, 2))]
+            detached += [after_detached(here, dice.uniform(30, 3000)) for _ in range(size.of(30, 3, 1))]
     p95 = sorted(attached)[int(0.95 * (len(attached) - 1))]
     off = max(abs(one - GRACE) for one in detached)
     measured = f"{len(attached)} attached: p95 {p95:.0f} s; {len(detached)} detached: at most {off:.0f} s off the grace"

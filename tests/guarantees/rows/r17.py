@@ -9,7 +9,7 @@ from dispatcher.app.plans import plan_loaded
 from dispatcher.app.submit import submit
 from dispatcher.jobfile.load import load
 from dispatcher.jobfile.settings import Aws, Gcp, Settings
-from tests.guarantees.row import Row
+from tests.guarantees.row import Row, Size
 from tests.guarantees.sim.inside import Inside, inside
 
 TARGET = "worst-case $ shown before launch; billed <= shown in 100 % of simulated runs"
@@ -18,11 +18,11 @@ MACHINES = {"aws": ("g4dn.xlarge", "g5.xlarge", "m5.xlarge"), "gcp": ("g2-standa
 SETTINGS = Settings(aws=Aws(regions=("us-east-1",)), gcp=Gcp(regions=("us-central1",)))
 
 
-def measure(quick: bool = False) -> Row:
+def measure(size: Size = Size.WHOLE) -> Row:
     dice, over, count, closest = random.Random(17), [], 0, 0.0
     for cloud in ("aws", "gcp"):
         with inside(cloud) as here, mock.patch("dispatcher.app.limits.check_limits"):
-            for _ in range(8 if quick else 150):
+            for _ in range(size.of(150, 8, 3)):
                 billed, shown, how = billed_and_shown(here, dice)
                 count += 1
                 closest = max(closest, billed / shown)

@@ -5,7 +5,7 @@ import threading
 
 from dispatcher.engine.lifecycle import resume
 from dispatcher.errors import MlrunError
-from tests.guarantees.row import Row
+from tests.guarantees.row import Row, Size
 from tests.guarantees.sim.inside import Inside, inside
 
 TARGET = "clean-up of side objects (rules, schedules, disks, key pairs) after 1,000 runs: 0 left"
@@ -27,8 +27,8 @@ FAULTS = {
 STEPS = ("provision:after", "connect:after", "sync:after", "prepare:after", "launch:after")
 
 
-def measure(quick: bool = False) -> Row:
-    dice, left, each = random.Random(18), [], 15 if quick else 500
+def measure(size: Size = Size.WHOLE) -> Row:
+    dice, left, each = random.Random(18), [], size.of(500, 15, 6)
     for cloud in ("aws", "gcp"):
         with inside(cloud) as here:
             here.reset()

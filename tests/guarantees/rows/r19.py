@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from dispatcher.backends.base import Terms
 from dispatcher.domain.run import Label, new_run_id
 from dispatcher.errors import HostUnreachable
-from tests.guarantees.row import Row
+from tests.guarantees.row import Row, Size
 from tests.guarantees.sim.driver import DEADLINE, GRACE, backend_of
 from tests.guarantees.sim.inside import LAUNCH, Inside, inside
 
@@ -32,14 +32,14 @@ class Wrong:
         return self.seconds
 
 
-def measure(quick: bool = False) -> Row:
+def measure(size: Size = Size.WHOLE) -> Row:
     errors: dict[str, float] = {}
     wrong: list[str] = []
     for cloud in ("aws", "gcp"):
         off = Wrong()
         with inside(cloud, off) as here:
-            for name, step in list(STEPS.items())[: 2 if quick else None]:
-                for at in AT[:: 2 if quick else 1]:
+            for name, step in list(STEPS.items())[: size.of(None, 2, 1)]:
+                for at in AT[:: size.of(1, 2, 2)]:
                     errors[f"{cloud} {name} at {at}"] = worst_error(here, at, partial(setattr, off, "seconds", step))
                     off.seconds = 0.0
                 wrong += believed(here, off, step) if cloud == "aws" else []

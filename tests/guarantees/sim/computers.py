@@ -45,7 +45,9 @@ class Computer:
     key: str
     next_key: str = ""
     jobs: dict[str, Job] = field(default_factory=dict)
+    marks: dict[str, tuple[str, float]] = field(default_factory=dict)
     starts: int = 0
+    changes: int = 0
 
 
 class Computers:
@@ -59,6 +61,7 @@ class Computers:
     def shell(self, host: str, argv: list[str], stdin: bytes) -> Answer:
         """What mlrun types, and nothing else."""
         computer = self.known[host]
+        computer.changes += bool({"start", "stop", "touch", "new", "use", "rm", "make", "end"} & set(argv))
         match argv:
             case ["touch", path] if path.endswith("/contact"):
                 self.contacted(host)
@@ -77,6 +80,8 @@ class Computers:
                 return self._agent(host, computer, verb, folder.rpartition("/")[2], stdin)
             case [*_, program] if program.endswith("/manifest.py"):
                 return self._manifest(computer)
+            case [_, _, program, verb, _, *named] if program.endswith("/owned.py"):
+                return Answer(stdout=json.dumps(self._owned(host, computer, verb, *named)).encode())
         return Answer(1, stderr=b"not known to a paper host")
 
     def log(self, host: str, label: str, offset: int) -> tuple[bytes, dict | None, int]:
@@ -97,6 +102,23 @@ class Computers:
             job.reason = "stopped"
             self._end(host, job)
         return Answer(stdout=json.dumps(self._status(job)).encode())
+
+    def _owned(self, host: str, computer: Computer, verb: str, label: str = "", client: str = "") -> object:
+        """Attempts on a computer of the user's own: their marks, and jobs that run."""
+        if verb == "make":
+            computer.marks.setdefault(label, (client, self.clock.now()))
+            return {"made": True}
+        if verb == "end":
+            if label in computer.jobs:
+                self._end(host, computer.jobs[label])
+            computer.marks.pop(label, None)
+            return {"left": []}
+        rows = [("folder", f"/runs/{one}.live", one, *told) for one, told in computer.marks.items()]
+        rows += [("process", "77", one, "", job.began) for one, job in computer.jobs.items() if job.ended is None]
+        return [
+            {"kind": kind, "id": name, "label": label, "client": client, "age": self.clock.now() - since}
+            for kind, name, label, client, since in rows
+        ]
 
     def _start(self, host: str, computer: Computer, label: str, stdin: bytes) -> Answer:
         computer.starts += 1

@@ -57,8 +57,8 @@ class DeskHost:
         self.desk, self.host, self.name, self.root, self.clock, self.effect = desk, host, host, root, clock, effect
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", on_output: Callable[[bytes], None] | None = None) -> Exit:
-        if changes := _changes(argv):
-            self.effect(changes)
+        if told := changes(argv):
+            self.effect(told)
         done = self.desk.ask("shell", self.host, list(argv), stdin)
         if done.code is None:
             raise HostUnreachable(f"{self.name} does not answer")
@@ -108,14 +108,14 @@ def opener(desk: Desk, clock: DeskClock, effect: Callable[[str], None]) -> Calla
         if found is None:
             raise HostUnreachable(f"{target.address} does not answer")
         host, shown = found
-        if shown not in target.host_keys:
+        if not target.config and shown not in target.host_keys:
             raise HostKeyMismatch(f"{target.address} shows another host key")
         return DeskHost(desk, host, root, clock, effect)
 
     return open_host
 
 
-def _changes(argv: Sequence[str]) -> str:
+def changes(argv: Sequence[str]) -> str:
     """What a command changes on the computer; "" where it only looks."""
-    words = [word for word in argv if word in ("start", "stop", "touch", "new", "use", "rm")]
+    words = [word for word in argv if word in ("start", "stop", "touch", "new", "use", "rm", "make", "end")]
     return f"host {words[0]}" if words else ""

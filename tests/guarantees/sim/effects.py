@@ -6,8 +6,10 @@ import contextlib
 import os
 import re
 import signal
+import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import requests.adapters
@@ -15,9 +17,21 @@ from botocore.httpsession import URLLib3Session
 
 from dispatcher.backends.cloud import keyring
 from dispatcher.store import store
+from tests.guarantees.sim.desk import changes
 
 READS = re.compile(r"Describe|Get|List|Head|Lookup")
+SCHEDULES = re.compile(r"/schedules/(mlrun-end)-")
+SCHEDULED = {"POST": "CreateSchedule", "DELETE": "DeleteSchedule"}
 ACTION = re.compile(rb"(?:^|&)Action=(\w+)")
+
+
+CHANGING = frozenset(f"os.{one}" for one in ("rename", "remove", "mkdir", "rmdir", "link", "symlink", "truncate"))
+WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+
+
+def named(path: str) -> str:
+    """A path without what differs from run to run."""
+    return re.sub(r"\d{2,}", "N", re.sub(r"(?<=[/-])[0-9a-z]{10}(?=[-/]|$)", "RUN", path))
 
 
 class Effects:
@@ -34,6 +48,24 @@ class Effects:
             if self.count == self.fatal:
                 os.kill(os.getpid(), signal.SIGKILL)
             os.write(self._file, f"{name}\n".encode())
+
+    def watch_here(self, folder: Path) -> None:
+        """Stand before every commit, and before everything that the interpreter itself says it is about to change here."""
+        _before_commits(self)
+        sys.addaudithook(lambda event, details: self._audited(event, details, str(folder)))
+
+    def _audited(self, event: str, details: tuple[Any, ...], folder: str) -> None:
+        told = ""
+        if event == "subprocess.Popen":
+            told = changes([str(one) for one in details[1]])
+        elif event == "os.kill" and details[0] != os.getpid():
+            told = "kill"
+        elif event in CHANGING or (event == "open" and isinstance(details[2], int) and details[2] & WRITING):
+            path = os.fsdecode(details[0]) if isinstance(details[0], (str, bytes)) else "/"
+            if not path.startswith("/") or (path.startswith(folder) and not path.startswith(f"{folder}/answer-")):
+                told = f"{event} {named(path.removeprefix(folder))}"
+        if told:
+            self(told)
 
     def watch(self) -> None:
         """Stand before every commit, every private file, and every call that changes a cloud."""
@@ -69,6 +101,10 @@ def _before_commits(effects: Effects) -> None:
 
 
 def _aws(request: Any) -> str:
+    if request.method == "GET":
+        return ""
+    if found := SCHEDULES.search(request.url):
+        return f"aws {SCHEDULED.get(request.method, request.method)} {found[1]}"
     body = request.body if isinstance(request.body, bytes) else str(request.body or "").encode()
     target = request.headers.get("X-Amz-Target", b"")
     named = ACTION.search(body)

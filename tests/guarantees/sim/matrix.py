@@ -1,4 +1,4 @@
-"""Cells of crash points and returns, for both clouds at once, each cloud in a process of its own."""
+"""Cells of crash points and returns, each place in a process of its own, two at a time."""
 
 from __future__ import annotations
 
@@ -8,16 +8,21 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+from tests.guarantees.row import Size
 from tests.guarantees.sim.cells import RETURNS, ROOT, Place, cell, hung_cell, place
 
-CLOUDS = ("aws", "gcp")
+PLACES = {"crashed": ("aws", "gcp", "ssh", "local"), "dumb": ("aws", "gcp"), "hung": ("aws", "gcp"), "guarded": ("aws",)}
 WITHIN_THE_HOUR = {"at once": 0.0, "after a minute": 60.0, "after an hour": 3600.0}
-LIGHT = ("file copy",)
-"""What recovery does without, unless the database is lost as well: the quick form passes over it."""
+STEPS = {"crashed": (1, 1, 5), "dumb": (1, 5, 9), "hung": (1, 11, 17), "guarded": (1, 11, 17)}
+"""Of so many effects one is tried, in each size."""
+ARMED = "aws CreateSchedule mlrun-end"
+LIGHT = ("file copy", ".run.json.part")
+"""What recovery does without, unless the database is lost as well: only the whole form stands before it."""
 
 
 @dataclass
@@ -30,45 +35,51 @@ class Found:
 
 
 @cache
-def tried(kind: str, *, quick: bool) -> dict[str, Found]:
-    """Every cell of a kind (crashed, dumb or hung), by cloud."""
-    argv = [sys.executable, "-m", "tests.guarantees.sim.matrix", kind, "quick" if quick else "whole"]
-    running = {one: subprocess.Popen([*argv, one], cwd=ROOT, stdout=subprocess.PIPE, text=True) for one in CLOUDS}
-    told = {one: process.communicate()[0] for one, process in running.items()}
-    if any(process.returncode for process in running.values()):
-        raise RuntimeError(f"the matrix {kind} was not finished")
-    return {one: Found(**json.loads(text.splitlines()[-1])) for one, text in told.items()}
+def tried(kind: str, size: Size) -> dict[str, Found]:
+    """Every cell of a kind (crashed, dumb, hung or guarded), by place."""
+    with ThreadPoolExecutor(2) as pool:
+        return dict(zip(PLACES[kind], pool.map(lambda place: _measured(kind, size, place), PLACES[kind]), strict=True))
+
+
+def _measured(kind: str, size: Size, place: str) -> Found:
+    argv = [sys.executable, "-m", "tests.guarantees.sim.matrix", kind, size.value, place]
+    done = subprocess.run(argv, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"the matrix {kind} was not finished in {place}")
+    return Found(**json.loads(done.stdout.splitlines()[-1]))
 
 
 def total(found: dict[str, Found]) -> tuple[int, int, list[str]]:
-    """Cells, effects, and what went wrong with its cloud."""
-    wrong = [f"{cloud} {one}" for cloud, found_there in found.items() for one in found_there.wrong]
+    """Cells, effects, and what went wrong with its place."""
+    wrong = [f"{where} {one}" for where, found_there in found.items() for one in found_there.wrong]
     return sum(one.cells for one in found.values()), sum(len(one.effects) for one in found.values()), wrong
 
 
-def cells(kind: str, effects: list[str], *, quick: bool) -> Iterator[tuple[int, str, float | None]]:
-    """(effect, return, pause) of every cell; the quick form tries each effect once, and the returns in turn."""
-    returns = RETURNS if kind == "crashed" else WITHIN_THE_HOUR if kind == "dumb" else {"never": None}
-    points = [number for number, name in enumerate(effects, 1) if not (quick and name in LIGHT)]
-    if not quick:
+def cells(kind: str, effects: list[str], size: Size) -> Iterator[tuple[int, str, float | None]]:
+    """(effect, return, pause) of every cell; other forms than the whole take every so many effects, and the returns in turn."""
+    returns = {"crashed": RETURNS, "dumb": WITHIN_THE_HOUR}.get(kind, {"never": None})
+    first = 1 + max((number for number, one in enumerate(effects, 1) if one == ARMED), default=0) if kind == "guarded" else 1
+    points = [number for number, one in enumerate(effects, 1) if number >= first and (size.whole or not one.endswith(LIGHT))]
+    if size.whole:
         return ((point, name, pause) for point, (name, pause) in itertools.product(points, returns.items()))
-    step = {"crashed": 1, "dumb": 5, "hung": 11}[kind]
+    step = size.of(*STEPS[kind])
     turns = zip(points[::step], itertools.cycle(returns.items()), strict=False)
     return ((point, name, pause) for point, (name, pause) in turns)
 
 
 def one_cell(here: Place, kind: str, point: int, pause: float | None) -> list[str]:
-    if kind == "hung":
+    if kind in ("hung", "guarded"):
         return hung_cell(here, point)
     return cell(here, point, pause, dumb=kind == "dumb")
 
 
 def main(kind: str, how: str, cloud: str) -> None:
     with tempfile.TemporaryDirectory(prefix="mlrun-sim-") as folder, place(cloud, Path(folder)) as here:
+        here.guarded = cloud == "aws" and kind in ("crashed", "guarded")
         whole = here.drive("execute", here.fresh())
         assert whole.answer["state"] == "finished", whole
         found = Found(effects=whole.effects)
-        for point, name, pause in cells(kind, whole.effects, quick=how == "quick"):
+        for point, name, pause in cells(kind, whole.effects, Size(how)):
             found.cells += 1
             for one in one_cell(here, kind, point, pause):
                 found.wrong.append(f"killed before {point} ({whole.effects[point - 1]}), back {name}: {one}")

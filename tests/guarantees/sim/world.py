@@ -1,21 +1,18 @@
-"""A stand-in cloud on paper hosts and paper time, and the desk at which drivers in other processes reach all three."""
+"""A stand-in cloud on paper hosts and paper time."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import threading
 from collections.abc import Callable, Iterator
-from multiprocessing.connection import Connection, Listener
 from pathlib import Path
-from typing import Any
 from unittest import mock
 
-from dispatcher.backends.aws import reaper
+from dispatcher.backends.aws import ends, reaper
 from dispatcher.backends.aws.client import Account
 from dispatcher.backends.gcp.account import email
-from tests.guarantees.sim.computers import Answer, Computer, Computers, made_key
-from tests.lab.clock import PaperClock
+from tests.guarantees.sim.computers import Computer, Computers, made_key
+from tests.guarantees.sim.served import Served
 from tests.lab.ec2.cloud import Ec2
 from tests.lab.faults import Faults
 from tests.lab.gce import operations
@@ -25,19 +22,9 @@ from tests.lab.ledger import Ledger
 from tests.lab.paper import PaperHost, PaperHosts
 
 BOOT_SECONDS = 40.0
+SLACK = 60.0
+"""Seconds within which a machine is gone after its deadline: Google acts up to 30 s late, a host's own timer every 15 s."""
 CALLER = "198.51.100.7"
-
-
-class GuardedClock(PaperClock):
-    """Many may let time pass; one at a time."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._moving = threading.RLock()
-
-    def advance(self, seconds: float) -> None:
-        with self._moving:
-            super().advance(seconds)
 
 
 class Telling(PaperHosts):
@@ -51,12 +38,12 @@ class Telling(PaperHosts):
             self.booted(host)
 
 
-class World:
-    """One cloud, aws or gcp. Its methods are what a driver may ask for, by name. `dumb`: no host ever ends itself."""
+class World(Served):
+    """One cloud, aws or gcp. `deaf`: no host answers any more."""
 
     def __init__(self, cloud: str, folder: Path) -> None:
-        self.cloud, self.folder = cloud, folder
-        self.clock = GuardedClock()
+        super().__init__(folder)
+        self.cloud = cloud
         self.ledger = Ledger(self.clock)
         self.hosts = Telling(self.clock, boot_seconds=BOOT_SECONDS)
         self.hosts.booted = self._booted
@@ -65,9 +52,6 @@ class World:
         self.standin = (Ec2 if cloud == "aws" else Gce)(self.hosts, self.ledger, self.faults, self.clock)
         self.deaf = False
         self._wait, operations.WAIT_SECONDS = operations.WAIT_SECONDS, 0.0  # nobody waits in real seconds for paper ones
-        self._listener = Listener(str(folder / "desk"), "AF_UNIX")
-        self._over = False
-        threading.Thread(target=self._serve, daemon=True).start()
         self.reset()
 
     def reset(self) -> None:
@@ -89,6 +73,12 @@ class World:
         named = {"DISPATCHER_CALLER_IP": CALLER, "GOOGLE_CLOUD_PROJECT": PROJECT}
         return {**self.standin.exports(), **named, "DISPATCHER_HOME": str(self.folder / "home"), "HOME": str(self.folder)}
 
+    def arm_schedules(self) -> None:
+        """The role that `mlrun setup aws --overnight` makes, for machines' own schedules."""
+        with mock.patch.dict(os.environ, self.environment()):
+            ends.make(Account())
+        self.ledger.reset()  # what setting up asks is no run's
+
     def arm_reaper(self) -> None:
         """What `mlrun setup aws --reaper` makes."""
         with mock.patch.dict(os.environ, self.environment()):
@@ -102,12 +92,6 @@ class World:
         """What `mlrun setup gcp` makes: with it machines delete themselves."""
         self.standin.control("set", {"accounts": {email(PROJECT): ["compute.instances.delete@mlrun-*"]}})
 
-    def now(self) -> float:
-        return self.clock.now()
-
-    def sleep(self, seconds: float) -> None:
-        self.clock.advance(max(0.0, seconds))
-
     def knock(self, address: str) -> tuple[str, str] | None:
         """The host behind an address and the key it shows; None where nobody answers."""
         host = next((one for one in self.hosts.hosts.values() if one.address == address), None)
@@ -115,22 +99,24 @@ class World:
             return None
         return host.spec.id, self.computers.known[host.spec.id].key
 
-    def shell(self, host: str, argv: list[str], stdin: bytes) -> Answer:
-        return self.computers.shell(host, argv, stdin) if self._answers(host) else Answer(None)
-
-    def log(self, host: str, label: str, offset: int) -> Any:
-        return self.computers.log(host, label, offset) if self._answers(host) else None
-
     def left(self) -> list[str]:
         """What still costs, and the machines that are."""
         return [f"{line.kind} {line.name}" for line in self.ledger.open()]
 
+    def outlived(self, life: float) -> list[str]:
+        """What is wrong once all has passed: whatever is left, two machines for one attempt, machines older than their life."""
+        wrong = [f"still there: {one}" for one in self.left()]
+        machines = [line for line in self.ledger.lines if line.kind == "instance"]
+        if (count := len({line.name for line in machines})) > 1:
+            wrong.append(f"launched {count} machines")
+        ages = {line.name: line.seconds(self.now()) for line in machines}
+        wrong += [f"{name} lived {age - life:.0f} s beyond its deadline" for name, age in ages.items() if age > life + SLACK]
+        return wrong + [f"the lab objects: {one}" for one in self.standin.violations]
+
     def close(self) -> None:
-        self._over = True
         operations.WAIT_SECONDS = self._wait
-        self._listener.close()
+        super().close()
         self.standin.close()
-        self.clock.close()
 
     def _answers(self, host: str) -> bool:
         return not self.deaf and host in self.hosts.hosts and self.hosts.hosts[host].ready
@@ -147,17 +133,6 @@ class World:
         made = self.computers.known.setdefault(name, Computer(host.spec.hostname, made_key(name)))
         guest = {"instance": host.spec.hostname, "key": "hostkeys/ssh-ed25519", "value": made.key.split()[1]}
         self.standin.control("guest", guest)
-
-    def _serve(self) -> None:
-        while not self._over:
-            with contextlib.suppress(OSError, EOFError):
-                threading.Thread(target=self._attend, args=(self._listener.accept(),), daemon=True).start()
-
-    def _attend(self, visitor: Connection) -> None:
-        with visitor, contextlib.suppress(EOFError, OSError):
-            while True:
-                name, arguments = visitor.recv()
-                visitor.send(getattr(self, name)(*arguments))
 
 
 @contextlib.contextmanager
