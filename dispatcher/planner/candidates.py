@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from dispatcher.domain.job import JobConfig
 from dispatcher.domain.plan import Candidate, Offer, Range, Tariff
+from dispatcher.domain.values import Span
 from dispatcher.planner.assessment import Assessment
 from dispatcher.planner.cost import Use, cost, hard_stop, spending, spot_delay
 from dispatcher.planner.fit import KEPT_BACK, Verdict, budget, verdict
@@ -52,7 +53,7 @@ def candidate(
     span = whole(parts, run)
     around = sum(parts.values()) - parts["run"]
     hours = span.scaled(1 / SECONDS) if span else None
-    offer = _with_disk(offer, need)
+    offer = _with_disk(offer, need, job.resources.disk)
     use = Use(offer.disk_gb or 0.0, terms.moved.down_bytes / 1e9)
     tariff = terms.tariff(offer.where, offer.region)
     stop = hard_stop(run, around, job.budget, spending(offer, tariff, use), terms.seconds_left)
@@ -63,7 +64,7 @@ def candidate(
         fits=ruling.fits,
         surely=ruling.surely,
         memory=amount,
-        memory_available_gib=room.gpu_gib if need.gpu else room.ram_gib,
+        memory_available_gib=room.gpu_for(need.gpu) if need.gpu else room.ram_for(need.ram),
         headroom=ruling.headroom,
         hours=hours,
         hours_basis=need.basis,
@@ -79,12 +80,12 @@ def candidate(
     )
 
 
-def _with_disk(offer: Offer, need: Assessment) -> Offer:
+def _with_disk(offer: Offer, need: Assessment, asked: Span | None) -> Offer:
     """A rented machine is ordered with the disk that it is priced with: the image's, and the job's at its highest."""
     if offer.market == "owned":
         return offer
     system = SYSTEM_DISK_GB.get((offer.where, offer.count > 0), 113.0)
-    return replace(offer, disk_gb=float(math.ceil(system + need.disk.range.high)))
+    return replace(offer, disk_gb=float(math.ceil(max(system + need.disk.range.high, asked.minimum if asked else 0.0))))
 
 
 def over_budget(job: JobConfig, one: Candidate) -> str | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from dispatcher.domain.plan import Amount, Offer
 from dispatcher.planner.assessment import Assessment
+from dispatcher.planner.matching import NAMEPLATE_TOLERANCE
 from dispatcher.units import show_bytes, show_gib
 
 KEPT_BACK = 0.10
@@ -33,7 +34,10 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What a machine offers a job, in GiB, and how that comes about in words."""
+    """What a machine offers a job, in GiB, and how that comes about in words.
+
+    `gpu_class` and `ram_class` are what a size that the job file asks for is compared with: what the machine is sold by.
+    """
 
     gpu_gib: float
     ram_gib: float
@@ -41,6 +45,16 @@ class Budget:
     unified: bool = False
     gpu_words: str = ""
     ram_words: str = ""
+    gpu_class: float = 0.0
+    ram_class: float = 0.0
+
+    def gpu_for(self, need: Amount) -> float:
+        """GiB of one GPU that this need is compared with: a size that was asked for, with the one that it is sold by."""
+        return self.gpu_class if need.basis == "stated" else self.gpu_gib
+
+    def ram_for(self, need: Amount) -> float:
+        """GiB of RAM that this need is compared with."""
+        return self.ram_class if need.basis == "stated" else self.ram_gib
 
 
 def budget(offer: Offer, *, unified: bool = False, kept_back: float = KEPT_BACK) -> Budget:
@@ -49,18 +63,19 @@ def budget(offer: Offer, *, unified: bool = False, kept_back: float = KEPT_BACK)
         return _owned(offer, kept_back, unified=unified)
     gpu = offer.device_memory_gib * (1 - DRIVER_SHARE)
     ram = max(0.0, offer.ram_gib - SYSTEM_RAM_GIB)
-    return Budget(gpu, ram, offer.disk_gb, unified, f"{show_gib(gpu)} of {show_gib(offer.device_memory_gib)}", "")
+    words = f"{show_gib(gpu)} of {show_gib(offer.device_memory_gib)}"
+    return Budget(gpu, ram, offer.disk_gb, unified, words, "", offer.device_memory_gib, offer.ram_gib)
 
 
 def verdict(need: Assessment, room: Budget) -> Verdict:
     """Compare each need with its room; on unified memory GPU and RAM share one budget."""
-    checks = [] if need.gpu is None else [("GPU memory", need.gpu, room.gpu_gib, room.gpu_words)]
-    checks.append(("RAM", need.ram, room.ram_gib, room.ram_words))
+    checks = [] if need.gpu is None else [("GPU memory", need.gpu, room.gpu_for(need.gpu), room.gpu_words)]
+    checks.append(("RAM", need.ram, room.ram_for(need.ram), room.ram_words))
     if room.unified and need.gpu is not None:
         checks.append(("memory, which GPU and CPU share,", _together(need.gpu, need.ram), room.ram_gib, room.ram_words))
-    reasons = [_reason(what, amount, free, words) for what, amount, free, words in checks if amount.range.high > free]
+    reasons = [_reason(what, amount, free, words) for what, amount, free, words in checks if _end(amount, "high") > free]
     surely = not reasons
-    likely = all(amount.range.likely <= free for _, amount, free, _ in checks)
+    likely = all(_end(amount, "likely") <= free for _, amount, free, _ in checks)
     if room.disk_gb is not None and need.disk.range.likely > room.disk_gb:
         free, needed = show_bytes(room.disk_gb * 1e9), show_bytes(need.disk.range.likely * 1e9)
         reasons.append(f"The disk has {free} free; the job needs about {needed}.")
@@ -68,8 +83,14 @@ def verdict(need: Assessment, room: Budget) -> Verdict:
     if need.forbidden:
         reasons.extend(need.forbidden)
         surely = likely = False
-    lack = max((amount.range.likely / free if free > 0 else math.inf) for _, amount, free, _ in checks)
+    lack = max((_end(amount, "likely") / free if free > 0 else math.inf) for _, amount, free, _ in checks)
     return Verdict(likely, surely, max(-1.0, 1 - lack), tuple(reasons), lack)
+
+
+def _end(amount: Amount, end: str) -> float:
+    """One end of a need. A size that was asked for is met by what is sold by it, which has a little less."""
+    value: float = getattr(amount.range, end)
+    return value * (1 - NAMEPLATE_TOLERANCE) if amount.basis == "stated" else value
 
 
 def _owned(offer: Offer, kept_back: float, *, unified: bool) -> Budget:
@@ -85,6 +106,8 @@ def _owned(offer: Offer, kept_back: float, *, unified: bool) -> Budget:
         unified,
         f"{show_gib(gpu)} to spare ({_less(total, free, kept_back)})",
         f"{show_gib(ram)} to spare ({_less(offer.ram_gib, ram_free, kept_back)})",
+        min(total, free),
+        ram if offer.where == "local" else offer.ram_gib,
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from dispatcher.planner.fit import budget, verdict
@@ -85,3 +87,35 @@ def test_a_stated_need_is_said_to_be_stated():
     stated = type(need)(need.device, None, amount(64.0, spread=0.0, basis="stated"), need.disk)
     (reason,) = verdict(stated, budget(own())).reasons
     assert reason.endswith("the job file asks for 64.0 GiB.")
+
+
+@pytest.mark.parametrize(
+    ("sold_by", "at", "fits"),
+    [
+        (24.0, offer(device="A10G", device_memory_gib=22.4), True),
+        (24.0, offer(device="L4", device_memory_gib=24.0), True),
+        (16.0, offer(), True),
+        (24.0, offer(), False),
+        (4.0, own(device_memory_free_gib=3.9), True),
+        (4.0, own(device_memory_free_gib=1.0), False),
+        (24.0, offer("ssh:desk", None, market="owned", device_memory_gib=24.0, device_memory_free_gib=23.6), True),
+    ],
+)
+def test_a_size_of_gpu_that_is_asked_for_is_met_by_what_is_sold_by_it(sold_by, at, fits):
+    asked = replace(needs(ram_gib=1.0), gpu=amount(sold_by, spread=0.0, basis="stated"))
+    assert fits == verdict(asked, budget(at)).surely
+
+
+@pytest.mark.parametrize(
+    ("at", "fits"),
+    [
+        (offer(ram_gib=16.0), True),
+        (offer(ram_gib=15.25), True),
+        (offer(ram_gib=8.0), False),
+        (offer("ssh:desk", None, market="owned", ram_gib=15.5, ram_available_gib=11.0), True),
+        (own(), False),
+    ],
+)
+def test_ram_that_is_asked_for_is_met_as_it_is_sold_but_here_it_must_be_free(at, fits):
+    asked = replace(needs(gpu_gib=None), ram=amount(16.0, spread=0.0, basis="stated"))
+    assert fits == verdict(asked, budget(at)).surely
