@@ -19,6 +19,7 @@ from dispatcher.domain.plan import Plan
 from dispatcher.domain.run import new_run_id
 from dispatcher.errors import LoginNeeded, NothingFits, UsageError
 from dispatcher.jobfile.load import LoadedJob, load
+from dispatcher.jobfile.secrets import known
 from dispatcher.jobfile.settings import load_settings
 from dispatcher.moments import read_moment, show_moment, zone_name, zone_named
 from dispatcher.scheduling import cron as crons
@@ -135,6 +136,18 @@ def due(now: float, only: str | None = None) -> list[Scheduled]:
     """Schedules whose time has come."""
     known = [records.find(only)] if only else list(records.every())
     return [one for one in known if one.next is not None and one.next <= now]
+
+
+def unkept(jobs: Sequence[LoadedJob]) -> list[str]:
+    """Secrets that only this shell has: what starts a schedule's jobs does not know them. In sentences."""
+    names = dict.fromkeys(name for one in jobs for name in (*one.config.secrets, *one.config.notify) if name.isidentifier())
+    places = {name: known([name], jobs[0].workdir).get(name) for name in names}
+    shells = [name for name, found in places.items() if found and found.source == "environment"]
+    if not shells:
+        return []
+    return [
+        f"{', '.join(shells)}: only in this shell's environment, which is not there then: write it to .env in the work folder."
+    ]
 
 
 def log_of(schedule: Scheduled) -> Path:

@@ -56,8 +56,9 @@ def _told(night: Night, flags: Mapping[str, Any], now: datetime) -> int:
 
 def record(night: Night) -> dict[str, Any]:
     """A night as JSON."""
+    files = [one["job"]["file"] for one in night.queue]
     return {
-        "id": night.id, "job": [one["job"]["file"] for one in night.queue] or night.job.get("file"), "name": night.name, "where": night.where, "region": night.region,
+        "id": night.id, "job": files or night.job.get("file"), "name": night.name, "where": night.where, "region": night.region,
         "next": night.moment.isoformat(), "cron": night.cron or None, "worst_case_usd": round(night.cost_worst, 4),
         "trigger": night.trigger, "machines": dict(night.prices), "market": night.market, "secrets": sorted(night.secrets),
         "bucket": night.bucket, "bundle": {"key": night.bundle, "sha256": night.sha256, "bytes": night.size}, "fired": [],

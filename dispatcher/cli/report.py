@@ -28,19 +28,22 @@ def report(run: str, *, html: Path | None, show: bool, as_json: bool) -> int:
       mlrun report last --html run.html    one file to send: it asks nobody for anything
     """
     from dispatcher.app import runs
+    from dispatcher.cli.render.queue import queue_lines, queue_of
     from dispatcher.engine.receipt import receipt
 
     with runs.opened(tell_warnings, without_record=True) as ctx:
         found = ctx.store.find(run)
+        queue = queue_of(found, ctx.store)
     file = _written(found, html)
     log = runs.log_path(found)
     if as_json:
         said = run_record(found, str(log) if log else None)
-        document({"schema": "1.0", **said, "receipt": receipt(found, found.plan), "page": str(file) if file else None})
+        more = {"queue": queue} if queue else {}
+        document({"schema": "1.0", **said, "receipt": receipt(found, found.plan), "page": str(file) if file else None} | more)
     else:
         from dispatcher.cli.render.receipt import report_lines
 
-        say("\n".join(report_lines(found, log, width())), to_stdout=True)
+        say("\n".join([*report_lines(found, log, width()), *queue_lines(queue, width())]), to_stdout=True)
         if file:
             say(dim(f"page: {file}"))
     if show and file:

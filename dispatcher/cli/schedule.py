@@ -17,6 +17,7 @@ from dispatcher.errors import MlrunError
 
 if TYPE_CHECKING:
     from dispatcher.app.overnight import There
+    from dispatcher.jobfile.load import LoadedJob
 
 CLOUDS = ("aws", "gcp")
 """Clouds that start runs by themselves."""
@@ -32,6 +33,7 @@ def schedule() -> None:
       mlrun schedule add train.yaml --cron "0 1 * * 1-5"      weekdays at one
       mlrun schedule add a.yaml b.yaml --at 22:00 --one-after-another
       mlrun schedule add train.yaml --at 23:00 --where aws
+      mlrun schedule add a.yaml b.yaml --at 22:00 --one-after-another --where aws --budget 20
       mlrun schedule ls
       mlrun schedule rm 3f9a2c
     """
@@ -56,6 +58,8 @@ def add(jobs: tuple[Path, ...], *, one_after_another: bool, **flags: Any) -> int
 
     if len(jobs) > 1 and not one_after_another:
         raise UsageError("Several jobs at one time would share this computer.", fix="Add --one-after-another.")
+    if len(jobs) == 1 and flags["budget"]:
+        flags["max_cost"] = str(flags["budget"])  # a queue of one
     return later(jobs, flags, ())
 
 
@@ -71,12 +75,14 @@ def later(jobs: Sequence[Path], flags: Mapping[str, Any], words: Sequence[str]) 
     said += ["--", *words] if words else []
     wish = schedules.Wish(flags["at"], flags.get("cron"), flags.get("zone"), tuple(said), settings_of(flags))
     planned = schedules.planned(jobs, wish, now, words)
+    for sentence in _unheard(planned.loaded):
+        say("\n".join(wrapped(f"{caution('!')} {sentence}", width(), "  ")))
     if any(one.chosen and one.chosen.offer.where in CLOUDS for one in planned.plans):
         from dispatcher.cli.overnight import arm
 
         return arm(planned, flags, now)
     made, _plans = schedules.keep(jobs, wish, planned, now)
-    limits = named(made.waker).limits()
+    limits = [*named(made.waker).limits(), *schedules.unkept(planned.loaded)]
     if flags["as_json"]:
         document({"schema": "1.0", "schedule": record(made), "limits": limits})
     else:
@@ -156,6 +162,14 @@ def due(schedule_id: str | None) -> int:
             say(f"{caution('!')} {one.id}: {error.message} {error.fix}".rstrip())
             worst = max(worst, error.exit_code)
     return worst
+
+
+def _unheard(jobs: Sequence[LoadedJob]) -> list[str]:
+    if not any(one.config.notify for one in jobs):
+        return []
+    from dispatcher.app.notices import unheard
+
+    return [sentence for one in jobs for sentence in unheard(one.config, one.workdir)]
 
 
 def _here(schedule_id: str) -> bool:

@@ -74,6 +74,9 @@ class Nights(Protocol):
     def look(self, night: Night, now: float) -> Seen:
         """How it stands."""
 
+    def part(self, night: Night, seen: Seen, number: int) -> Seen:
+        """How one of its jobs in turn went, counted from 1."""
+
     def bring_log(self, seen: Seen, night: Night, folder: Path) -> None:
         """Its output, and setup's, into a folder."""
 

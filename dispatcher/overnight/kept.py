@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from dispatcher.errors import SyncFailed
 from dispatcher.hosts.base import Entry
 from dispatcher.hosts.landing import Landing
+from dispatcher.overnight.base import Seen
 
 
 class Bucket(Protocol):
@@ -40,6 +42,20 @@ def said(bucket: Bucket, place: str, name: str) -> dict[str, Any]:
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def part(bucket: Bucket, whole: Seen, number: int) -> Seen:
+    """What a machine said of one of its jobs in turn; of one to which it never came nothing is there."""
+    if not whole.place or "refused" in whole.outcome:
+        return whole
+    place = f"{whole.place}/{number}"
+    found = {name: said(bucket, place, name) for name in ("outcome", "state", "partial")}
+    own = replace(whole, place=place, outcome=found["outcome"], state=found["state"], partial=found["partial"])
+    if found["outcome"]:
+        return replace(own, phase="over", words="")
+    if next(bucket.objects(f"{place}/"), None):
+        return replace(own, phase="gone", words="Its machine went away in the middle of the job")
+    return replace(own, phase="never", words="Its machine was gone before its turn came", place="")
 
 
 def bring_log(bucket: Bucket, place: str, folder: Path) -> None:

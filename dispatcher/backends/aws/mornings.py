@@ -52,6 +52,10 @@ class Mornings:
         why = found.reason or (reason(machines[0]) if machines and not alive else "")
         return replace(found, alive=alive, stands=stands, reason=why)
 
+    def part(self, night: Night, seen: Seen, number: int) -> Seen:
+        """From its own folder in the bucket."""
+        return kept.part(Bucket(self.account, night.region), seen, number)
+
     def bring_log(self, seen: Seen, night: Night, folder: Path) -> None:
         """Pieces in their order, as one file."""
         kept.bring_log(Bucket(self.account, night.region), seen.place, folder)

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from dispatcher.app import overnight
+from dispatcher.app.queues import siblings
 from dispatcher.domain.run import Label, Run, RunState
 from dispatcher.engine.context import Context
 from dispatcher.errors import HostUnreachable, TeardownUnconfirmed
@@ -32,11 +33,15 @@ class FakeNights:
         self.files: dict[str, bytes] = {}
         self.disarmed: list[str] = []
         self.trouble: Exception | None = None
+        self.parts: list[Seen] = []
 
     def look(self, night, now):
         if self.trouble:
             raise self.trouble
         return self.seen
+
+    def part(self, night, seen, number):
+        return self.parts[number - 1]
 
     def disarm(self, night):
         self.disarmed.append(night.id)
@@ -215,6 +220,26 @@ def test_overnight_a_week_of_nights_is_a_week_of_runs(ctx, cloud, night):
     assert (7, 7) == (len(runs), len({run.id for run in runs}))
     assert {night.id} == {run.attempt.label.run for run in runs}
     assert [] == cloud.disarmed
+
+
+def test_overnight_a_queue_is_a_run_for_each_job_and_what_they_cost_together(ctx, cloud, night, told, tmp_path):
+    rows = [{"name": name, "latest": None, "outputs": [], "workdir": night.workdir} for name in ("a", "b", "c", "d")]
+    nights.keep(replace(night, queue=tuple(rows), budget=20.0))
+    over(cloud, ("out/a.bin", b"of the first"), ended=NOW - 6000)
+    first, place = cloud.seen, {"machine": {"type": "t3.large"}}
+    status = {"phase": "ended", "exit_code": 105, "reason": "deadline", "started": NOW - 6000, "ended": NOW - 2400}
+    second = Seen("over", outcome={"status": status, "born": NOW - 7200, "ended": NOW - 2400} | place, place="out/x/y/2")
+    third = Seen("over", outcome={"refused": "too-late", "words": "no time is left"}, place="out/x/y/3")
+    cloud.parts = [first, second, third, Seen("never", "gone before its turn", "Server.SpotInstanceTermination")]
+    overnight.morning(ctx)
+    runs = [ctx.store.find(name) for name in "abcd"]
+    assert [("succeeded", 0), ("failed", 105), ("failed", 105), ("preempted", 108)] == [(r.outcome, r.exit_code) for r in runs]
+    assert [0.04, 0.12, 0.0, 0.0] == pytest.approx([run.cost_so_far for run in runs])
+    assert [(1, 4), (4, 4)] == [(run.job["queue"]["part"], run.job["queue"]["of"]) for run in (runs[0], runs[-1])]
+    assert runs == siblings(runs[2], ctx.store)
+    assert b"of the first" == (tmp_path / "work" / "out" / "a.bin").read_bytes()
+    assert "is over: 1 of its 4 jobs succeeded, $0.16 of $20.00" in told[-1].message
+    assert ([night.id], []) == (cloud.disarmed, list(nights.every()))
 
 
 def test_overnight_after_its_last_time_one_that_comes_again_is_taken_back(ctx, cloud, night):
