@@ -1,4 +1,4 @@
-"""A short, measured run of a job on a copy of its folder."""
+"""A short, measured run of a job, on a copy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A copy of a job's folder in which it may do as it likes."""
+"""A copy of a job's folder, to be spoilt."""
 
 from __future__ import annotations
 
