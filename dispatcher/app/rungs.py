@@ -33,6 +33,23 @@ def rungs(
                 yield offer
 
 
+def none_dearer(
+    offers: Iterable[Offer], plan: Plan, price_now: Callable[[Offer], float | None], tell: Callable[[str], None]
+) -> Iterator[Offer]:
+    """Offers whose price still is at or below the line that was shown; what is dearer now is told, and left out.
+
+    Spot machines are asked for with that limit: their provider holds it. A provider that does not tell leaves the plan's price.
+    """
+    most = (plan.chosen.offer.price_per_hour if plan.chosen else None) or 0.0
+    for offer in offers:
+        now = price_now(offer) if offer.market == "on-demand" else None
+        if now is not None and now > most:
+            what = f"{offer.place} in {offer.region} costs ${now:.4f} per hour now"
+            tell(f"{what}, more than the ${most:.4f} that was shown: it is not started")
+            continue
+        yield offer if now is None or now <= (offer.price_per_hour or 0.0) else replace(offer, price_per_hour=now)
+
+
 def _others(plan: Plan, chosen: Candidate) -> list[Candidate]:
     """Candidates that may take the choice's place, those of its market first, each in the plan's order."""
     if chosen.offer.where == "local":

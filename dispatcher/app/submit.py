@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from dispatcher import paths
 from dispatcher.app import learning
@@ -17,7 +17,7 @@ from dispatcher.app.pacing import expected
 from dispatcher.app.plans import seconds_left
 from dispatcher.app.reminders import ending, price
 from dispatcher.app.results import kept_in, refuse_when_lent
-from dispatcher.app.rungs import rungs
+from dispatcher.app.rungs import none_dearer, rungs
 from dispatcher.app.world import data_paths, tariff
 from dispatcher.domain.plan import Candidate, Offer, Plan
 from dispatcher.domain.run import Label, Run, RunState, new_run_id
@@ -26,8 +26,8 @@ from dispatcher.engine.borrowed import HELD_MARKET
 from dispatcher.engine.checkpoints import home_of
 from dispatcher.engine.context import Context, JobInstructions
 from dispatcher.engine.results import keep_in
-from dispatcher.errors import HostError, UsageError
-from dispatcher.events import Progress
+from dispatcher.errors import HostError, MlrunError, UsageError
+from dispatcher.events import Progress, Warned
 from dispatcher.hosts import origin
 from dispatcher.hosts.python_env import PythonEnv, job_python
 from dispatcher.jobfile.load import LoadedJob
@@ -78,7 +78,29 @@ def submit(
     job = replace(job, keep_seconds=keep, grace_seconds=chosen.grace_seconds)
     ladder = rungs(plan, alike(settings), tariff, named=named)
     offers = (one for one in ladder if kept is None or one.where == kept.where)
-    return lifecycle.execute(run, offers, ctx, job)
+
+    def tell(words: str) -> None:
+        ctx.tell(Warned(run.id, ctx.clock.now(), words, "mlrun plan JOB --live"))
+
+    return lifecycle.execute(run, none_dearer(offers, plan, price_now(ctx, tell), tell), ctx, job)
+
+
+def price_now(ctx: Context, tell: Callable[[str], None]) -> Callable[[Offer], float | None]:
+    """What an offer's provider asks for it at this moment; None where it does not say, which is told once."""
+    silent: set[str] = set()
+
+    def ask(offer: Offer) -> float | None:
+        asked = getattr(ctx.backend(offer.where), "price_now", None)
+        if asked is None or offer.where in silent:
+            return None
+        try:
+            return cast(float | None, asked(offer))
+        except MlrunError as error:
+            silent.add(offer.where)
+            tell(f"{offer.where} does not tell what machines cost now: {error.message}. The price shown was not compared")
+            return None
+
+    return ask
 
 
 def saved_by(run: Run, loaded: LoadedJob) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +19,8 @@ class Terms:
 
     `grace_seconds`: how long it keeps what an ended job left, where nobody fetched it. `disk_gb` is decimal; `max_hourly` is
     the most that may be paid, USD. `keys` is the folder for the run's own SSH key, made where there is none. `run_name` and
-    `client` go into the tags. `role` is what the machine may act as in its cloud, where it must write results there.
+    `client` go into the tags. `role` is what the machine may act as in its cloud, where it must write results there;
+    `cancel` ends the waiting for it: Cancelled, and what was made is destroyed next.
     """
 
     max_seconds: int = 3600
@@ -29,6 +31,7 @@ class Terms:
     run_name: str = ""
     client: str = ""
     role: str = ""
+    cancel: threading.Event | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -302,6 +302,7 @@ def _terms(ctx: Context, work: Work) -> Terms:
         run_name=work.run.name,
         client=client_name(ctx.runs) if ctx.runs else "",
         role=results.role_of(work.run),
+        cancel=ctx.cancel,
     )
 
 

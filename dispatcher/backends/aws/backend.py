@@ -13,6 +13,7 @@ from dispatcher.backends.aws.launch import Launcher
 from dispatcher.backends.aws.listing import live_quotes
 from dispatcher.backends.aws.machines import ENDING, Instance, by_label, by_token, machine_of, reason, state
 from dispatcher.backends.aws.payload import request
+from dispatcher.backends.aws.prices import quote
 from dispatcher.backends.base import Leftover, ProvisionedMachine, Terms
 from dispatcher.backends.cloud import bootstrap
 from dispatcher.backends.cloud import launch as launches
@@ -77,6 +78,10 @@ class AwsBackend(CloudBackend[Aws]):
         """The offer in each zone of its region that sells the type and has a network; spot in the cheapest zone first."""
         return places.placements(self.account, offer, self.settings.subnet)
 
+    def price_now(self, offer: Offer) -> float | None:
+        """What AWS asks for the machine at this moment, USD per hour; None where it states no price."""
+        return quote(self.account, str(offer.region), str(offer.machine), offer.market, offer.zone)
+
     def live_quotes(self, regions: Sequence[str] = ()) -> tuple[list[Quote], dict[str, str]]:
         """Prices as AWS states them now, and why regions did not answer; of the user's regions unless others are named."""
         return live_quotes(self.account, regions or self.settings.regions)
@@ -91,7 +96,7 @@ class AwsBackend(CloudBackend[Aws]):
             if found := [one for one in by_label(self.account, str(offer.region), label) if state(one) not in ENDING]:
                 return machine_of(found[0], str(offer.region))
             launch = self._intended(offer, label, terms, keyring)
-        launcher = Launcher(self.account, self._clock)
+        launcher = Launcher(self.account, self._clock, cancel=terms.cancel)
         launcher.made(keyring, launch)
         self._admit(label, launch["region"], launch["group"])
         return machine_of(launcher.running(launch), launch["region"])

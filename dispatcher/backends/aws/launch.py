@@ -8,7 +8,7 @@ from dispatcher.backends.aws.machines import ENDING, Instance, by_token, ended_b
 from dispatcher.backends.cloud.keyring import Keyring
 from dispatcher.backends.cloud.launch import PATIENCE_SECONDS, Launch, Sender
 from dispatcher.errors import CloudRefused, HostUnreachable, MlrunError
-from dispatcher.retries import Policy, wait_until
+from dispatcher.retries import Policy
 
 SETTLING_SECONDS = 300.0
 START = Policy(first=1.0, longest=5.0, patience=300.0)
@@ -36,7 +36,7 @@ class Launcher(Sender[Account]):
                 return None
             return found
 
-        found = wait_until(look, START, self._clock)
+        found = self._started(look, START)
         if found is None:
             text = f"The machine {launch.get('id')} did not start within {START.patience:.0f} s"
             raise HostUnreachable(text, fix=f"Look at it: aws ec2 describe-instances --region {launch['region']}")

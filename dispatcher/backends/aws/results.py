@@ -1,4 +1,4 @@
-"""Results of runs in buckets: the role that may write there, and what is read back."""
+"""Results of runs in S3: the role that may write them, what is read back."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
@@ -10,8 +11,8 @@ from typing import Any, Generic, TypeVar
 from dispatcher.backends.cloud.codes import Failure
 from dispatcher.backends.cloud.keyring import Keyring
 from dispatcher.backends.cloud.since import seconds_since, stamp
-from dispatcher.errors import HostUnreachable
-from dispatcher.retries import Clock, Policy
+from dispatcher.errors import Cancelled, HostUnreachable
+from dispatcher.retries import Clock, Policy, wait_until
 
 REPLAY_SECONDS = 3600.0
 """No cloud says how long it remembers a token: a request is repeated within an hour only."""
@@ -22,16 +23,26 @@ PATIENCE_SECONDS, LONGEST_PAUSE = 600.0, 60.0
 Launch = dict[str, Any]
 """region, zone, request; first and sent (Unix seconds); doubt; id; over ("", refused, foreign or gone); and a cloud's own."""
 A = TypeVar("A")
+M = TypeVar("M")
 
 
 class Sender(Generic[A]):
     """Carries out a launch that is written down."""
 
-    def __init__(self, account: A, clock: Clock, jitter: Callable[[], float] = random.random) -> None:
-        self._account, self._clock, self._jitter = account, clock, jitter
+    def __init__(
+        self, account: A, clock: Clock, jitter: Callable[[], float] = random.random, cancel: threading.Event | None = None
+    ) -> None:
+        self._account, self._clock, self._jitter, self._cancel = account, clock, jitter, cancel
 
     def _pauses(self) -> Pauses:
-        return Pauses(self._clock, self._jitter)
+        return Pauses(self._clock, self._jitter, self._cancel)
+
+    def _started(self, look: Callable[[], M | None], policy: Policy) -> M | None:
+        """A machine once it runs; None where it did not in time. Raises Cancelled as soon as nobody wants it any more."""
+        found = wait_until(look, policy, self._clock, self._cancel)
+        if found is None:
+            heed(self._cancel)
+        return found
 
     @contextmanager
     def _sending(self, keyring: Keyring, launch: Launch) -> Iterator[None]:
@@ -52,8 +63,8 @@ class Sender(Generic[A]):
 class Pauses:
     """Pauses between tries, each twice as long as the one before; and what was spent so far."""
 
-    def __init__(self, clock: Clock, jitter: Callable[[], float]) -> None:
-        self._clock, self._jitter = clock, jitter
+    def __init__(self, clock: Clock, jitter: Callable[[], float], cancel: threading.Event | None = None) -> None:
+        self._clock, self._jitter, self._cancel = clock, jitter, cancel
         self._begun, self._next = clock.monotonic(), 1.0
 
     @property
@@ -63,8 +74,15 @@ class Pauses:
 
     def rest(self) -> None:
         """Wait for the next try."""
-        self._clock.sleep(self._next * (0.5 + self._jitter() / 2))
+        self._clock.sleep(self._next * (0.5 + self._jitter() / 2), self._cancel)
+        heed(self._cancel)
         self._next = min(self._next * 2, LONGEST_PAUSE)
+
+
+def heed(cancel: threading.Event | None) -> None:
+    """Raise Cancelled where the machine is not wanted any more: its intent is written down, so that it is destroyed."""
+    if cancel is not None and cancel.is_set():
+        raise Cancelled("Cancelled before the job started")
 
 
 def check_age(launch: Launch, clock: Clock) -> None:

@@ -81,7 +81,7 @@ class GcpBackend(CloudBackend[Gcp]):
             launch = self._intended(offer, label, terms, keyring)
         self._admit(label, launch)
         try:
-            made = Launcher(self.account, self._clock).made(keyring, launch)
+            made = Launcher(self.account, self._clock, cancel=terms.cancel).made(keyring, launch)
         except Refused as refused:
             raise self._learnt(offer, refused) from refused.failure
         return machine_of(made, launch["zone"])

@@ -10,7 +10,7 @@ from dispatcher.backends.gcp.codes import GcpFailure, Kind
 from dispatcher.backends.gcp.machines import GONE, STOPPED, Instance, ended_because, ours
 from dispatcher.backends.gcp.payload import request_id
 from dispatcher.errors import CloudRefused, HostUnreachable
-from dispatcher.retries import Policy, wait_until
+from dispatcher.retries import Policy
 
 START = Policy(first=0.5, longest=5.0, patience=300.0)
 """From the operation's end to a running machine with an address."""
@@ -99,7 +99,7 @@ class Launcher(Sender[Account]):
                 raise ended_because(found, keyring.label)
             return found if str(found.status) == "RUNNING" and machines.address(found) else None
 
-        found = wait_until(look, START, self._clock)
+        found = self._started(look, START)
         if found is None:
             fix = f"gcloud compute instances describe {keyring.label} --zone {launch['zone']}"
             raise HostUnreachable(f"The machine {keyring.label} did not start within {START.patience:.0f} s", fix=fix)

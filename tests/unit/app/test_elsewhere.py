@@ -9,7 +9,7 @@ import pytest
 from dispatcher.app.access import closed
 from dispatcher.app.limits import check_limits
 from dispatcher.app.reminders import reminders
-from dispatcher.app.rungs import rungs
+from dispatcher.app.rungs import none_dearer, rungs
 from dispatcher.app.sightings import look, matching
 from dispatcher.backends.base import Terms
 from dispatcher.domain.plan import Cost, Offer, Range, Tariff
@@ -104,6 +104,20 @@ def test_a_run_here_has_no_other_rung():
     plan = full_plan()
     local = next(i for i, one in enumerate(plan.candidates) if one.offer.where == "local")
     assert [(None, None, "owned")] == walked(plan.picked(local), [("us-east-2", 0.0)])
+
+
+def test_what_became_dearer_than_the_line_shown_is_told_and_left_out_and_what_only_rose_is_counted():
+    plan = full_plan()
+    shown = plan.chosen.offer.price_per_hour
+    offers = [replace(plan.chosen.offer, market="on-demand", machine=name, price_per_hour=shown / 2) for name in "abcd"]
+    now = {"a": shown * 1.01, "b": shown * 0.9, "c": shown / 4, "d": None}
+    told = []
+    found = list(none_dearer(offers, plan, lambda one: now[one.machine], told.append))
+    assert [("b", shown * 0.9), ("c", shown / 2), ("d", shown / 2)] == [(one.machine, one.price_per_hour) for one in found]
+    assert 1 == len(told)
+    assert f"more than the ${shown:.4f} that was shown" in told[0]
+    spot = [replace(one, market="spot") for one in offers]
+    assert spot == list(none_dearer(spot, plan, lambda _one: 99.0, told.append))
 
 
 def going(name, state=RunState.RUNNING, **more):
