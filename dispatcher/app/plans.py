@@ -11,17 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from dispatcher import catalog
 from dispatcher.app.access import CLOUDS
+from dispatcher.app.named import CPU, asked_for, offers_there
 from dispatcher.app.tracing import Tell, nobody, traced, wants_trace
 from dispatcher.app.world import tariff, world_for
 from dispatcher.catalog.spelling import nearest
-from dispatcher.domain.hardware import Device, InstanceType
-from dispatcher.domain.plan import JobSummary, Offer, Plan
+from dispatcher.domain.plan import JobSummary, Plan
 from dispatcher.domain.values import short
 from dispatcher.errors import JobFileError, NothingFits, Problem, UnknownError, UsageError
-from dispatcher.hosts.probe import probe
 from dispatcher.jobfile.load import LoadedJob, from_mapping, load
 from dispatcher.jobfile.settings import Settings, load_settings
-from dispatcher.planner import devices
 from dispatcher.planner.candidates import Terms
 from dispatcher.planner.make import World, plan_all, plan_for
 from dispatcher.planner.market import survey
@@ -31,8 +29,6 @@ if TYPE_CHECKING:  # loaded by the plans that rest on one
     from dispatcher.domain.traced import Traced
     from dispatcher.planner.probed import Evidence
 
-CPU = "cpu"
-"""As a device to ask about: this computer without its GPUs."""
 LISTED = 5
 """Options of a kept plan that an error names."""
 PRICE_RISE = 0.05
@@ -121,7 +117,7 @@ def _planned(
     explained: bool,
 ) -> Plan:
     if device is not None or machine is not None:
-        spec, offer = _asked_for(device, machine)
+        spec, offer = asked_for(device, machine, loaded.config, settings)
         if (device or "").lower() == CPU:
             said = f"cpu is this computer's: {spec.cpu.name}, {spec.usable_cores:g} threads."
             loaded = replace(loaded, notes=(*loaded.notes, said))
@@ -141,13 +137,7 @@ def _rented(
     loaded: LoadedJob, settings: Settings, machine: str, left: float | None, found: Traced | None, seen: Evidence | None
 ) -> Plan:
     """The plan whose options are one machine type's, in every region and market that may be used."""
-    kind = _kind(machine)
-    regions = {"aws": settings.aws.regions, "gcp": settings.gcp.regions}[kind.provider]
-    place, _, region = loaded.config.where.partition("/")
-    wanted = (region,) if region and place == kind.provider else regions
-    offers = [one for one in catalog.offers_of(kind) if not wanted or one.region in wanted]
-    if not offers:
-        raise NothingFits(f"{machine} has no known price in {', '.join(wanted) or 'any region'}.", fix="mlrun catalog show")
+    offers = offers_there(machine, loaded.config, settings)
     world = replace(_with(world_for(loaded, settings, left), found, seen), here=None, offers=offers)
     looked = survey(loaded.config, offers, world.device_of, world.terms, everything=False)
     if not looked.needs:
@@ -228,65 +218,6 @@ def _price_held(old: dict[str, Any], now: dict[str, Any]) -> None:
 def summary(loaded: LoadedJob) -> JobSummary:
     """Which job the plan is for."""
     return JobSummary(loaded.name, str(loaded.path) if loaded.path else None, loaded.sha256, dict(loaded.origins))
-
-
-def _asked_for(device: str | None, machine: str | None) -> tuple[Device, Offer]:
-    if machine is not None:
-        return _machine(machine)
-    assert device is not None
-    spec = devices.only_cpu(devices.here(probe(measure=True))) if device.lower() == CPU else devices.named(device)
-    accelerator = spec.accelerator
-    offer = Offer(
-        where="local" if accelerator is None else "any",
-        machine=None,
-        device=spec.name,
-        count=spec.count if accelerator else 0,
-        device_memory_gib=accelerator.memory_gib if accelerator else 0.0,
-        vcpus=spec.usable_cores,
-        cores=spec.usable_cores,
-        ram_gib=spec.ram_gib,
-        market="named",
-        price_per_hour=None,
-    )
-    return spec, offer
-
-
-def _kind(text: str) -> InstanceType:
-    provider, _, name = text.partition(":")
-    kind = catalog.find_instance(provider, name)
-    if kind is None:
-        bare = [f"{place}:{text}" for place in CLOUDS if catalog.find_instance(place, text)]
-        if bare:
-            raise UsageError(f"{text!r} lacks its cloud.", fix=f"--machine {bare[0]}")
-        near = ", ".join(f"{provider}:{one}" for one in catalog.similar_instances(provider, name)[:3])
-        raise UsageError(
-            f"{text!r} is no machine type the catalog knows.", fix=f"Near: {near}" if near else "mlrun catalog show"
-        )
-    return kind
-
-
-def _machine(text: str) -> tuple[Device, Offer]:
-    kind = _kind(text)
-    priced = [offer for offer in catalog.offers_of(kind) if offer.market == "on-demand" and offer.price_per_hour is not None]
-    spec = devices.rented(kind)
-    offer = min(priced, key=lambda one: one.price_per_hour or 0.0) if priced else _unpriced(kind, spec)
-    return spec, replace(offer, usable=False, why_unusable="asked for by name")
-
-
-def _unpriced(kind: InstanceType, spec: Device) -> Offer:
-    return Offer(
-        where=kind.provider,
-        machine=kind.name,
-        device=spec.name,
-        count=spec.count if spec.accelerator else 0,
-        device_memory_gib=spec.memory_gib,
-        market="on-demand",
-        vcpus=kind.vcpus,
-        cores=kind.cores,
-        ram_gib=kind.ram_gib,
-        arch=kind.cpu_arch,
-        price_per_hour=None,
-    )
 
 
 def seconds_left(loaded: LoadedJob, starts: datetime | None = None) -> float | None:

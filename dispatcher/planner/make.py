@@ -16,6 +16,7 @@ from dispatcher.planner.candidates import Terms, candidate, judged, over_budget
 from dispatcher.planner.choose import choose, ranked
 from dispatcher.planner.here import elsewhere, here_verdict
 from dispatcher.planner.market import Survey, survey
+from dispatcher.planner.matching import foreign
 from dispatcher.planner.work import work_words
 
 if TYPE_CHECKING:  # loaded where something does not fit
@@ -53,8 +54,10 @@ def plan_for(
 ) -> Plan:
     """Needs and time on one device or machine that was asked for by name, offered or not, and what would make it fit there."""
     need = assess(job, device, explained=explained, learned=terms.learned, traced=terms.traced, probed=terms.probed)
+    alien = foreign(offer)
+    need = replace(need, forbidden=(*need.forbidden, f"It is {alien}.")) if alien else need
     one, rejected = _within(job, need, offer, terms)
-    helpful = () if judged(need, offer, terms).surely else _ideas(job, (device, offer), terms, bound)
+    helpful = () if alien or judged(need, offer, terms).surely else _ideas(job, (device, offer), terms, bound)
     return Plan(
         job=summary,
         estimate=_estimate(need, need),

@@ -16,8 +16,8 @@ def unwanted(offer: Offer, job: JobConfig, *, cpu_work: bool, counts: frozenset[
     wanted = job.resources
     if reason := _place(offer, job.where):
         return reason
-    if offer.market != "owned" and offer.arch != "x86_64":
-        return f"{offer.arch}: x86_64 wheels would not run there"
+    if reason := foreign(offer):
+        return reason
     if wanted.gpu is not None and wanted.gpu and not any(accepts(request, offer) for request in wanted.gpu):
         return "not among resources.gpu"
     if wanted.gpu == () and offer.count:
@@ -30,6 +30,11 @@ def unwanted(offer: Offer, job: JobConfig, *, cpu_work: bool, counts: frozenset[
         if not cpu_work and offer.count not in counts:
             return f"{offer.count} GPUs; the job as written uses {_listed(counts)}"
     return _small(offer, job)
+
+
+def foreign(offer: Offer) -> str | None:
+    """Why a rented machine's processor does not run what was built for those of most; None where it does."""
+    return f"{offer.arch}: x86_64 wheels would not run there" if offer.market != "owned" and offer.arch != "x86_64" else None
 
 
 def accepts(request: GpuRequest, offer: Offer) -> bool:

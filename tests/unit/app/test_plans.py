@@ -109,3 +109,33 @@ def test_a_region_that_its_cloud_does_not_have_is_refused_with_what_is_near(wher
     (problem,) = refused.value.problems
     assert "has no region" in problem.message
     assert near in problem.fix
+
+
+@pytest.mark.parametrize(
+    ("keys", "machine", "market", "region"),
+    [
+        ({"spot": True}, "gcp:n1-standard-4+t4x1", "spot", None),
+        ({"where": "aws/eu-west-1"}, "aws:g4dn.xlarge", "on-demand", "eu-west-1"),
+        ({"where": "aws/eu-west-1", "spot": True}, "aws:g4dn.xlarge", "spot", "eu-west-1"),
+        ({"where": "cloud"}, "aws:g4dn.xlarge", "on-demand", None),
+    ],
+)
+def test_a_machine_is_asked_about_where_and_on_the_market_that_the_job_says(keys, machine, market, region) -> None:
+    (one,) = plan(
+        {"run": "true", "model": "resnet50", "training": {"batch_size": 8, "steps": 9}, **keys}, machine=machine
+    ).candidates
+    assert market == one.offer.market
+    assert region in (None, one.offer.region)
+
+
+@pytest.mark.parametrize("where", ["gcp", "local", "ssh:desk", "gcp/us-central1"])
+def test_a_machine_that_is_not_where_the_job_is_to_run_is_a_contradiction(where: str) -> None:
+    with pytest.raises(UsageError, match="is not at where"):
+        plan({"run": "true", "where": where}, machine="aws:g4dn.xlarge")
+
+
+@pytest.mark.parametrize("machine", ["aws:g5g.xlarge", "aws:c7g.xlarge"])
+def test_an_arm_machine_is_said_not_to_run_what_was_built_for_others(machine: str) -> None:
+    made = plan({"run": "true", "model": "resnet50", "training": {"batch_size": 8, "steps": 9}}, machine=machine)
+    assert not made.candidates[0].fits
+    assert any("x86_64 wheels" in one for one in made.warnings)
