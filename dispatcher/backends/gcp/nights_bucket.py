@@ -97,7 +97,7 @@ class Bucket:
         try:
             return bytes(self.account.answer("GET", self._object(key), "an object", {"alt": "media"}).content)
         except GcpFailure as failure:
-            if failure.kind is Kind.ABSENT and "bucket" not in failure.said:
+            if failure.kind is Kind.ABSENT and failure.said.startswith("No such object"):
                 return None
             raise
 

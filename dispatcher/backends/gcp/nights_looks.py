@@ -50,7 +50,8 @@ class Looks:
         if found is None:
             return self._without_machine(night, now, jobs)
         why = found.reason or ("" if alive or found.phase == "over" else self._reason(night))
-        return replace(found, alive=alive, stands=bool(jobs), reason=why)
+        found = replace(found, alive=alive, stands=bool(jobs), reason=why)
+        return found if alive else _stopped(found, here)
 
     def part(self, night: Night, seen: Seen, number: int) -> Seen:
         """From its own folder in the bucket."""
@@ -139,6 +140,16 @@ class Looks:
         except GcpFailure as failure:
             raise failure.told() from failure
         return [one for one in every if nights_words.night_of(str(one["name"]).rpartition("/")[2])]
+
+
+def _stopped(found: Seen, here: Sequence[Any]) -> Seen:
+    """A machine that was powered off is there still, without its limit: it is ended from here, soon after it went down."""
+    stopped = [one for one in here if str(one.status) in STOPPED]
+    if not stopped:
+        return found
+    told: dict[str, Any] = {name: found.state[name] for name in found.state if name in ("machine", "born")}
+    ended = max(_moment(one.last_stop_timestamp) for one in stopped)
+    return replace(found, alive=True, outcome=found.outcome or {**told, "ended": ended})
 
 
 def _zones(night: Night) -> list[str]:

@@ -250,6 +250,19 @@ def test_overnight_gcp_a_machine_that_google_took_back_is_told_as_preempted(arme
     assert not seen.alive
 
 
+def test_overnight_gcp_a_machine_that_was_powered_off_is_to_be_ended_from_here(armed, ready, gce, time):
+    night = armed()
+    time.advance(HOUR + 120)
+    [machine] = gce.power.known.values()
+    gce.control("stop", {"instance": machine.name})
+    gce.scheduler.clear()
+    time.advance(300)
+    seen = ready.nights.look(night, time.now())
+    assert ("gone", True) == (seen.phase, seen.alive)
+    assert time.now() - seen.outcome["ended"] == pytest.approx(300, abs=2)
+    end(gce)
+
+
 def test_overnight_gcp_a_bucket_that_is_gone_is_told(armed, ready, gce, time):
     night = armed()
     time.advance(HOUR + 120)
