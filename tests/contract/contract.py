@@ -20,8 +20,8 @@ BESIDE = ("volume", "disk", "address", "rule", "firewall")
 """What comes with a machine and is listed beside it."""
 
 
-class BackendContract:
-    """Inherit it, give the fixtures `backend` and `offer`, and `break_provision` where provisioning can be made to fail.
+class JobLaws:
+    """What jobs on a backend's machines rely on. Give the fixtures `backend` and `offer`.
 
     `workplace` makes a folder for a job where the host is another computer.
     """
@@ -39,15 +39,33 @@ class BackendContract:
         raise NotImplementedError
 
     @pytest.fixture
-    def break_provision(self) -> Callable[[str], None] | None:
-        """Make the next provision fail `before` or `after` its effect."""
-        return None
-
-    @pytest.fixture
     def label(self, backend) -> Label:
         chosen = Label(new_run_id())
         yield chosen
         backend.terminate(chosen)
+
+    def test_a_job_can_be_run_on_its_host(self, backend, offer, label, tmp_path):
+        host = backend.connect(backend.provision(offer, label, Terms()))
+        jobs.launch(host, spec(label, backend, "echo out; exit 3", self.workplace(host, str(tmp_path))))
+        assert (3, b"out\n") == (ended(host, label).exit_code, next(host.read(f"{label}/log", 0)))
+        host.close()
+
+    def test_terminate_ends_a_job_that_will_not(self, backend, offer, label, tmp_path):
+        host = backend.connect(backend.provision(offer, label, Terms()))
+        command = "trap '' INT TERM HUP; (trap '' INT TERM HUP; sleep 60) & sleep 60"
+        jobs.launch(host, spec(label, backend, command, self.workplace(host, str(tmp_path))))
+        host.close()
+        backend.terminate(label)
+        assert ([], [], None) == (marked(label), mine(backend, label), backend.find(label))
+
+
+class BackendContract(JobLaws):
+    """All of the laws. Inherit it, and give `break_provision` beside the rest where provisioning can be made to fail."""
+
+    @pytest.fixture
+    def break_provision(self) -> Callable[[str], None] | None:
+        """Make the next provision fail `before` or `after` its effect."""
+        return None
 
     def test_offers_only_reads(self, backend):
         assert list(backend.offers(Requirements())) == list(backend.offers(Requirements()))
@@ -101,20 +119,6 @@ class BackendContract:
             backend.provision(offer, label, Terms())
         backend.terminate(label)
         assert (None, []) == (backend.find(label), mine(backend, label))
-
-    def test_a_job_can_be_run_on_its_host(self, backend, offer, label, tmp_path):
-        host = backend.connect(backend.provision(offer, label, Terms()))
-        jobs.launch(host, spec(label, backend, "echo out; exit 3", self.workplace(host, str(tmp_path))))
-        assert (3, b"out\n") == (ended(host, label).exit_code, next(host.read(f"{label}/log", 0)))
-        host.close()
-
-    def test_terminate_ends_a_job_that_will_not(self, backend, offer, label, tmp_path):
-        host = backend.connect(backend.provision(offer, label, Terms()))
-        command = "trap '' INT TERM HUP; (trap '' INT TERM HUP; sleep 60) & sleep 60"
-        jobs.launch(host, spec(label, backend, command, self.workplace(host, str(tmp_path))))
-        host.close()
-        backend.terminate(label)
-        assert ([], [], None) == (marked(label), mine(backend, label), backend.find(label))
 
 
 def mine(backend: Backend, label: Label | None = None) -> list:

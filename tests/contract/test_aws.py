@@ -6,10 +6,9 @@ import pytest
 
 from dispatcher.backends.aws.backend import AwsBackend
 from dispatcher.domain.plan import Offer, Requirements
-from dispatcher.hosts.base import Host
 from dispatcher.jobfile.settings import Aws
 from dispatcher.retries import SystemClock
-from tests.contract.contract import BackendContract
+from tests.contract.clouds import OnPaper, OnRealHosts
 from tests.lab import clock as lab_clock
 from tests.lab.ec2.cloud import Ec2
 from tests.lab.faults import Faults
@@ -29,27 +28,10 @@ class QuickClock(SystemClock):
         return super().sleep(min(seconds, 0.02), cancel)
 
 
-class AwsLaws(BackendContract):
+class TestAwsOnPaper(OnPaper):
     @pytest.fixture
     def offer(self) -> Offer:
         return OFFER
-
-    @pytest.fixture
-    def break_provision(self, cloud):
-        def plan(moment: str) -> None:
-            if moment == "before":
-                cloud.faults.add("*RunInstances", code="InsufficientInstanceCapacity")
-            else:
-                cloud.faults.add("*AuthorizeSecurityGroupIngress", code="UnauthorizedOperation")
-
-        return plan
-
-
-class TestAwsOnPaper(AwsLaws):
-    """What needs no login."""
-
-    test_a_job_can_be_run_on_its_host = None
-    test_terminate_ends_a_job_that_will_not = None
 
     @pytest.fixture
     def cloud(self, monkeypatch):
@@ -69,11 +51,15 @@ class TestAwsOnPaper(AwsLaws):
     def backend(self, cloud) -> AwsBackend:
         return AwsBackend(Aws(regions=REGIONS), clock=QuickClock())
 
-    def test_aws_offers_come_from_the_catalog_with_their_prices(self, backend):
-        found = list(backend.offers(Requirements(gpu_count=1, where="aws/us-east-1")))
-        assert {("aws", "us-east-1")} == {(one.where, one.region) for one in found}
-        assert all(one.usable and one.price_per_hour for one in found)
-        assert [] == list(backend.offers(Requirements(where="gcp")))
+    @pytest.fixture
+    def break_provision(self, cloud):
+        def plan(moment: str) -> None:
+            if moment == "before":
+                cloud.faults.add("*RunInstances", code="InsufficientInstanceCapacity")
+            else:
+                cloud.faults.add("*AuthorizeSecurityGroupIngress", code="UnauthorizedOperation")
+
+        return plan
 
     def test_aws_offers_are_not_usable_where_nobody_is_signed_in(self, monkeypatch):
         monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
@@ -81,18 +67,11 @@ class TestAwsOnPaper(AwsLaws):
         assert {(False, "needs an account")} == {(one.usable, one.why_unusable) for one in found}
 
 
-class TestAwsOnRealHosts(AwsLaws):
-    """The same laws, and jobs."""
+class TestAwsOnRealHosts(OnRealHosts):
+    @pytest.fixture
+    def offer(self) -> Offer:
+        return OFFER
 
     @pytest.fixture
-    def cloud(self, lab, lab_environment):
-        return lab.ec2
-
-    @pytest.fixture
-    def backend(self, cloud) -> AwsBackend:
+    def backend(self, lab, lab_environment) -> AwsBackend:
         return AwsBackend(Aws(regions=REGIONS))
-
-    def workplace(self, host: Host, folder: str) -> str:
-        made = f"{host.root}/work"
-        assert 0 == host.run(["mkdir", "-p", made]).code
-        return made

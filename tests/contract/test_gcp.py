@@ -5,11 +5,9 @@ from __future__ import annotations
 import pytest
 
 from dispatcher.backends.gcp.backend import GcpBackend
-from dispatcher.domain.plan import Offer, Requirements
-from dispatcher.domain.run import Label, new_run_id
-from dispatcher.hosts.base import Host
+from dispatcher.domain.plan import Offer
 from dispatcher.jobfile.settings import Gcp
-from tests.contract.contract import BackendContract
+from tests.contract.clouds import OnPaper, OnRealHosts
 from tests.lab.clock import SystemClock
 from tests.lab.faults import Faults
 from tests.lab.gce.cloud import Gce
@@ -35,10 +33,14 @@ def cloud(monkeypatch):
     assert ([], []) == (wrong, left)
 
 
-class GcpLaws(BackendContract):
+class TestGcpOnPaper(OnPaper):
     @pytest.fixture
     def offer(self) -> Offer:
         return OFFER
+
+    @pytest.fixture
+    def backend(self, cloud) -> GcpBackend:
+        return GcpBackend(Gcp(project=PROJECT))
 
     @pytest.fixture
     def break_provision(self, cloud):
@@ -48,38 +50,12 @@ class GcpLaws(BackendContract):
 
         return plan
 
+
+class TestGcpOnRealHosts(OnRealHosts):
     @pytest.fixture
-    def backend(self, cloud) -> GcpBackend:
+    def offer(self) -> Offer:
+        return OFFER
+
+    @pytest.fixture
+    def backend(self, lab, lab_environment) -> GcpBackend:
         return GcpBackend(Gcp(project=PROJECT))
-
-
-class TestGcpOnPaper(GcpLaws):
-    """What needs no login."""
-
-    test_a_job_can_be_run_on_its_host = None
-    test_terminate_ends_a_job_that_will_not = None
-
-    def test_gcp_offers_come_from_the_catalog_with_their_prices(self, backend):
-        found = list(backend.offers(Requirements(gpu_count=1, where="gcp/us-central1")))
-        assert {("gcp", "us-central1")} == {(one.where, one.region) for one in found}
-        assert all(one.usable and one.price_per_hour for one in found)
-        assert [] == list(backend.offers(Requirements(where="aws")))
-
-
-class TestGcpOnRealHosts(GcpLaws):
-    """The same laws, and jobs."""
-
-    @pytest.fixture
-    def cloud(self, lab, lab_environment):
-        return lab.gce
-
-    @pytest.fixture
-    def label(self, backend) -> Label:
-        chosen = Label(new_run_id())
-        yield chosen
-        backend.terminate(chosen)
-
-    def workplace(self, host: Host, folder: str) -> str:
-        made = f"{host.root}/work"
-        assert 0 == host.run(["mkdir", "-p", made]).code
-        return made
