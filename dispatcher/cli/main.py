@@ -9,6 +9,7 @@ import importlib
 import os
 import sys
 import types
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -151,13 +152,15 @@ def _run(argv: list[str], *, again: bool = True) -> int:
     except click.exceptions.Exit as done:
         return done.exit_code
     except click.ClickException as wrong:
-        wrong.show()
+        with _heard():
+            wrong.show()
         return wrong.exit_code
     except (KeyboardInterrupt, click.Abort):
-        click.echo("\nCancelled.", err=True)
+        with _heard():
+            click.echo("\nCancelled.", err=True)
         return CANCELLED
     except OSError as why:
-        if isinstance(why, BrokenPipeError) or why.errno in FULL:
+        if _gone(why) or why.errno in FULL:
             return _unwritten(why)
         return _bug(why)
     except MlrunError as error:
@@ -189,12 +192,29 @@ def remind() -> None:
 
 def _unwritten(why: OSError) -> int:
     """Nobody reads our output any more, which is no error; or it can be written nowhere, which is."""
-    with contextlib.suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    if isinstance(why, BrokenPipeError):
+    from dispatcher.cli.render.console import say, silence
+
+    silence(sys.stdout)
+    if _gone(why):
         return 0
-    click.echo(f"error: The output could not be written: {why.strerror}.", err=True)
+    say(f"error: The output could not be written: {why.strerror}.")
     return 1
+
+
+def _gone(why: OSError) -> bool:
+    """Whether a reader, or a terminal (EIO, of no file), is no more."""
+    return isinstance(why, BrokenPipeError) or (why.errno == errno.EIO and why.filename is None)
+
+
+@contextlib.contextmanager
+def _heard() -> Iterator[None]:
+    """Words to stderr, which may take none."""
+    from dispatcher.cli.render.console import silence
+
+    try:
+        yield
+    except OSError:
+        silence(sys.stderr)
 
 
 def _bug(bug: Exception) -> int:

@@ -139,10 +139,14 @@ def pour(
     lines: int | None = None,
     write: Callable[[int, bytes], None] | None = None,
 ) -> None:
-    """Write a run's log to stdout; with `follow`, until the run has ended."""
+    """Write a run's log to stdout; with `follow`, until the run has ended, or the user leaves."""
+
+    def going_on() -> bool:
+        return follow and not ctx.detach.is_set() and runs.going_on(ctx, run.id)
+
     path = runs.log_path(run, name)
-    while path is None and follow and runs.going_on(ctx, run.id):
-        time.sleep(WAIT)
+    while path is None and going_on():
+        ctx.clock.sleep(WAIT, ctx.detach)
         path = runs.log_path(ctx.store.find(run.id), name)
     if path is None:
         return
@@ -150,14 +154,16 @@ def pour(
     write = write or _as_it_is(hidden)
     with path.open("rb") as file:
         offset = file.seek(_last_lines(file, lines) if lines is not None else 0)
-        for chunk in _chunks(file, lambda: follow and runs.going_on(ctx, run.id)):
+        for chunk in _chunks(file, going_on, ctx):
+            if follow and ctx.detach.is_set():
+                break
             write(offset, chunk)
             offset += len(chunk)
     sys.stdout.buffer.write(hidden.rest())
     sys.stdout.buffer.flush()
 
 
-def _chunks(file: BinaryIO, going_on: Callable[[], bool]) -> Iterator[bytes]:
+def _chunks(file: BinaryIO, going_on: Callable[[], bool], ctx: Context) -> Iterator[bytes]:
     """What stands in the file, and what is added for as long as the run goes on."""
     last, looked = False, 0.0
     while True:
@@ -169,8 +175,8 @@ def _chunks(file: BinaryIO, going_on: Callable[[], bool]) -> Iterator[bytes]:
         else:
             if time.monotonic() - looked > LOOK:
                 last, looked = not going_on(), time.monotonic()
-            if not last:
-                time.sleep(WAIT)
+            if not last and ctx.clock.sleep(WAIT, ctx.detach):
+                return
 
 
 def _last_lines(file: BinaryIO, count: int) -> int:
@@ -206,26 +212,25 @@ def attach(run: str, *, as_json: bool) -> int:
     with runs.opened(listener, will, about=run) as ctx, leaving(will):
         found = runs.find(ctx, run, settings(), open_first=True)
         listener.take_up(found)
+        write = _as_events(listener, found) if as_json else None
         try:
-            found = _followed(ctx, found, as_json=as_json)
+            found = _followed(ctx, found, write)
         except RunBusy:
-            pour(ctx, found, follow=True)
+            pour(ctx, found, follow=True, write=write)
             found = ctx.store.find(found.id)
     listener.close()
-    return told(found, quiet=as_json)
+    if isinstance(listener, JsonLines) and not listener.ended:
+        ended(found)
+    code = told(found, quiet=as_json)
+    return 0 if found.open and not found.doubt and will.detach.is_set() else code
 
 
-def _followed(ctx: Context, run: Run, *, as_json: bool) -> Run:
+def _followed(ctx: Context, run: Run, write: Callable[[int, bytes], None] | None) -> Run:
     """The run to its end; one that has ended already is shown whole."""
     if run.open and (run.attempt is None or run.attempt.where == "local"):
         return runs.follow(ctx, run.id)
-    if run.open:
-        if not as_json:
-            pour(ctx, run, follow=False)  # what stands here already; the rest follows at the very byte
-        return runs.follow(ctx, run.id)
-    if not as_json:
-        pour(ctx, run, follow=False)
-    return run
+    pour(ctx, run, follow=False, write=write)  # what stands here already; where it goes on, the rest follows at the very byte
+    return runs.follow(ctx, run.id) if run.open else run
 
 
 @click.command()

@@ -130,7 +130,7 @@ def test_output_that_nobody_reads_any_more_ends_quietly(shell: Shell) -> None:
     assert shell.finished()["teardown"]["confirmed"] is True
 
 
-@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "2> /dev/full", "2< /dev/null", "<&- >&- 2>&-"])
 def test_closed_streams_end_no_job(shell: Shell, closed: str) -> None:
     job = shell.write("run: echo ran; echo aside >&2; touch ran; exit 5\n")
     done = subprocess.run(["bash", "-c", f"'{MLRUN}' '{job}' {closed}"], cwd=shell.folder, env=shell.env, timeout=60)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -72,6 +73,27 @@ def test_stop_says_how_long_it_may_take(shell: Shell) -> None:
     shell.until(lambda: shell.last()["started"], "the job started")
     stopped = shell.mlrun("stop", "last", "--grace", "5s")
     assert (0, True) == (stopped.code, "asked to stop; the job has up to 10 s" in stopped.err)
+
+
+def test_a_follower_of_what_another_drives_leaves_when_told_to(shell: Shell) -> None:
+    driving = shell.start(shell.write(WAITS))
+    assert driving.stdout is not None
+    assert driving.stdout.readline() == b"first\n"
+    both = {number: shell.start("attach", "last") for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    for number, follower in both.items():
+        assert follower.stdout is not None
+        assert follower.stdout.readline() == b"first\n"
+        os.kill(follower.pid, number)
+        _, err = follower.communicate(timeout=30)
+        assert (0, True) == (follower.returncode, b"follow: mlrun attach" in err), err
+    programs = shell.start("attach", "last", "--json")
+    (shell.folder / "enough").touch()
+    events = [json.loads(line) for line in programs.communicate(timeout=30)[0].splitlines()]
+    assert b"last\n" == driving.communicate(timeout=30)[0]
+    assert ("first\nlast\n", "result") == ("".join(one["text"] for one in events if one["event"] == "log"), events[-1]["event"])
+    again = shell.mlrun("attach", "last", "--json").events()
+    assert ["log", "result"] == [one["event"] for one in again]
+    assert 7 == again[-1]["exit_code"] == again[-1]["result"]["exit_code"]
 
 
 def test_leaving_a_stop_leaves_the_job_ending_and_its_true_end_is_learned(shell: Shell) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -31,9 +32,20 @@ def on_screen(text: str, indent: str) -> list[str]:
 
 
 def say(text: str = "", *, to_stdout: bool = False, nl: bool = True) -> None:
-    """Write a line for people; colours are stripped where they cannot be shown."""
+    """Write a line for people; colours are stripped where they cannot be shown. A stderr that takes none stops nothing."""
     stream = sys.stdout if to_stdout else sys.stderr
-    click.echo(printable(text, stream), file=stream, nl=nl, color=not plain(stream))
+    try:
+        click.echo(printable(text, stream), file=stream, nl=nl, color=not plain(stream))
+    except OSError:
+        if to_stdout:
+            raise
+        silence(stream)
+
+
+def silence(stream: IO[str]) -> None:
+    """What cannot be written to a stream, now and later, goes nowhere."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def document(data: Any, *, line: bool = False) -> None:

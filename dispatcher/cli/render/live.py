@@ -139,6 +139,7 @@ class JsonLines:
     """A listener for programs: one event a line on stdout, whole whichever thread tells it."""
 
     def __init__(self, hidden: Iterable[str] = ()) -> None:
+        self.ended = False
         self._whole = threading.Lock()
         self._listening = True
         self._redactor = Redactor(hidden)
@@ -152,6 +153,7 @@ class JsonLines:
     def __call__(self, event: Event) -> None:
         """Write one event; once nobody reads any more, the job goes on unwatched."""
         with self._whole:
+            self.ended = self.ended or isinstance(event, Finished)
             if not self._listening:
                 return
             if isinstance(event, LogBytes):
