@@ -112,14 +112,21 @@ def cautions(form: str, data: Any) -> tuple[str, ...]:
     packed = next(
         (name for name in PACKING if form in ("axolotl", "llama-factory", "hf-trainer") and get(data, name) is True), ""
     )
-    if not packed:
-        return ()
     words = "puts several samples into each sequence: an epoch has fewer sequences than samples."
-    return (f"{packed} {words} For its time, state training.tokens or training.steps.",)
+    said = (f"{packed} {words} For its time, state training.tokens or training.steps.",) if packed else ()
+    if form == "axolotl" and not get(data, "adapter") and get(data, "bf16") in (True, "auto"):
+        said = (
+            *said,
+            "axolotl trains 16-bit weights where it reads bf16: counted as 32-bit ones; precision: bf16 counts them so.",
+        )
+    return said
 
 
 FROZEN = {"amp-bf16": "bf16", "amp-fp16": "fp16"}
-"""LLaMA-Factory loads a base whose weights are not trained in the type it computes in (its parser.py, adapter.py, 2025-09)."""
+"""LLaMA-Factory loads a base whose weights are not trained in the type it computes in (its parser.py, adapter.py, 2025-09).
+
+So does axolotl, whose `bf16: true` is the type that every base is loaded in (utils/config/__init__.py, loaders/model.py, 2025-07).
+"""
 
 
 def settle(form: str, found: Found, data: Any) -> Found:
@@ -130,10 +137,10 @@ def settle(form: str, found: Found, data: Any) -> Found:
         found["training.method"] = "qlora"
     if form == "llama-factory":
         found.setdefault("training.method", "lora")
-        if found["training.method"] == "lora" and found.get("training.precision") in FROZEN:
-            found["training.precision"] = FROZEN[found["training.precision"]]
         found.setdefault("training.gradient_checkpointing", data.get("disable_gradient_checkpointing") is not True)
     if form in ("axolotl", "llama-factory"):
+        if found.get("training.method") == "lora" and found.get("training.precision") in FROZEN:
+            found["training.precision"] = FROZEN[found["training.precision"]]
         found.setdefault("task", "train" if get(data, "stage") == "pt" else "finetune")
         found["model.family"] = "transformer"
     return found

@@ -46,6 +46,9 @@ def test_no_torch_at_all(tmp_path):
     [
         (TorchBuild("2.9+cpu"), Gpu(0, "RTX 3050", 4, 4, driver="570.1"), "without CUDA"),
         (TorchBuild("2.9", "12.8"), Gpu(0, "RTX 3050", 4, 4, driver="450.80.02"), "too new for driver"),
+        (TorchBuild("2.5", "12.1"), Gpu(0, "RTX 5090", 32, 32, driver="580.1", compute_capability=12.0), "CUDA 12.8 or newer"),
+        (TorchBuild("1.13", "11.6"), Gpu(0, "H100", 80, 80, driver="580.1", compute_capability=9.0), "CUDA 11.8 or newer"),
+        (TorchBuild("2.9", "13.0"), Gpu(0, "V100", 16, 16, driver="580.65.06", compute_capability=7.0), "has dropped the V100"),
         (TorchBuild("2.9", "12.8"), Gpu(0, "RX 7900", 20, 20, vendor="AMD"), "not built for ROCm"),
     ],
 )
@@ -56,7 +59,7 @@ def test_a_torch_that_will_not_use_the_gpu_is_told(build, gpu, word):
 
 @pytest.mark.parametrize("build", [TorchBuild("2.9", "12.8"), None])
 def test_a_torch_that_fits_is_not_spoken_of(build):
-    assert () == unsuited(build, machine(Gpu(0, "RTX 3050", 4, 4, driver="570.124.06")))
+    assert () == unsuited(build, machine(Gpu(0, "RTX 3050", 4, 4, driver="570.124.06", compute_capability=8.6)))
 
 
 def test_without_a_gpu_any_torch_will_do():

@@ -135,6 +135,16 @@ def test_an_axolotl_file():
     } == imported("axolotl", parsed(AXOLOTL)).values
 
 
+@pytest.mark.parametrize(("adapter", "precision"), [("lora", "bf16"), ("qlora", "amp-bf16"), (None, "amp-bf16")])
+def test_axolotl_loads_a_frozen_base_in_the_type_it_computes_in(adapter, precision):
+    file = {"base_model": "meta-llama/Llama-3.1-8B", "bf16": True} | ({"adapter": adapter} if adapter else {})
+
+    found = imported("axolotl", file)
+
+    assert precision == found.values["training.precision"]
+    assert ("16-bit weights" in " ".join(found.notes)) == (adapter is None)
+
+
 def test_a_llama_factory_file():
     assert {
         "model.name": "meta-llama-3-8b-instruct",
