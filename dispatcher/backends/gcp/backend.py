@@ -61,6 +61,10 @@ class GcpBackend(CloudBackend[Gcp]):
 
         return GcpNights(self.account, self.settings, self._clock)
 
+    def watched(self) -> str:
+        """Whether machines can delete themselves when their job is over, in a word; "" where they wait for a client."""
+        return "account" if ending_account(self.account) else ""
+
     def placements(self, offer: Offer) -> Iterable[Offer]:
         """The offer in each zone of its region that sells the type; where Google said that there is room first."""
         return places.placements(self.account, offer, lambda: self._room.get(_wanted(offer), ()))

@@ -15,6 +15,8 @@ HANGS = {
     "aws": "If this AWS host itself hangs, nothing ends it before you do: mlrun setup aws --reaper",
     "gcp": "Compute Engine itself deletes it at its end, even if the host hangs.",
 }
+WAITS = ("", "gcp")
+"""Where machines cannot end themselves when their job is over: what watches them, and the cloud."""
 WATCHED = {
     "reaper": "If this AWS host itself hangs, the reaper in your account ends it within a quarter of an hour of that.",
     "schedule": "If this AWS host itself hangs, a schedule of its own ends it minutes after that, once that is armed.",
@@ -61,7 +63,22 @@ def _ends(chosen: Candidate, *, watched: str) -> list[str]:
         return []
     life = chosen.hard_stop_seconds + chosen.grace_seconds
     first = f"It ends by itself {show_seconds(life)} after launch at the latest, whatever happens to this computer."
-    return [first, *filter(None, [WATCHED.get(watched) or HANGS.get(chosen.offer.where)])]
+    said = [first, *filter(None, [WATCHED.get(watched) or HANGS.get(chosen.offer.where)])]
+    if (watched, chosen.offer.where) == WAITS:
+        until = "If no mlrun of yours is there when its job is over, it waits for one until then"
+        said.append(f"{until}{_waiting(chosen)}: mlrun setup gcp lets it delete itself.")
+    return said
+
+
+def _waiting(chosen: Candidate) -> str:
+    """What a machine costs that waits from its job's likely end to its own."""
+    hourly = chosen.offer.price_per_hour
+    if hourly is None:
+        return ""
+    beside = chosen.cost.beside_per_hour if chosen.cost else 0.0
+    life = ((chosen.hard_stop_seconds or 0.0) + chosen.grace_seconds) / 3600
+    idle = max(0.0, life - (chosen.hours.likely if chosen.hours else 0.0))
+    return f", which costs up to {show_usd(idle * (hourly + beside))}"
 
 
 def _results(chosen: Candidate, kept: Place | None) -> list[str]:
