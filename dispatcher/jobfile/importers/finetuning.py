@@ -125,7 +125,7 @@ def cautions(form: str, data: Any) -> tuple[str, ...]:
 FROZEN = {"amp-bf16": "bf16", "amp-fp16": "fp16"}
 """LLaMA-Factory loads a base whose weights are not trained in the type it computes in (its parser.py, adapter.py, 2025-09).
 
-So does axolotl, whose `bf16: true` is the type that every base is loaded in (utils/config/__init__.py, loaders/model.py, 2025-07).
+So does axolotl, whose `bf16: true` is the type of every base (utils/config/__init__.py and loaders/model.py, 2025-07).
 """
 
 
