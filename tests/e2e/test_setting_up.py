@@ -41,7 +41,8 @@ def test_a_wrong_command_line_is_2_and_says_what_is_right(shell: Shell, words: l
 
 
 def test_init_writes_a_job_that_plans_and_never_writes_over_one(shell: Shell) -> None:
-    shell.write("from sklearn.ensemble import RandomForestClassifier\nRandomForestClassifier(n_estimators=10)\n", "train.py")
+    shell.write("import pandas as pd\nfrom sklearn.ensemble import RandomForestClassifier\n"
+                "table = pd.read_csv('data.csv')\nRandomForestClassifier(n_estimators=10)\n", "train.py")  # fmt: skip
     (shell.folder / "data.csv").write_text("a,b,c\n" + "1,2,3\n" * 1000)
     done = shell.mlrun("init")
     assert done.code == 0, done.said
