@@ -16,6 +16,7 @@ CLAIMED = "claimed"
 NAMES = {"meta-data/instance-type": "instance/machine-type", "meta-data/placement/availability-zone": "instance/zone"}
 FINAL = (400, 404, 412)
 EARLY_SECONDS = 120
+LATEST_SECONDS = 3600
 
 
 class Cloud:
@@ -74,7 +75,7 @@ class Cloud:
         if os.path.exists(mark):
             return True
         try:
-            if not self.create("out/claims/%s/%s" % (self.told["label"], self.slot()), self.instance.encode()):
+            if not self.create("out/claims/%s/%s" % (self.told["label"], self.slot() or "once"), self.instance.encode()):
                 return False
         except OSError as error:
             print("nobody can say whether another machine was made: %s" % error, file=sys.stderr)
@@ -82,9 +83,18 @@ class Cloud:
             return True
 
     def slot(self):
-        """Which of its times this is."""
-        passed = [one for one in self.told["times"] if one <= time.time() + EARLY_SECONDS]
-        return str(max(passed)) if passed else "once"
+        """Which of its times this is; None where there is but one, or none has come."""
+        return max((one for one in self.told["times"] if one <= time.time() + EARLY_SECONDS), default=None)
+
+    def late(self):
+        """Whether a trigger fired long after its time, as it does in a year where nobody took it away."""
+        due = self.slot() or self.told["due"]
+        if time.time() < due + LATEST_SECONDS:
+            return False
+        try:
+            return not self.ask("instance/attributes/mlrun-now")
+        except urllib.error.HTTPError:
+            return True
 
     def send(self, method, service, path, body=None, size=None, tries=None):
         tries = [] if tries is None else tries
@@ -130,6 +140,8 @@ def main():
         return 0
     try:
         if not os.path.exists(os.path.join(fetch.ROOT, "night", "night.py")):
+            if cloud.late():
+                raise fetch.Refused("too-late", "Its trigger fired more than an hour after its time")
             fetch.unpack(cloud)
     except fetch.Refused as why:
         fetch.report(cloud, why.reason, str(why))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -153,6 +155,7 @@ class GcpNights(Looks):
             "latest": night.latest,
             "secrets": dict(night.secrets),
             "triggers": [f"{jobs}/{name}" for name in names],
+            "due": night.due + nights_words.GAP_SECONDS * (len(rungs) - 1),
             "times": nights_words.times(night),
             "until": night.until,
         }
@@ -228,14 +231,12 @@ class GcpNights(Looks):
 
     def _inserted(self, job: dict[str, Any]) -> GcpFailure | None:
         """What a trigger asks, asked from here: why it came to nothing, or None."""
-        import base64
-        import json
-
         target = job["httpTarget"]
         uri, _, query = str(target["uri"]).partition("?requestId=")
         zone = uri.partition("/zones/")[2].partition("/")[0]
         try:
             asked = json.loads(base64.b64decode(target["body"]))
+            asked["metadata"]["items"].append({"key": "mlrun-now", "value": "TRUE"})  # however late it is
             begun = self.account.rest(uri, "a machine", asked, **({"requestId": query} if query else {}))
         except GcpFailure as failure:
             return failure

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
+import time
+import urllib.error
 from collections.abc import Iterator
 
 import pytest
@@ -76,9 +78,15 @@ def machine(gcp, gce, bucket, monkeypatch):
             "instance/machine-type": "projects/1/machineTypes/e2-standard-2",
             "instance/service-accounts/default/token": json.dumps({"access_token": token, "expires_in": 3599}),
         }
-        monkeypatch.setattr(gcp.Cloud, "ask", lambda _self, path: meta[path])
+
+        def ask(_self, path):
+            if path not in meta:
+                raise urllib.error.HTTPError(path, 404, "no", {}, None)
+            return meta[path]
+
+        monkeypatch.setattr(gcp.Cloud, "ask", ask)
         usual = {"label": LABEL, "bucket": bucket.name, "endpoint": gce.url, "triggers": [], "times": [], "until": None}
-        return gcp.Cloud({**usual, "pause": 0.0, **told})
+        return gcp.Cloud({**usual, "due": time.time(), "pause": 0.0, **told})
 
     return make
 
@@ -142,3 +150,16 @@ def test_overnight_gcp_a_token_that_is_refused_is_asked_for_again(machine, gce, 
     gce.faults.add("storage.objects.insert", code="authError")
     cloud.put("log/00000000", b"one")
     assert b"one" == bucket.read(f"out/{LABEL}/77/log/00000000")
+
+
+@pytest.mark.parametrize(
+    ("told", "late"),
+    [
+        ({}, False),
+        ({"due": 0.0}, True),
+        ({"due": 0.0, "times": [10, 2**40]}, True),
+        ({"due": 0.0, "times": [10, int(time.time())]}, False),
+    ],
+)
+def test_overnight_gcp_a_trigger_of_last_year_starts_nothing(machine, told, late):
+    assert late == machine(**told).late()
