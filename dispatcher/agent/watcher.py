@@ -170,6 +170,8 @@ class Watcher:
     def _environment(self) -> Dict[str, str]:
         counts = os.path.join(self.folder, "progress.jsonl")
         env = dict(os.environ, PYTHONUNBUFFERED="1", DISPATCHER_PROGRESS=counts)
+        if env.get("SHLVL", "0") == "0":
+            env["SHLVL"] = "1"  # else bash takes itself for the shell of a login over SSH, and says what its .bashrc says
         env.update(self.spec.get("env") or {})
         env.update(self.spec.get("secrets") or {})
         if self.spec.get("path_prefix"):
@@ -341,14 +343,14 @@ class Watcher:
         reason = reason or why(end, tail_of(os.path.join(self.folder, "log")), scarce=scarce)
         phase = "lost" if reason == "lost" else "ended"
         outcome: Dict[str, Any] = {"phase": phase, "exit_code": end[0], "signal": end[1], "reason": reason}
+        outcome.update(self.gauge.peaks())  # while a disk that the job filled is still full
         for tool in self.gauge.tools:
             send(tool.pid, signal.SIGKILL)
         with contextlib.suppress(OSError):
             os.unlink(os.path.join(self.folder, "reserve"))
         if reason == "oom-host" and not scarce and self.gauge.scarcity.limit < UNLIMITED:
             outcome["memory_limit_gib"] = round(self.gauge.scarcity.limit / GIB, 3)
-        outcome.update(self.gauge.peaks(), started=self.started, ended=time.time())
-        outcome.update(setup_seconds=self.setup_seconds)
+        outcome.update(started=self.started, ended=time.time(), setup_seconds=self.setup_seconds)
         outcome.update(log_size=size_of(self.folder, "log"), notices=lines(self.folder, "notices.jsonl"))
         write(self.folder, "outcome.json", outcome, "outcome.part")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
 import shlex
 import threading
 from collections.abc import Iterator, Sequence
@@ -11,6 +12,7 @@ from typing import Any
 import paramiko
 
 from dispatcher.errors import HostUnreachable
+from dispatcher.hosts.base import plain
 from dispatcher.hosts.dial import CHANNEL_SECONDS, Link
 from dispatcher.retries import Clock
 
@@ -20,6 +22,9 @@ SILENCE_SECONDS = 20.0
 """A host that says nothing for so long, though asked whether it is there, is gone."""
 ASK_SECONDS = 5.0
 """After so much silence it is asked."""
+MARK = f"mlrun-{secrets.token_hex(6)}"
+"""What stands before a program's own words: some people's shells greet whoever comes, also those who only run a command."""
+LONGEST_GREETING = 1 << 16
 
 
 class Pulse(threading.Thread):
@@ -60,10 +65,11 @@ class Session:
 
     def __init__(self, link: Link, name: str, argv: Sequence[str], channel: Any = None) -> None:
         self._transport, self._name, self._said = link.transport, name, b""
+        self._greeting: bytes | None = b""
         with self._errors():
             self._channel = channel or self._transport.open_session(timeout=CHANNEL_SECONDS)
             self._channel.settimeout(CHANNEL_SECONDS)
-            self._channel.exec_command(shlex.join(argv))
+            self._channel.exec_command(f"echo {MARK}; exec {shlex.join(argv)}")
             self._channel.settimeout(LOOK_SECONDS)
 
     def send(self, data: bytes | memoryview) -> bool:
@@ -110,7 +116,17 @@ class Session:
                 return None
         if not found:
             self._living()
-        return found
+            self._said += self._greeting or b""  # it never came to the program: what the host said instead
+        return self._after_greeting(found) if found and self._greeting is not None else found
+
+    def _after_greeting(self, found: bytes) -> bytes | None:
+        """What the program itself said of it; None while it has said nothing."""
+        greeting, mark, rest = ((self._greeting or b"") + found).partition(f"{MARK}\n".encode())
+        self._greeting = None if mark else greeting
+        if len(greeting) > LONGEST_GREETING:
+            text = f"{self._name} answers with something else than what was asked: {plain(greeting, 60)}"
+            raise HostUnreachable(text, fix="Look at what its shell writes when somebody logs in.")
+        return rest or None
 
     def exactly(self, size: int) -> bytes:
         """So many bytes of what it says; fewer only at its end."""
