@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import sys
 from typing import Any, Dict, List, Optional
 
 TAIL_BYTES = 1 << 16
+BLOCK = 1 << 12
 
 
 def read(folder: str, name: str) -> Dict[str, Any]:
@@ -79,6 +81,20 @@ def disk_free_gb(place: str) -> Optional[float]:
         found = os.statvfs(place)
         return round(found.f_bavail * found.f_frsize / 1e9, 2)
     return None
+
+
+def no_room(folder: str) -> bool:
+    """Whether the folder's disk is full, or what its owner may have of it used up: not one more block is taken."""
+    path = os.path.join(folder, "room.part")
+    try:
+        handle = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
+        with open(handle, "wb", buffering=0) as file:
+            return (file.write(b"\0" * BLOCK) or 0) < BLOCK
+    except OSError as error:
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(path)
 
 
 def boot_id() -> str:

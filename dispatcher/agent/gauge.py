@@ -7,7 +7,7 @@ import resource
 import time
 from typing import Any, Dict, List, Optional, Set, Tuple  # noqa: F401 (type comments of 3.8)
 
-from files import append, disk_free_gb  # type: ignore[import-not-found]
+from files import append, disk_free_gb, no_room  # type: ignore[import-not-found]
 from processes import LINUX, cpu_seconds, on_path, ram_bytes  # type: ignore[import-not-found]
 from scarcity import Scarcity  # type: ignore[import-not-found]
 
@@ -27,7 +27,7 @@ class Gauge:
     def __init__(self, folder: str, place: str, command: str = "") -> None:
         self.folder, self.place, self.tools = folder, place, []  # type: Tuple[str, str, List[Any]]
         self.ram_peak, self.gpu_peak = 0.0, None  # type: Tuple[float, Optional[float]]
-        self.samples = 0
+        self.samples, self.disk_full = 0, False
         self.scarcity = Scarcity(os.path.basename(folder), command=command)
         self._base = None  # type: Optional[float]
         self._now = (None, None)  # type: Tuple[Optional[float], Optional[float]]
@@ -45,6 +45,7 @@ class Gauge:
         ram, cpus = ram_bytes(family), self._cpus(now, family)
         self.ram_peak = max(self.ram_peak, ram)
         self.scarcity.look(family, ram)
+        self.disk_full = self.disk_full or no_room(self.folder)
         if self._smi:
             self._sample_gpu(now, family)
         line = {
@@ -62,7 +63,8 @@ class Gauge:
         """The most that was seen, and processor time, of all that has ended."""
         ended = resource.getrusage(resource.RUSAGE_CHILDREN)
         cpu = round(ended.ru_utime + ended.ru_stime, 3)
-        return {"ram_peak_gib": round(self.most() / GIB, 3), "gpu_peak_gib": self.gpu_peak, "cpu_seconds": cpu}
+        cut = self.disk_full or no_room(self.folder)
+        return {"ram_peak_gib": round(self.most() / GIB, 3), "gpu_peak_gib": self.gpu_peak, "cpu_seconds": cpu, "log_cut": cut}
 
     def most(self) -> float:
         """The most bytes the job was seen to hold: all of it at a sample, one process at its end, its cgroup at any time."""

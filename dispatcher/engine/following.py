@@ -10,6 +10,7 @@ from dispatcher.engine import seen
 from dispatcher.engine.checkpoints import kept_home
 from dispatcher.engine.context import Context, Work
 from dispatcher.engine.elsewhere import follow_elsewhere
+from dispatcher.engine.outcome import LOG_CUT
 from dispatcher.engine.patience import GivenUp, waited
 from dispatcher.engine.watch import Watch
 from dispatcher.errors import HostError
@@ -26,6 +27,14 @@ MOST_REFUSALS = 5
 
 def follow_to_the_end(ctx: Context, work: Work) -> None:
     """Tell every byte of the log, then keep the job's last status. The user may leave: then there is none."""
+    _follow(ctx, work)
+    if work.status and work.status.log_cut:
+        fix = "Free space there" + (", or set DISPATCHER_HOME to a folder on another disk." if work.in_place else ".")
+        words = "The disk was full while the job ran: what it wrote then is not in its log, which is incomplete."
+        _warn(ctx, work, words, fix)
+
+
+def _follow(ctx: Context, work: Work) -> None:
     with Watch(ctx, work), kept_home(ctx, work):
         if not work.in_place:
             follow_elsewhere(ctx, work)
@@ -57,6 +66,10 @@ def record_end(work: Work, status: JobStatus) -> None:
         )
     elif status.reason == "oom-host" and work.in_place and (most := container_memory()):
         work.attempt.reason = f"out of memory: the {show_gib(most / GIB)} of RAM that this container may use were full"
+    if status.log_cut:
+        if status.reason in ("exited", "signal"):
+            work.attempt.reason = work.attempt.reason or LOG_CUT
+        run.job["log_cut"] = True
     run.peak = Peak(status.ram_peak_gib, status.gpu_peak_gib)
     if status.started and status.ended:
         before = status.setup_seconds or 0.0  # the agent makes the environment, then starts the job

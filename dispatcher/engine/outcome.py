@@ -48,6 +48,9 @@ WORDS: dict[str, str] = {
 }
 """Reasons as people read them."""
 
+LOG_CUT = "the disk was full, and the log is incomplete"
+"""What goes with any of them."""
+
 
 def conclude(status: JobStatus | None, error: BaseException | None) -> Verdict:
     """What the job's end and the first error together mean. What the job did outranks what happened afterwards."""

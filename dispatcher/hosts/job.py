@@ -49,6 +49,7 @@ class JobSpec:
 class JobStatus:
     """Where a job stands. `phase`: absent, starting, setup, running, ended or lost; times are Unix seconds.
 
+    `log_cut`: the disk was full while it ran, and what the job wrote then is nowhere.
     `reason`: exited, signal, oom-host, oom-device, deadline, stopped, preempted, setup-failed or lost.
     """
 
@@ -64,6 +65,7 @@ class JobStatus:
     gpu_peak_gib: float | None = None
     cpu_seconds: float | None = None
     log_size: int = 0
+    log_cut: bool = False
     notices: tuple[str, ...] = ()
     sample: Mapping[str, Any] | None = None
 

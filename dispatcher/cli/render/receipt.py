@@ -13,7 +13,7 @@ from dispatcher.cli.render.tables import table, wrapped
 from dispatcher.domain.plan import Plan
 from dispatcher.domain.run import Attempt, Outcome, Run, RunState
 from dispatcher.engine.borrowed import HELD_MARKET
-from dispatcher.engine.outcome import WORDS, explain, length_unknown
+from dispatcher.engine.outcome import LOG_CUT, WORDS, explain, length_unknown
 from dispatcher.engine.receipt import figures_of
 from dispatcher.moments import show_time
 from dispatcher.units import show_bytes, show_gib, show_seconds, show_usd
@@ -167,6 +167,8 @@ def _ending(run: Run) -> str:
         parts[0] = _unhappy(run)
     if seconds is not None and not length_unknown(run):
         parts[0] += f" {'in' if run.outcome is Outcome.SUCCEEDED else 'after'} {show_seconds(seconds)}"
+    if run.job.get("log_cut") and LOG_CUT not in parts[0]:
+        parts.append(LOG_CUT)
     if run.peak.ram_gib is not None:
         parts.append(f"peak RAM {show_gib(run.peak.ram_gib)}")
     if run.peak.gpu_memory_gib is not None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from dispatcher.cli.render.receipt import last_words
 from dispatcher.domain.run import Attempt, Doubt, Label, Outcome, Peak, Run, RunState
+from dispatcher.engine.context import Work
+from dispatcher.engine.following import record_end
 from dispatcher.engine.outcome import conclude, exit_code, explain
 from dispatcher.engine.receipt import receipt
 from dispatcher.engine.step import NeverStarted
@@ -103,3 +106,13 @@ def test_a_receipt_sets_facts_beside_estimates():
 
 def test_a_receipt_needs_no_plan():
     assert [None] * 5 == [one["estimated"] for one in receipt(Run("a" * 10, "job"), {})["figures"]]
+
+
+@pytest.mark.parametrize(("outcome", "reason"), [("succeeded", "exited"), ("failed", "exited"), ("cancelled", "stopped")])
+def test_a_log_that_a_full_disk_cut_is_said_to_be_incomplete_however_the_job_ended(outcome, reason):
+    attempt = Attempt(Label("a" * 10), "local", None)
+    run = Run("a" * 10, "job", outcome=Outcome(outcome), reason=reason, state=RunState.FINISHED, attempts=[attempt])
+    record_end(Work(run, attempt, None, None), JobStatus("ended", exit_code=0, reason=reason, log_cut=True))
+    said = " ".join(" ".join(last_words(run, None, 80)).split())
+    assert 1 == said.count("the disk was full, and the log is incomplete"), said
+    assert ("on request" in said) is (reason == "stopped")
