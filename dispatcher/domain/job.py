@@ -225,6 +225,7 @@ class Dataset(Strict):
 
     path: Text | None = Field(None, description="a file or folder; also s3://, gs://, hf://")
     samples: Positive | None = Field(None, alias="rows", description="samples, or rows of a table")
+    validation: Positive | None = Field(None, description="samples that are only looked at, after every epoch")
     columns: Size | None = Field(None, description="columns of a table")
     size: Bytes | None = Field(None, description="bytes on disk")
     dtype: Literal["float64", "float32", "float16", "int64", "int32", "int8", "uint8"] | None = Field(

@@ -60,7 +60,8 @@ NUMBERS: dict[str, Any] = {
     "model.depth": 8, "model.leaves": 31, "model.bins": 255, "model.threads": -1,
     "model.search.candidates": 20, "model.search.folds": 5,
     "model.parameters": "25.6e6", "model.flops_per_sample": "4.1e9", "model.activation_bytes_per_sample": "90e6",
-    "dataset.samples": "50_000", "dataset.columns": 64, "dataset.mean_length": 320, "training.batch_size": 32,
+    "dataset.samples": "50_000", "dataset.validation": "5_000", "dataset.columns": 64, "dataset.mean_length": 320,
+    "training.batch_size": 32,
     "training.epochs": 10, "training.steps": 1000, "training.tokens": "1e9", "training.lora_rank": 16, "training.workers": 4,
 }  # fmt: skip
 

@@ -12,11 +12,12 @@ from dispatcher.domain.workload import TableWorkload, Workload
 from dispatcher.planner.assessment import Assessment
 from dispatcher.planner.compatibility import disappointing, forbidden
 from dispatcher.planner.constants import constant
-from dispatcher.planner.duration import step_time, work_of
+from dispatcher.planner.duration import Extent, step_time, validation_seconds, work_of
 from dispatcher.planner.host_memory import ram
 from dispatcher.planner.memory import device_memory
 from dispatcher.planner.optimizers import state_bytes
 from dispatcher.planner.workload import workload
+from dispatcher.units import show_seconds
 
 if TYPE_CHECKING:  # loaded where they are used: most plans rest on neither
     from dispatcher.domain.traced import Traced
@@ -85,7 +86,7 @@ def _network(job: JobConfig, work: Workload, device: Device, traced: Traced | No
     step = step_time(timed, device)
     amount = work_of(timed, device)
     checkpoint = work.trainable * 4 / 1e9
-    run = amount.seconds(step)
+    run, looking = amount.seconds(step), _validating(job, timed, device, amount)
     return Assessment(
         device=device,
         gpu=None if device.kind == "cpu" else memory,
@@ -93,7 +94,7 @@ def _network(job: JobConfig, work: Workload, device: Device, traced: Traced | No
         disk=_disk(
             job, {"weights": work.parameters * 2 / 1e9 if job.task == "finetune" else 0.0, "checkpoints": 2 * checkpoint}
         ),
-        run=run and _saving(run, work, job),
+        run=run and _saving(_longer(run, looking), work, job),
         step=step.seconds,
         rate=step.samples_per_second,
         flops_total=amount.flops_total,
@@ -103,8 +104,27 @@ def _network(job: JobConfig, work: Workload, device: Device, traced: Traced | No
         checkpoint_gb=checkpoint,
         forbidden=forbidden(job.training, device),
         warnings=(*disappointing(job.training, device), *work.notes),
-        explain=_explained(work, timed, device) if explained else (),
+        explain=(*_explained(work, timed, device), *_said(looking)) if explained else (),
     )
+
+
+def _validating(job: JobConfig, timed: Workload, device: Device, amount: Extent) -> float:
+    """Seconds of all the job's validations; 0 where it names none."""
+    data = job.dataset
+    if data is None or not data.validation or not timed.training:
+        return 0.0
+    epochs = job.training.epochs
+    if epochs is None and amount.steps and data.samples:
+        epochs = amount.steps * timed.batch_size * timed.gradient_accumulation * device.count / data.samples
+    return max(1.0, epochs or 1.0) * validation_seconds(timed, device, data.validation)
+
+
+def _longer(run: Range, looking: float) -> Range:
+    return Range(run.low + 0.6 * looking, run.likely + looking, run.high + 1.6 * looking)
+
+
+def _said(looking: float) -> tuple[str, ...]:
+    return (f"validation {show_seconds(looking)}: forward passes over dataset.validation after every epoch",) if looking else ()
 
 
 def _saving(run: Range, work: Workload, job: JobConfig) -> Range:

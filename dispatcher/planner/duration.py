@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dispatcher.domain.hardware import Device
 from dispatcher.domain.plan import Range
@@ -140,6 +140,13 @@ def _bound(parts: dict[str, float], likely: float, computing: float, once: Passe
     if once.launching > once.device:
         return "host"
     return "compute" if parts["compute"] >= parts["memory"] else "memory"
+
+
+def validation_seconds(work: Workload, device: Device, samples: float) -> float:
+    """Seconds of looking at so many samples without training: forward passes of the same batches, shared out over devices."""
+    looking = replace(work, task="inference")
+    each = max(micro_batch(looking, device).beside, loader_seconds(looking, device))
+    return each * samples / (work.batch_size * device.count)
 
 
 def micro_batch(work: Workload, device: Device) -> Passes:

@@ -110,3 +110,18 @@ def test_checkpoints_take_their_time_by_size_and_frequency():
     )
     assert plain < seldom < 1.05 * plain
     assert 1.2 * plain < often
+
+
+def test_validation_takes_a_forward_pass_of_its_samples_after_every_epoch():
+    model = {"family": "transformer", "layers": 8, "hidden": 1024, "heads": 8, "vocab": 32000, "sequence_length": 512}
+    training = {"batch_size": 4, "epochs": 3, "precision": "bf16", "optimizer": "sgd"}
+    on, seconds, lines = device("cuda", compute_capability=AMPERE), {}, {}
+    for looked in (None, 500, 1000):
+        data = {"samples": 1000} | ({"validation": looked} if looked else {})
+        found = assess(job(model=model, dataset=data, training=training), on, explained=True)
+        seconds[looked], lines[looked] = found.run.likely, " ".join(found.explain)
+    half, whole = (seconds[looked] - seconds[None] for looked in (500, 1000))
+    assert whole == pytest.approx(2 * half)
+    assert 0.2 < whole / seconds[None] < 0.5
+    assert "validation" in lines[1000]
+    assert "validation" not in lines[None]
