@@ -200,7 +200,7 @@ class Candidate:
     as written for it to run here, `learned` the factors that past runs put on its seconds and memory.
 
     Whatever happens, the machine ends `hard_stop_seconds` after launch, which the limit `stopped_by` set ("" for none), and
-    `grace_seconds` later at most.
+    `grace_seconds` later at most. Of the run, `fetching_seconds` go by while it fetches its data and weights.
     """
 
     offer: Offer
@@ -221,6 +221,7 @@ class Candidate:
     surely: bool = True
     notes: tuple[str, ...] = ()
     learned: dict[str, float] = field(default_factory=dict)
+    fetching_seconds: float = 0.0
 
     @property
     def over_budget(self) -> bool:
@@ -252,6 +253,7 @@ class Candidate:
             "price_source": offer.price_source,
             "cost_usd": self.cost.as_dict() if self.cost else None,
             "phases_seconds": {name: figures(value) for name, value in self.phases_seconds.items()},
+            "fetching_seconds": figures(self.fetching_seconds),
             "stopped_by": self.stopped_by or None,
             "changes": self.changes,
             "notes": list(self.notes),

@@ -98,6 +98,11 @@ class Workload:
         return self.task != "inference"
 
     @property
+    def pretrained(self) -> bool:
+        """Whether weights are there before the job starts: its base, or what it uses."""
+        return self.task != "train" or self.method != "full"
+
+    @property
     def parameters(self) -> float:
         """All parameters, adapters included."""
         return sum(b.repeats * (b.parameters + b.adapters) for b in self.blocks)

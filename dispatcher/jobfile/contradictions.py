@@ -90,8 +90,9 @@ def _backward(job: JobConfig) -> Found:
     if training.optimizer_in_backward and training.gradient_accumulation > 1:
         message = "gradients cannot be accumulated when weights move in the backward pass."
         yield ("training", "optimizer_in_backward"), message, "Write gradient_accumulation: 1, or leave it out."
-    if job.task in ("train", "finetune") and training.precision in ("int8", "nf4") and training.method == "full":
-        yield ("training", "precision"), f"{training.precision} weights cannot all be trained.", "Write method: qlora."
+    if job.task != "inference" and training.precision in ("int8", "nf4") and training.method == "full":
+        fix = "Write method: qlora." if job.task else "Write method: qlora; or task: inference, where nothing is trained."
+        yield ("training", "precision"), f"{training.precision} weights cannot all be trained.", fix
 
 
 def _schedule(job: JobConfig) -> Found:

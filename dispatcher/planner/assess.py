@@ -87,13 +87,12 @@ def _network(job: JobConfig, work: Workload, device: Device, traced: Traced | No
     amount = work_of(timed, device)
     checkpoint = work.trainable * 4 / 1e9
     run, looking = amount.seconds(step), _validating(job, timed, device, amount)
+    base = _base_gb(work)
     return Assessment(
         device=device,
         gpu=None if device.kind == "cpu" else memory,
         ram=host,
-        disk=_disk(
-            job, {"weights": work.parameters * 2 / 1e9 if job.task == "finetune" else 0.0, "checkpoints": 2 * checkpoint}
-        ),
+        disk=_disk(job, {"weights": base, "checkpoints": 2 * checkpoint}),
         run=run and _saving(_longer(run, looking), work, job),
         step=step.seconds,
         rate=step.samples_per_second,
@@ -102,6 +101,7 @@ def _network(job: JobConfig, work: Workload, device: Device, traced: Traced | No
         parameters=work.parameters,
         trainable=work.trainable,
         checkpoint_gb=checkpoint,
+        fetched_gb=base + _distant_gb(job),
         forbidden=forbidden(job.training, device),
         warnings=(*disappointing(job.training, device), *work.notes),
         explain=(*_explained(work, timed, device), *_said(looking)) if explained else (),
@@ -127,6 +127,19 @@ def _said(looking: float) -> tuple[str, ...]:
     return (f"validation {show_seconds(looking)}: forward passes over dataset.validation after every epoch",) if looking else ()
 
 
+def _base_gb(work: Workload) -> float:
+    """GB of the weights that a job starts from, as they are published: in 16 bit for language and image generation."""
+    if not work.pretrained or work.family == "custom":
+        return 0.0
+    return work.parameters * (2 if work.family in ("transformer", "diffusion") else 4) / 1e9
+
+
+def _distant_gb(job: JobConfig) -> float:
+    """GB of data that are stored elsewhere, or of which nobody says where they are: the machine fetches them."""
+    data = job.dataset
+    return data.size / 1e9 if data and data.size and (not data.path or "://" in data.path) else 0.0
+
+
 def _saving(run: Range, work: Workload, job: JobConfig) -> Range:
     """The run with the time that it stands still while weights and optimizer state are written."""
     if job.checkpoint is None or not work.training:
@@ -144,9 +157,10 @@ def _table(job: JobConfig, work: TableWorkload, device: Device) -> Assessment:
         device=device,
         gpu=gpu,
         ram=host,
-        disk=_disk(job, {"model": tables.model_gb(work)}),
+        disk=_disk(job, {"model": tables.model_gb(work)}, work.rows * work.columns * work.dtype_bytes),
         run=tables.seconds(work, device),
         checkpoint_gb=tables.model_gb(work),
+        fetched_gb=_distant_gb(job),
         forbidden=tables.forbidden(work, device),
         warnings=work.notes,
         explain=tables.explain(work, device),
@@ -169,9 +183,9 @@ def _stated(job: JobConfig, device: Device) -> Assessment:
     return Assessment(device=device, gpu=gpu, ram=memory, disk=disk, basis="stated", forbidden=lacking)
 
 
-def _disk(job: JobConfig, terms: dict[str, float]) -> Amount:
-    """GB on disk: data, what the family adds, and what `resources` states."""
-    data = (job.dataset.size or 0.0) / 1e9 if job.dataset else 0.0
+def _disk(job: JobConfig, terms: dict[str, float], unsaid: float = 0.0) -> Amount:
+    """GB on disk: data (`unsaid` bytes where the job does not say), and what the family adds."""
+    data = ((job.dataset.size if job.dataset else None) or unsaid) / 1e9
     known = {name: gb for name, gb in {"data": data, **terms}.items() if gb > 0}
     likely = sum(known.values())
     return Amount(Range(0.8 * likely, likely, 1.5 * likely), known)

@@ -15,6 +15,7 @@ class Assessment:
     `run` is the job's own time from its start to its end, None where the settings do not say how long it goes on; `step` one
     optimizer step. `forbidden` names what cannot work on this device, as the framework would say it; `warnings` what will
     work, but not well. `explain` has a line per term. `learned` are the factors that runs here put on seconds and memory.
+    `fetched_gb` is what the job downloads itself: weights that others trained, and data that are not in its folder.
     """
 
     device: Device
@@ -30,6 +31,7 @@ class Assessment:
     parameters: float | None = None
     trainable: float | None = None
     checkpoint_gb: float = 0.0
+    fetched_gb: float = 0.0
     forbidden: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     explain: tuple[str, ...] = ()

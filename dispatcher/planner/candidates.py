@@ -13,7 +13,7 @@ from dispatcher.domain.values import Span
 from dispatcher.planner.assessment import Assessment
 from dispatcher.planner.cost import Use, cost, hard_stop, spending, spot_delay
 from dispatcher.planner.fit import KEPT_BACK, Verdict, budget, verdict
-from dispatcher.planner.phases import Transfers, phases, whole
+from dispatcher.planner.phases import Transfers, fetching, phases, whole, with_fetching
 from dispatcher.units import show_seconds, show_usd
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def candidate(
     job: JobConfig, need: Assessment, offer: Offer, ruling: Verdict, terms: Terms, changes: dict[str, Any] | None = None
 ) -> Candidate:
     """The offer with what the job needs, takes and costs there."""
-    run = _on_market(job, need.run, offer)
+    run = _on_market(job, with_fetching(offer.where, need), offer)
     parts = phases(offer.where, replace(need, run=run), terms.moved, has_setup=job.setup is not None)
     span = whole(parts, run)
     around = sum(parts.values()) - parts["run"]
@@ -77,6 +77,7 @@ def candidate(
         phases_seconds=parts,
         changes=changes or {},
         learned=need.learned,
+        fetching_seconds=fetching(need) if offer.where in ("aws", "gcp") else 0.0,
     )
 
 

@@ -55,7 +55,7 @@ def _model(work: Workload, device: Device) -> dict[str, float]:
 
 def _loading(work: Workload, device: Device) -> float:
     """Pretrained weights pass through RAM on their way to an accelerator, in every process."""
-    if device.kind == "cpu" or work.task == "train":
+    if device.kind == "cpu" or not work.pretrained:
         return 0.0
     shards = min(work.parameters * 2, constant("checkpoint_shard") * GIB)
     return max(1, device.count) * shards / GIB

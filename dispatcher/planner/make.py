@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from dispatcher.catalog.offers import NOT_LAUNCHED
 from dispatcher.domain.hardware import Device, Machine
 from dispatcher.domain.job import Budget, JobConfig
 from dispatcher.domain.plan import OVER_BUDGET, Candidate, Estimate, Here, JobSummary, Offer, Plan, Rejection
@@ -18,9 +19,16 @@ from dispatcher.planner.here import elsewhere, here_verdict
 from dispatcher.planner.market import Survey, survey
 from dispatcher.planner.matching import foreign
 from dispatcher.planner.work import work_words
+from dispatcher.units import show_bytes
 
 if TYPE_CHECKING:  # loaded where something does not fit
     from dispatcher.planner.suggest import Idea
+
+
+DOWNLOADS = "what machines of your own download"
+"""What no figure holds: nobody knows what is there already, nor how fast the wire is."""
+WORTH_FETCHING_GB = 1.0
+"""So much to download is worth a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +126,8 @@ def plan_all(
             job, reference.device, explained=True, learned=terms.learned, traced=terms.traced, probed=terms.probed
         )
     on_gpu = reference if reference.gpu else _on_gpu(order, survey_result)
+    told = (*elsewhere(order, choice), *_otherwise(order, survey_result))
+    slow = _slow_wire(reference, order[choice] if choice is not None else None)
     left_out = f"is left out by where: {job.where}" if job.where not in ("auto", "local") else None
     here = here_verdict(world.machine, local, too_much or left_out)
     return Plan(
@@ -128,13 +138,21 @@ def plan_all(
         choice=choice,
         rejected=tuple(rejected),
         suggestions=tuple(idea.suggestion for idea in helpful),
-        warnings=_once((*reference.warnings, *elsewhere(order, choice), *_otherwise(order, survey_result), *world.notes)),
+        warnings=_once((*reference.warnings, *slow, *told, *world.notes)),
+        not_included=("tax", *([DOWNLOADS] if reference.fetched_gb else [])),
         work=work_words(job, reference),
         prefer=job.budget.prefer,
         sends=world.sends,
         explain=reference.explain,
         probe=_probe(world.terms),
     )
+
+
+def _slow_wire(need: Assessment, chosen: Candidate | None) -> tuple[str, ...]:
+    """What a machine of the user's own has to download, which takes time that nobody knows."""
+    if chosen is None or chosen.offer.market != "owned" or need.fetched_gb < WORTH_FETCHING_GB:
+        return ()
+    return (f"It fetches {show_bytes(need.fetched_gb * 1e9)} of weights and data where they are not there yet: not counted.",)
 
 
 def _probe(terms: Terms) -> dict[str, Any]:
@@ -173,7 +191,7 @@ def _otherwise(order: list[Candidate], found: Survey) -> tuple[str, ...]:
 
 
 def _closed(one: Candidate, closed: dict[str, str]) -> Candidate:
-    why = closed.get(one.offer.where)
+    why = "" if one.offer.why_unusable == NOT_LAUNCHED else closed.get(one.offer.where)
     return replace(one, offer=replace(one.offer, usable=False, why_unusable=why)) if why else one
 
 
@@ -187,7 +205,8 @@ def _reference(
 
     Where nothing fits it is this machine's, but for work of GPUs on a machine without one: then that of the nearest to fit.
     """
-    fitting = [one.offer for one in order if one.surely and not one.changes]
+    known = {("local", None), *found.needs}  # of what is only priced, nothing more is known
+    fitting = [one.offer for one in order if one.surely and not one.changes and (one.offer.where, one.offer.machine) in known]
     shown = order[choice].offer if choice is not None else next(iter(fitting), None)
     if shown and shown.where != "local":
         return found.needs[shown.where, shown.machine]

@@ -17,6 +17,8 @@ SETUP = 190.0
 """Seconds to install a framework's wheels (about 3 GB) on a rented machine. Recalled, 2026; unverified."""
 FETCH_OVERHEAD = 5.0
 """Seconds to list and verify outputs."""
+FETCH_MBIT = 800.0
+"""Mbit/s at which a rented machine fetches data and weights from where they are kept; a stated assumption."""
 UPLINK_MBIT = 20.0
 """Mbit/s that a home connection sends, where nobody measured it; a stated assumption."""
 DOWNLINK_MBIT = 100.0
@@ -48,6 +50,19 @@ def phases(where: str, need: Assessment, moved: Transfers, *, has_setup: bool) -
         "fetch": FETCH_OVERHEAD + moved.down_bytes * 8 / (moved.down_mbit * 1e6),
         "teardown": TEARDOWN[kind],
     }
+
+
+def with_fetching(where: str, need: Assessment) -> Range | None:
+    """The run, with the time in which a rented machine fetches what is not sent: on one's own it may be there already."""
+    if need.run is None or where not in ("aws", "gcp"):
+        return need.run
+    seconds = fetching(need)
+    return Range(need.run.low + seconds / 2, need.run.likely + seconds, need.run.high + 2 * seconds)
+
+
+def fetching(need: Assessment) -> float:
+    """Seconds in which a rented machine fetches data and weights."""
+    return need.fetched_gb * 8000 / FETCH_MBIT
 
 
 def whole(parts: dict[str, float], run: Range | None) -> Range | None:

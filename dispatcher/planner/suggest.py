@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from dispatcher.catalog.models import find_model
 from dispatcher.domain.hardware import Device
 from dispatcher.domain.job import JobConfig
 from dispatcher.domain.plan import Offer, Suggestion
@@ -124,13 +125,20 @@ def _small_optimizer(job: JobConfig, device: Device) -> Iterator[tuple[Change, s
 
 def _adapters(job: JobConfig, device: Device) -> Iterator[tuple[Change, str]]:
     model = job.model
-    if job.task != "finetune" or model is None or infer_family(job) not in ("transformer", "diffusion"):
+    if model is None or not _has_base(job) or infer_family(job) not in ("transformer", "diffusion"):
         return
     if job.training.method == "full":
-        yield {"training.method": "lora"}, "only adapters are trained"
+        yield {"training.method": "lora"}, "only adapters are trained" + ("" if job.task else ", on the published weights")
     quantisable = device.kind == "cuda" and job.training.optimizer not in BITSANDBYTES
     if job.training.method != "qlora" and quantisable and model.family != "diffusion":
         yield {"training.method": "qlora"}, "only adapters are trained, on a 4-bit base"
+
+
+def _has_base(job: JobConfig) -> bool:
+    """Whether there are weights to put adapters on: those that are tuned, or, where the task is not said, published ones."""
+    if job.task is None:
+        return job.training.method != "full" or bool(job.model and job.model.name and find_model(job.model.name))
+    return job.task == "finetune"
 
 
 def _offload(job: JobConfig, device: Device) -> Iterator[tuple[Change, str]]:

@@ -22,6 +22,8 @@ UNPRICED = ("owned", "named")
 """Markets without a price: computers of the user, and devices that were only asked about."""
 ASKED = "asked for by name"
 """Why an offer that a question named is not to be started."""
+LEAST_FETCHING = 10.0
+"""Seconds of downloading that are worth a word."""
 NAMES = {"provision": "boot", "setup": "packages", "sync": "upload", "run": "train", "fetch": "fetch", "teardown": "delete"}
 
 
@@ -125,6 +127,8 @@ def chosen_lines(plan: Plan, width: int) -> list[str]:
         return []
     known = {name: show_clock(seconds) for name, seconds in candidate.phases_seconds.items()}
     known |= {} if candidate.hours else {"run": "unknown"}
+    if candidate.hours and candidate.fetching_seconds >= LEAST_FETCHING:
+        known["run"] += f" ({show_clock(candidate.fetching_seconds)} of it to download weights and data)"
     phases = " · ".join(f"{NAMES.get(name, name)} {time}" for name, time in known.items())
     title = f"OPTION {index + 1}"
     first, *rest = wrapped(f"{title} {phases}", width - 2, "  ")

@@ -22,7 +22,7 @@ CANDIDATE_FIELDS = {
     "where", "machine", "device", "count", "region", "market", "fits", "headroom", "memory_gib", "hours", "step_seconds",
     "samples_per_second", "price_per_hour", "price_as_of", "price_source", "cost_usd", "phases_seconds",
 }  # fmt: skip
-ADDED = {"surely", "changes", "notes"}
+ADDED = {"surely", "changes", "notes", "stopped_by", "fetching_seconds"}
 """Fields that came later: promises are only added to."""
 
 

@@ -29,6 +29,7 @@ from dispatcher.jobfile.load import from_mapping
         ({"task": "inference", "training": {"method": "lora"}}, "training.method"),
         ({"model": {"family": "tabular"}, "training": {"method": "lora"}}, "training.method"),
         ({"task": "train", "training": {"precision": "int8"}}, "training.precision"),
+        ({"training": {"precision": "nf4", "method": "full"}}, "training.precision"),
         ({"training": {"sharding": "fsdp", "optimizer_in_backward": True}}, "training.optimizer_in_backward"),
         ({"training": {"sharding": "zero1", "offload": "parameters"}}, "training.offload"),
         ({"training": {"sharding": "zero3"}, "resources": {"gpu": 0}}, "training.sharding"),

@@ -11,10 +11,11 @@ from dispatcher.domain.hardware import Battery, Machine
 from dispatcher.domain.plan import JobSummary, Tariff
 from dispatcher.errors import NothingFits
 from dispatcher.jobfile.load import from_mapping, load
+from dispatcher.planner.assess import assess
 from dispatcher.planner.candidates import Terms
 from dispatcher.planner.make import World, plan_all, plan_for
 from dispatcher.planner.phases import Transfers
-from tests.unit.planner.things import device, offer, own
+from tests.unit.planner.things import device, job, offer, own
 
 CONFIGS = sorted(file for file in Path("configs").glob("*.yaml") if file.stem != "reference")
 LAPTOP = Machine("laptop", "Linux", "x86_64", "CPU", 8, 16, 16, 16.0, 9.8)
@@ -282,3 +283,49 @@ def test_what_nobody_knows_of_a_job_is_null_in_its_document():
     memory = made["candidates"][0]["memory_gib"]
     assert (memory["low"], memory["likely"], memory["high"]) == (None, None, None)
     assert memory["available"] > 0
+
+
+LLAMA = {"name": "llama-3.1-8b", "sequence_length": 512}
+
+
+@pytest.mark.parametrize(
+    ("keys", "loads"),
+    [
+        ({"training": {"method": "qlora", "batch_size": 1, "steps": 9}}, True),
+        ({"task": "train", "training": {"method": "lora", "batch_size": 1, "steps": 9}}, True),
+        ({"task": "finetune", "training": {"batch_size": 1, "steps": 9}}, True),
+        ({"task": "inference", "training": {"batch_size": 1, "steps": 9}}, True),
+        ({"task": "train", "training": {"batch_size": 1, "steps": 9}}, False),
+    ],
+)
+def test_weights_that_are_there_before_take_disk_pass_through_ram_and_are_downloaded(keys, loads):
+    need = assess(job(model=LLAMA, **keys), device())
+    assert loads == ("weights" in need.disk.terms)
+    assert loads == ("loading" in need.ram.terms)
+    assert need.fetched_gb == pytest.approx(16.06 if loads else 0.0, rel=0.01)
+
+
+def test_what_a_rented_machine_downloads_takes_time_and_money_and_elsewhere_is_said_not_to_be_counted():
+    keys = {"task": "finetune", "dataset": {"size": "20GB", "samples": 1000}}
+    made = planned(LARGE, offer(device_memory_gib=48.0), keys=keys)
+    sent = {**keys, "dataset": {"path": "data", "size": "20GB", "samples": 1000}}
+    here = planned(LARGE, offer(device_memory_gib=48.0), keys=sent)
+    assert (200, 0) == (made.chosen.fetching_seconds, here.chosen.fetching_seconds)
+    assert made.chosen.hours.likely > here.chosen.hours.likely
+    assert made.chosen.cost.likely > here.chosen.cost.likely
+    assert "tax" in made.not_included
+    assert len(made.not_included) == 2
+
+
+def test_a_table_of_unknown_bytes_takes_rows_times_columns_on_disk():
+    need = assess(
+        job(model={"library": "xgboost"}, dataset={"rows": 10**13, "columns": 1000, "dtype": "float32"}), device("cpu")
+    )
+    assert need.disk.terms["data"] == pytest.approx(4e7)
+
+
+def test_adapters_are_suggested_for_published_weights_where_the_task_is_not_said():
+    desk = own(device_memory_gib=24.0, device_memory_free_gib=23.5, ram_gib=64.0, ram_available_gib=60.0)
+    keys = {"training": {"batch_size": 1, "steps": 9, "precision": "bf16", "gradient_checkpointing": True}}
+    made = planned(LLAMA, here=(device(memory_gib=24.0, compute_capability=8.6), desk), keys=keys)
+    assert any(one.change.get("training.method") in ("lora", "qlora") for one in made.suggestions)
