@@ -35,8 +35,9 @@ def arm(made: Planned, flags: Mapping[str, Any], now: datetime) -> int:
 
         return _told(armed(made, flags, now), flags, now)
     loaded, settings = made.loaded[0], load_settings()
-    guard = runs.watched("aws")
-    watched = guard if guard == "reaper" else ""  # a machine's own schedule is armed by whoever starts it: here nobody does
+    where = made.plans[0].chosen.offer.where if made.plans[0].chosen else ""
+    guard = runs.watched("aws") if where == "aws" else "account"  # with which every night's machine of Google's ends itself
+    watched = guard if guard != "schedule" else ""  # that is armed by whoever starts a machine: here nobody does
     refuse_at_night(loaded)
     asked = {"quiet": False, "as_json": False, "yes": False} | dict(flags) | {"detach": False, "watched": watched}
     plan = agreed(made.plans[0], loaded, asked, settings)

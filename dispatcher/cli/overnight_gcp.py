@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from dispatcher.cli.render.console import bold, document, good, say
+from dispatcher.cli.render.console import bold, document, good, say, width
+from dispatcher.cli.render.tables import wrapped
 from dispatcher.errors import UsageError
 from dispatcher.jobfile.settings import load_settings
 
 USUAL = "us-central1"
 """Where a bucket is made if nobody names a region."""
+COLUMN = 10
 APIS = "cloudscheduler.googleapis.com secretmanager.googleapis.com storage.googleapis.com"
 
 
@@ -35,12 +37,12 @@ def setup(regions: Sequence[str], agree: Callable[[str], None], *, as_json: bool
     wanted = [f"service account {name}" for name in lacking] + [f"binding of {name}" for name in unbound]
     wanted += [f"bucket {one.name} in {one.region}" for one in missing]
     if not as_json:
-        say(f"{bold('PROJECT')}   {account.project}, as {account.owner}")
-        may = f"reads its bundle and secrets named {roles.SECRETS}…, writes results, deletes machines of mlrun's and triggers"
-        say(f"{bold('ACCOUNTS')}  {roles.MACHINE}: {may}")
-        say(f"          {roles.SCHEDULER}: makes machines, and passes them that account")
-        say(f"{bold('BUCKETS')}   private, encrypted, everything in them goes after {KEPT_DAYS} days")
-        say(f"{bold('NEEDS')}     gcloud services enable {APIS}")
+        may = f"reads its bundle and secrets named {roles.SECRETS}…, writes results, deletes machines of mlrun's, and triggers"
+        _row("PROJECT", f"{account.project}, as {account.owner}")
+        _row("ACCOUNTS", f"{roles.MACHINE}: {may}")
+        _row("", f"{roles.SCHEDULER}: makes machines, and passes them that account")
+        _row("BUCKETS", f"private, encrypted, everything in them goes after {KEPT_DAYS} days")
+        _row("NEEDS", f"gcloud services enable {APIS}")
         for one in wanted:
             say(f"· to be made: {one}")
     if wanted:
@@ -81,3 +83,9 @@ def take_back(regions: Sequence[str], agree: Callable[[str], None], *, as_json: 
     else:
         say(f"{good('✓')} removed: {', '.join(gone) or 'nothing was there'}")
     return 0
+
+
+def _row(head: str, text: str) -> None:
+    indent = " " * COLUMN
+    first, *others = wrapped(indent + text, width(), indent)
+    say("\n".join([bold(head) + first[len(head) :], *others]))

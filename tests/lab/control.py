@@ -21,7 +21,7 @@ STOP_SECONDS = 60.0
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def ask(name: str, verb: str, cloud: str = "", **arguments: Any) -> Any:
+def ask(name: str, verb: str, cloud: str = "", /, **arguments: Any) -> Any:
     """What the lab of this name answers."""
     with socket.socket(socket.AF_UNIX) as client:
         try:
