@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from dispatcher import catalog, paths
 from dispatcher.app.access import CLOUDS, closed
 from dispatcher.app.hosts import owned_offers
+from dispatcher.catalog.offers import FRAMEWORKS_RUN_ON
 from dispatcher.domain.hardware import Device, Machine
 from dispatcher.domain.plan import Offer, Rejection, Requirements, Tariff
 from dispatcher.hosts.probe import probe
@@ -94,7 +96,17 @@ def _offers(loaded: LoadedJob, settings: Settings, *, everything: bool) -> Itera
         regions[provider] = (region,)
     place = provider if provider in CLOUDS else "auto"
     need = Requirements(where=place, gpu_count=0 if uses_cpu(config) else 1, arch="x86_64")
-    return catalog.offers(need, regions=regions, cheapest=not everything, others=everything)
+    found = catalog.offers(need, regions=regions, cheapest=not everything, others=everything)
+    named = tuple(one for one in config.resources.gpu or () if _foreign(one.name))
+    if not named or everything:
+        return found
+    return chain(found, catalog.offers(replace(need, gpu_count=0, gpus=named), regions=regions, cheapest=True))
+
+
+def _foreign(name: str | None) -> bool:
+    """Whether it is an accelerator on which unchanged code does not run: those are looked for only by name."""
+    part = catalog.find_accelerator(name) if name else None
+    return part is not None and part.vendor not in FRAMEWORKS_RUN_ON
 
 
 def _device_of(offer: Offer) -> Device | None:

@@ -16,6 +16,8 @@ NO_OFFER = ("retired", "burstable")
 """Machine types that are not offered: no longer had, or slowed down once their credits are spent."""
 FRAMEWORKS_RUN_ON = ("NVIDIA", "AMD")
 """Makers whose accelerators unchanged PyTorch, XGBoost and LightGBM run on; others are offered only by name."""
+NOT_LAUNCHED = "TPU VMs are not launched by this version"
+"""Why TPUs are priced and never chosen; beside that, code for CUDA does not run on them unchanged."""
 MEMORY_TOLERANCE = 0.93
 """GPUs are sold by nameplate: 22.4 GiB of an L4 count as 24 GB."""
 
@@ -139,6 +141,7 @@ def _cheapest(found: list[Quote]) -> Iterator[Quote]:
 def _offers(shelf: Shelf, found: Iterable[Quote]) -> Iterator[Offer]:
     kind, part = shelf.instance, shelf.accelerator
     known: dict[str, PriceSource] = {}
+    why = NOT_LAUNCHED if part and part.vendor == "Google" else ""
     for quote in found:
         source = known.get(quote.source) or known.setdefault(quote.source, price_source(quote))
         yield Offer(
@@ -158,4 +161,6 @@ def _offers(shelf: Shelf, found: Iterable[Quote]) -> Iterator[Offer]:
             price_source="live" if source.source == "live" else "embedded",
             price_confidence=source.confidence,
             price_spread=source.spread,
+            usable=not why,
+            why_unusable=why,
         )

@@ -14,12 +14,13 @@ import click
 from dispatcher.app import runs
 from dispatcher.app.access import closed
 from dispatcher.app.results import kept_in
+from dispatcher.catalog.offers import NOT_LAUNCHED
 from dispatcher.cli.render.consent import consent_lines, question
 from dispatcher.cli.render.console import dim, on_screen, say, width
 from dispatcher.doctor.credentials import AWS_FIX, GCP_FIX
 from dispatcher.domain.plan import Plan
 from dispatcher.domain.run import Run, RunState
-from dispatcher.errors import Cancelled, LoginNeeded, UsageError
+from dispatcher.errors import Cancelled, LoginNeeded, NothingFits, UsageError
 from dispatcher.events import Event, Listener, StateChanged
 from dispatcher.jobfile.load import LoadedJob
 from dispatcher.jobfile.settings import Settings
@@ -105,6 +106,8 @@ def agreed(plan: Plan, loaded: LoadedJob, flags: dict[str, Any], settings: Setti
     assert chosen is not None
     offer = chosen.offer
     if not offer.usable:
+        if offer.why_unusable == NOT_LAUNCHED:
+            raise NothingFits(f"{offer.place} cannot be started: {NOT_LAUNCHED}.", fix="Name a GPU in resources.gpu.")
         place = offer.where.partition(":")[0]
         why = closed(settings).get(place, offer.why_unusable)
         raise LoginNeeded(f"{offer.place} cannot be started: {why}.", fix=LOGINS.get(place, "mlrun doctor"))

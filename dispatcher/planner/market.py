@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from dispatcher.domain.hardware import Device
@@ -13,7 +13,7 @@ from dispatcher.domain.plan import Candidate, Offer, Rejection
 from dispatcher.planner.assess import assess
 from dispatcher.planner.assessment import Assessment
 from dispatcher.planner.candidates import Terms, candidate, judged, over_budget
-from dispatcher.planner.matching import unwanted
+from dispatcher.planner.matching import accepts, unwanted
 
 Key = tuple[str, str | None]
 CPU_FAMILIES = ("tabular",)
@@ -66,6 +66,9 @@ def survey(
     cache: dict[tuple[str, int, float], Assessment] = {}
     for key, group in _pruned(groups, found, cpu_work=uses_cpu(job)):
         device = device_of(group[0])
+        if device and device.kind == "tpu" and _named(job, group[0]):
+            found.candidates += _priced_only(job, device, group, terms, everything=everything)
+            continue
         if reason := _unplannable(device):
             found.rejected.append(Rejection(*key, reason))
             continue
@@ -76,6 +79,20 @@ def survey(
         )
         _judge(job, need, group, terms, found, everything=everything)
     return found
+
+
+def _named(job: JobConfig, offer: Offer) -> bool:
+    """Whether the job asks for this device by its name."""
+    return any(request.name and accepts(request, offer) for request in job.resources.gpu or ())
+
+
+def _priced_only(job: JobConfig, device: Device, group: list[Offer], terms: Terms, *, everything: bool) -> list[Candidate]:
+    """TPUs as what they are: offered, with a price. What the job takes there is not known before its code is changed."""
+    need = assess(job.model_copy(update={"model": None}), device)
+    ruling = judged(need, group[0], terms)
+    note = f"code for CUDA does not run on {device.name} unchanged"
+    some = group if everything else _cheapest(group)
+    return [replace(candidate(job, need, offer, ruling, terms), notes=(note,)) for offer in some]
 
 
 def _unplannable(device: Device | None) -> str:

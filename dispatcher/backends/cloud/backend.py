@@ -55,7 +55,7 @@ class CloudBackend(ABC, Generic[S]):
         why = "" if self._signed_in() else "needs an account"
         regions = {self.name: (region,) if region else self.settings.regions}
         found = catalog.offers(replace(need, where=self.name), regions=regions)
-        return [replace(one, usable=not why, why_unusable=why) for one in found]
+        return [replace(one, usable=one.usable and not why, why_unusable=one.why_unusable or why) for one in found]
 
     @abstractmethod
     def _signed_in(self) -> bool:
