@@ -169,7 +169,7 @@ def _forward(work: Workload, block: Block, device: Device, setting: Numbers) -> 
         products=_products(work, block, device, setting, block.forward_flops - block.attention_flops, 1.0),
         attention=_attention(work, block, block.attention_flops, device, setting),
         moving=work.batch_size * block.moved_bytes / bandwidth(device) + _casting(block, device) + _waking(block, device),
-        dequantising=_dequantising(block, device),
+        dequantising=0.0 if setting.native else _dequantising(block, device),
         launching=_launching(work, block.kernels, device),
     )
 
@@ -181,7 +181,7 @@ def _backward(work: Workload, block: Block, device: Device, setting: Numbers) ->
         products=_products(work, block, device, setting, block.backward_flops - attention, passes),
         attention=_attention(work, block, (RECOMPUTED if block.fused_attention else 1.0) * attention, device, setting),
         moving=work.batch_size * block.moved_bytes * block.backward_moved / bandwidth(device) + 2 * _waking(block, device),
-        dequantising=_dequantising(block, device),
+        dequantising=0.0 if setting.native else _dequantising(block, device),
         launching=_launching(work, block.kernels * (1 + passes / 2), device),
     )
 

@@ -23,9 +23,18 @@ class Numbers:
     autocast: bool = False
     quantised: float = 0.0
 
+    @property
+    def native(self) -> bool:
+        """Whether nothing has to be dequantised."""
+        return not self.quantised or self.peak == "fp8_tflops"
+
 
 NF4 = 0.5 + 1 / 64 + 4 / (64 * 256)
 """Bytes per weight in NormalFloat4, double-quantised: an 8-bit scale per 64, an fp32 one per 256 of those (QLoRA, 2023)."""
+FP8 = 1.0
+"""Bytes per weight in fp8 with one scale per tensor."""
+STORED_FP8 = "fp8-stored"
+"""fp8 where nothing is trained: weights are held in 8 bit; training keeps them in fp32 and casts them for each product."""
 INT8 = 1.0 + 4 / 4096
 """Bytes per weight in row-wise int8: one fp32 scale per output row."""
 
@@ -37,6 +46,7 @@ NUMBERS = {
     "bf16": Numbers(2, 2, 2, 2, "bf16_tflops"),
     "fp16": Numbers(2, 2, 2, 2, "fp16_tflops"),
     "fp8": Numbers(4, 4, 2, 4, "fp8_tflops", autocast=True),
+    STORED_FP8: Numbers(2, 2, 2, 2, "fp8_tflops", quantised=FP8),
     "int8": Numbers(2, 2, 2, 2, "bf16_tflops", quantised=INT8),
     "nf4": Numbers(2, 2, 2, 2, "bf16_tflops", quantised=NF4),
 }
@@ -59,10 +69,12 @@ def numbers(precision: str, method: str = "full", sharding: str = "none") -> Num
     return found
 
 
-def resolve(precision: str | None, device: Device) -> str:
+def resolve(precision: str | None, device: Device, *, training: bool = True) -> str:
     """The precision a job runs in: fp32 where it says nothing, the device's own 16 bit for `amp`."""
     if precision is None:
         return "fp32"
+    if precision == "fp8" and not training:
+        return STORED_FP8
     if precision == "amp":
         return "amp-bf16" if has_bf16(device) else "amp-fp16"
     return precision

@@ -6,8 +6,8 @@ from dispatcher.domain.hardware import Device
 from dispatcher.domain.job import JobConfig
 from dispatcher.domain.workload import Block, Workload
 from dispatcher.errors import UnknownError
-from dispatcher.planner.precision import numbers, resolve
-from dispatcher.planner.workload.work import around, task_of
+from dispatcher.planner.precision import numbers
+from dispatcher.planner.workload.work import around, precision_of, task_of
 
 LAYERS = 16
 """The totals are spread over so many equal layers: memory's peak lies between them."""
@@ -26,7 +26,7 @@ def build(job: JobConfig, device: Device, *, for_time: bool = False) -> Workload
     assert model.parameters
     assert model.flops_per_sample
     assert model.activation_bytes_per_sample
-    precision, training = resolve(train.precision, device), task_of(job) != "inference"
+    precision, training = precision_of(job, device), task_of(job) != "inference"
     kept = model.activation_bytes_per_sample / LAYERS
     each = model.parameters / LAYERS
     layer = Block(

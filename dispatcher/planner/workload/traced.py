@@ -11,9 +11,9 @@ from dispatcher.domain.job import JobConfig
 from dispatcher.domain.traced import Traced, TracedModule
 from dispatcher.domain.workload import Block, Workload
 from dispatcher.planner.constants import constant
-from dispatcher.planner.precision import Numbers, numbers, resolve
+from dispatcher.planner.precision import Numbers, numbers
 from dispatcher.planner.workload.parts import Setting, efficiency
-from dispatcher.planner.workload.work import around, batch_of, task_of
+from dispatcher.planner.workload.work import around, batch_of, precision_of, task_of
 from dispatcher.units import GIB
 
 WIDTHS = {"fp32": 4.0, "autocast": 2.0, "half": 2.0}
@@ -31,7 +31,7 @@ def applies(traced: Traced, job: JobConfig) -> bool:
 
 def build(job: JobConfig, device: Device, traced: Traced, family: str, *, for_time: bool = False) -> Workload:
     """The job's work with the blocks of its trace; `for_time` at the mean length where data are ragged."""
-    train, precision = job.training, resolve(job.training.precision, device)
+    train, precision = job.training, precision_of(job, device)
     found = numbers(precision, train.method, train.sharding)
     tokens, share = _tokens(job, traced, for_time=for_time)
     blocks = tuple(_block(m, job, device, traced, found, share) for m in traced.modules)

@@ -11,11 +11,11 @@ from dispatcher.domain.job import JobConfig
 from dispatcher.domain.workload import Block, Workload
 from dispatcher.errors import UnknownError
 from dispatcher.planner.constants import constant
-from dispatcher.planner.precision import Numbers, numbers, resolve
+from dispatcher.planner.precision import Numbers, numbers
 from dispatcher.planner.workload import lora
 from dispatcher.planner.workload.layers import FP32, Layer
 from dispatcher.planner.workload.shapes import Shape, shape_of
-from dispatcher.planner.workload.work import around, batch_of, task_of
+from dispatcher.planner.workload.work import around, batch_of, precision_of, task_of
 
 CHUNKS = 8
 """torchtune's default number of chunks of a chunked loss."""
@@ -78,7 +78,7 @@ def _long(shape: Shape, tokens: float) -> tuple[str, ...]:
 
 def _setting(job: JobConfig, shape: Shape, device: Device, *, for_time: bool) -> Setting:
     train, task = job.training, task_of(job)
-    precision = resolve(train.precision, device)
+    precision = precision_of(job, device)
     found = numbers(precision, train.method, train.sharding)
     quantised = found.quantised > 0 and task != "inference"
     return Setting(
@@ -271,6 +271,6 @@ def _logits_working(s: Setting) -> float:
 
 def _dequantised(s: Setting) -> float:
     """The largest weight of a quantised base, in 16 bit while it is used."""
-    if not s.numbers.quantised:
+    if s.numbers.native:
         return 0.0
     return 2.0 * max(i * o for i, o in s.shape.linears.values())

@@ -12,9 +12,9 @@ from dispatcher.domain.job import JobConfig
 from dispatcher.domain.workload import Block, Workload
 from dispatcher.errors import UnknownError
 from dispatcher.planner.constants import constant
-from dispatcher.planner.precision import numbers, resolve
+from dispatcher.planner.precision import numbers
 from dispatcher.planner.workload.parts import Setting, convolves, part_blocks
-from dispatcher.planner.workload.work import around, task_of
+from dispatcher.planner.workload.work import around, precision_of, task_of
 from dispatcher.units import GIB
 
 CHANNELS = 3
@@ -80,7 +80,7 @@ def setting_of(job: JobConfig, device: Device, size: int) -> Setting:
     adapted = training and train.method != "full"
     return Setting(
         device=device,
-        numbers=numbers(resolve(train.precision, device), train.method, train.sharding),
+        numbers=numbers(precision_of(job, device), train.method, train.sharding),
         image_size=size,
         training=training,
         trained=not adapted,

@@ -16,6 +16,11 @@ def task_of(job: JobConfig) -> str:
     return "finetune" if job.training.method != "full" else "train"
 
 
+def precision_of(job: JobConfig, device: Device) -> str:
+    """The precision that the job runs in on this device."""
+    return resolve(job.training.precision, device, training=task_of(job) != "inference")
+
+
 def batch_of(job: JobConfig) -> int:
     """Samples per device and pass. Raises UnknownError: it sets memory and speed, and has no usual value."""
     if job.training.batch_size is None:
@@ -69,7 +74,7 @@ def around(
         name=name,
         task=task_of(job),
         method=train.method,
-        precision=resolve(train.precision, device),
+        precision=precision_of(job, device),
         optimizer=train.optimizer or "adamw",
         batch_size=batch_of(job),
         gradient_accumulation=train.gradient_accumulation,

@@ -161,3 +161,9 @@ def test_hopper_gives_its_product_kernels_a_larger_workspace() -> None:
 def test_absurd_sizes_give_figures() -> None:
     huge = {"layers": 10**6, "hidden": 10**7, "heads": 10**5, "vocab": 10**9, "ffn": 4 * 10**7, "sequence_length": 10**6}
     assert 1e12 < memory(model=huge).range.likely < 1e30
+
+
+@pytest.mark.parametrize(("precision", "gib"), [("fp32", 29.9), ("bf16", 14.96), ("fp8", 8.46), ("int8", 8.46), ("nf4", 5.3)])
+def test_weights_that_are_only_used_take_what_their_precision_holds(precision: str, gib: float) -> None:
+    used = device_memory(work(LLAMA_8B, on(H100), task="inference", precision=precision), on(H100))
+    assert gib == pytest.approx(used.terms["weights"], rel=0.01)
