@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Client
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from dispatcher.errors import HostKeyMismatch, HostUnreachable
 from dispatcher.hosts.base import End, Entry, Exit, Tree
@@ -46,6 +48,21 @@ class DeskClock:
     def sleep(self, seconds: float, cancel: threading.Event | None = None) -> bool:
         self.desk.ask("sleep", seconds)
         return cancel is not None and cancel.is_set()
+
+
+SDKS = {
+    "aws": ("botocore.endpoint.time",),
+    "gcp": ("google.api_core.retry.retry_unary.time", "google.api_core.retry.retry_base.time"),
+}
+
+
+@contextlib.contextmanager
+def sdks_on(clock: DeskClock, cloud: str) -> Iterator[None]:
+    """The cloud's own library, which asks again by itself, waits in the world's time too."""
+    with contextlib.ExitStack() as stack:
+        for name in SDKS[cloud]:
+            stack.enter_context(mock.patch(name, clock))
+        yield
 
 
 class DeskHost:

@@ -19,7 +19,7 @@ from dispatcher.engine.context import Context, JobInstructions
 from dispatcher.engine.lifecycle import execute
 from dispatcher.events import Event, Warned
 from dispatcher.store.store import Store
-from tests.guarantees.sim.desk import DeskClock, opener
+from tests.guarantees.sim.desk import DeskClock, opener, sdks_on
 from tests.guarantees.sim.driver import DEADLINE, GRACE, OFFERS, _loader, backend_of
 from tests.guarantees.sim.world import World, world
 
@@ -82,6 +82,7 @@ def inside(cloud: str, skew: Callable[[float], float] = lambda _true: 0.0) -> It
         stack.enter_context(mock.patch.dict(os.environ, there.environment()))
         stack.enter_context(mock.patch("botocore.session.create_loader", _loader))
         clock = DeskClock(Direct(there), skew)  # type: ignore[arg-type]
+        stack.enter_context(sdks_on(clock, cloud))
         opened = type("Opened", (), {"open": staticmethod(opener(clock.desk, clock, lambda _effect: None))})
         stack.enter_context(mock.patch.object(reach, "SshHost", opened))
         (folder / "work").mkdir()
