@@ -205,8 +205,7 @@ def _reference(
 
     Where nothing fits it is this machine's, but for work of GPUs on a machine without one: then that of the nearest to fit.
     """
-    known = {("local", None), *found.needs}  # of what is only priced, nothing more is known
-    fitting = [one.offer for one in order if one.surely and not one.changes and (one.offer.where, one.offer.machine) in known]
+    fitting = [one.offer for one in order if one.surely and not one.changes]
     shown = order[choice].offer if choice is not None else next(iter(fitting), None)
     if shown and shown.where != "local":
         return found.needs[shown.where, shown.machine]

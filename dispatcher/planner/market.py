@@ -89,7 +89,7 @@ def _named(job: JobConfig, offer: Offer) -> bool:
 def _priced_only(job: JobConfig, device: Device, group: list[Offer], terms: Terms, *, everything: bool) -> list[Candidate]:
     """TPUs as what they are: offered, with a price. What the job takes there is not known before its code is changed."""
     need = assess(job.model_copy(update={"model": None}), device)
-    ruling = judged(need, group[0], terms)
+    ruling = replace(judged(need, group[0], terms), fits=False, surely=False)
     note = f"code for CUDA does not run on {device.name} unchanged"
     some = group if everything else _cheapest(group)
     return [replace(candidate(job, need, offer, ruling, terms), notes=(note,)) for offer in some]
