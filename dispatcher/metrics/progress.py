@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 SCALED = r"[\d.]+[kMG]?"
@@ -29,6 +30,8 @@ PATTERNS: tuple[tuple[str, str], ...] = (
         "the job's lines",
         r"\b(?P<name>step|iter|iteration|round|batch|tree)s?:?\s*\[?(?P<done>\d+)\s*(?:/|of)\s*(?P<total>\d+)\]?",
     ),
+    # nanoGPT: iter 100: loss 3.2, time 500ms
+    ("the job's lines", r"^\W*(?P<name>step|iter|iteration)\s*[:#=]?\s*(?P<done>\d+)\b(?![./])"),
     # XGBoost and LightGBM: [12]	validation_0-logloss:0.5
     ("the library's rounds", r"^\[(?P<round>\d+)\]\s.*:"),
 )
@@ -86,6 +89,10 @@ class Output:
         return found
 
     def _line(self, line: str, at: float) -> Iterator[Mark]:
+        if line.startswith('{"'):
+            if mark := _row(line, at):
+                yield mark
+            return
         for source, pattern in _COMPILED:
             if not (match := pattern.search(line)):
                 continue
@@ -139,6 +146,16 @@ def told(row: Mapping[str, Any], at: float) -> Mark | None:
         return Mark(at, "fraction", part, 1.0, source)
     epoch = figure("epoch")
     return Mark(at, "epoch", epoch, epochs, source) if epoch is not None else None
+
+
+def _row(line: str, at: float) -> Mark | None:
+    """The mark in a line of JSON among what a job prints."""
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    mark = told(row, at)
+    return mark and replace(mark, source="the job's lines")
 
 
 def _number(text: str | None) -> float | None:

@@ -23,6 +23,9 @@ PRINTED = {
     "Epoch: [0][ 10/1563]\tTime  0.100 ( 0.110)": ("step", 10, 1563, None, True),
     "[12]\tvalidation_0-logloss:0.51234": ("round", 13, None, None, False),
     "building tree 3 of 100": ("round", 3, 100, None, False),
+    "iter 100: loss 3.2041, time 500.12ms, mfu 30.1%": ("step", 100, None, None, False),
+    "step  25  loss 3.21": ("step", 25, None, None, False),
+    '{"event": "step", "step": 25, "loss": 3.2, "total": 300}': ("step", 25, 300, None, False),
     "step 100/1000: loss 3.14": ("step", 100, 1000, None, False),
 }
 ASIDE = [
