@@ -12,7 +12,7 @@ from dispatcher.domain.plan import Range
 from dispatcher.domain.probed import Pace
 from dispatcher.metrics.progress import Mark
 
-LEAST_MARKS = 4
+LEAST_MARKS = 3
 """Fewer say nothing about what comes."""
 LEAST_SECONDS = 1.0
 """A shorter stretch is the start of Python, and noise."""
@@ -26,6 +26,8 @@ NINETY = 1.645
 """Standard deviations from the middle within which nine of ten normal values lie."""
 DRIFT = (0.05, 0.1)
 """What a run of hours differs from its first minutes, below and above: caches, heat, longer samples. A stated assumption."""
+FEW = 0.25
+"""How far the mean of one or two stretches may be off. A stated assumption."""
 SAME = 0.03
 """Counts that differ less are of the same thing."""
 
@@ -115,8 +117,8 @@ def _done(marks: list[Mark]) -> float:
 def _spread(moves: list[tuple[float, float]], each: float) -> float:
     """How far the mean of what was seen may be off, as a share."""
     parts = min(STRETCHES, len(moves))
-    if parts < 2:
-        return DRIFT[1]
+    if parts < 3:
+        return FEW
     size = len(moves) / parts
     cut = [moves[round(i * size) : round((i + 1) * size)] for i in range(parts)]
     rates = [sum(t for t, _ in part) / sum(u for _, u in part) for part in cut if part]

@@ -61,9 +61,16 @@ def test_a_shaky_pace_has_a_wider_range():
     assert shaky.seconds.high / shaky.seconds.low > 1.2 * steady.seconds.high / steady.seconds.low
 
 
-@pytest.mark.parametrize("marks", [[], counted(3, 1.0), counted(50, 0.01), counted(1, 1.0) * 20])
+@pytest.mark.parametrize("marks", [[], counted(2, 1.0), counted(50, 0.01), counted(1, 1.0) * 20])
 def test_too_little_says_nothing(marks):
     assert pace(marks) is None
+
+
+def test_three_reports_tell_something_with_a_wide_range():
+    found = pace(counted(3, 20.0, total=10.0))
+
+    assert found.seconds.likely == pytest.approx(20.0)
+    assert found.seconds.high > 1.3 * found.seconds.likely
 
 
 def test_a_bar_of_one_epoch_is_known_by_the_job_files_own_figures():
