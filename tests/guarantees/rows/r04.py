@@ -6,7 +6,7 @@ from tests.guarantees.row import Row, Size
 from tests.guarantees.sim.machine import Runs, with_settings
 
 TARGET = "stateful runs: 10,000 sequences x 50 steps: 0 invariant breaks"
-SEQUENCES, STEPS = (10_000, 300, 100), 50
+SEQUENCES, STEPS = (10_000, 300, 60), 50
 
 
 def measure(size: Size = Size.WHOLE) -> Row:

@@ -7,7 +7,7 @@ TARGET = "20 canary secrets in user-data, argv (/proc at 10 ms), tags, DB, logs,
 
 
 def measure(size: Size = Size.WHOLE) -> Row:
-    found = hunt()
+    found = hunt(size)
     every = 1000 * found.seconds / max(1, found.samples)
     measured = f"{len(SHAPES)} secrets, {found.places} places, argv every {every:.0f} ms on average: {len(found.hits)} hits"
     trouble = [*dict.fromkeys(found.hits), *found.wrong]
