@@ -23,7 +23,7 @@ from dispatcher.hosts.base import plain
 from dispatcher.hosts.job import JobSpec, JobStatus
 from dispatcher.hosts.local import LocalHost
 from dispatcher.hosts.probe import probe as look
-from dispatcher.hosts.python_env import job_python
+from dispatcher.hosts.python_env import first_on_path, job_python, without_own
 from dispatcher.jobfile.load import LoadedJob
 from dispatcher.jobfile.secrets import look_up
 from dispatcher.jobfile.settings import Settings
@@ -141,9 +141,9 @@ def _spec(loaded: LoadedJob, label: str, home: Path, copy: Path, limit: float) -
         label=label,
         command=loaded.command,
         cwd=str(copy),
-        env={**venv, **loaded.config.env, **TRACKERS, **ours},
+        env={**venv, **without_own(python, os.environ), **loaded.config.env, **TRACKERS, **ours},
         secrets={name: secret.reveal() for name, secret in look_up(loaded).items()},
-        path_prefix=str(python.bin_dir) if python else "",
+        path_prefix=first_on_path(python, home / "bin"),
         deadline_seconds=limit + GRACE,
         stop_grace=GRACE,
         sample_seconds=SAMPLE_SECONDS,

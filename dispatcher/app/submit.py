@@ -29,7 +29,7 @@ from dispatcher.engine.results import keep_in
 from dispatcher.errors import HostError, MlrunError, UsageError
 from dispatcher.events import Progress, Warned
 from dispatcher.hosts import origin
-from dispatcher.hosts.python_env import PythonEnv, job_python
+from dispatcher.hosts.python_env import PythonEnv, first_on_path, job_python, without_own
 from dispatcher.jobfile.load import LoadedJob
 from dispatcher.jobfile.secrets import look_up
 from dispatcher.jobfile.settings import Settings
@@ -74,7 +74,8 @@ def submit(
     keep_in(run, kept)
     _keep_job(run, loaded)
     here = chosen.offer.where == "local"
-    job = instructions(loaded, settings, chosen.hard_stop_seconds, do_setup=do_setup, here=here, resume=saved)
+    names = paths.runs_dir() / run.id / "bin"
+    job = instructions(loaded, settings, chosen.hard_stop_seconds, do_setup=do_setup, here=here, resume=saved, names=names)
     job = replace(job, keep_seconds=keep, grace_seconds=chosen.grace_seconds)
     ladder = rungs(plan, alike(settings), tariff, named=named)
     offers = (one for one in ladder if kept is None or one.where == kept.where)
@@ -206,8 +207,12 @@ def instructions(
     do_setup: bool,
     here: bool = True,
     resume: Path | None = None,
+    names: Path | None = None,
 ) -> JobInstructions:
-    """The job as the agent is told it; elsewhere it finds another Python. Raises JobFileError where a secret is missing."""
+    """The job as the agent is told it; elsewhere it finds another Python. Raises JobFileError where a secret is missing.
+
+    `names`: where names that the job's Python lacks (`python` beside `python3`) are made for it.
+    """
     config = loaded.config
     python = job_python(loaded.workdir, os.environ) if here else None
     secrets = look_up(loaded)
@@ -215,13 +220,13 @@ def instructions(
     return JobInstructions(
         command=loaded.command,
         workdir=loaded.workdir,
-        env={**_environment(python), **config.env},
+        env={**(_environment(python) if here else {}), **config.env},
         secrets={name: secret.reveal() for name, secret in secrets.items()},
         setup=setup,
         outputs=config.outputs,
         deadline_seconds=deadline,
         keep_awake=settings.local.keep_awake and here,
-        path_prefix=str(python.bin_dir) if python else "",
+        path_prefix=_path_prefix(loaded, python, names, made=setup is not None) if here else "",
         data=data_paths(loaded),
         checkpoint=checkpoint.dir.strip("/") if (checkpoint := config.checkpoint) else "",
         checkpoint_seconds=(checkpoint and checkpoint.every) or CHECKPOINT_SECONDS,
@@ -243,10 +248,17 @@ def compact(plan: Plan) -> dict[str, Any]:
 
 
 def _environment(python: PythonEnv | None) -> dict[str, str]:
-    """What activating the job's environment would set."""
-    if python is None or python.kind != "venv":
-        return {}
-    return {"VIRTUAL_ENV": str(python.bin_dir.parent)}
+    """What activating the job's environment would set; mlrun's own is not in its way."""
+    venv = {"VIRTUAL_ENV": str(python.bin_dir.parent)} if python and python.kind == "venv" else {}
+    return venv | without_own(python, os.environ)
+
+
+def _path_prefix(loaded: LoadedJob, python: PythonEnv | None, names: Path | None, *, made: bool) -> str:
+    """What the job's PATH begins with. `made`: setup makes an environment where there is only the system's Python."""
+    first = first_on_path(python, names) if names else str(python.bin_dir) if python else ""
+    if made and python and python.kind == "path":
+        return f"{loaded.workdir / '.venv' / 'bin'}{os.pathsep}{first}"
+    return first
 
 
 def _setup(loaded: LoadedJob, python: PythonEnv | None) -> str | None:

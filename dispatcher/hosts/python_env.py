@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
@@ -34,6 +35,33 @@ def job_python(workdir: Path, environ: Mapping[str, str], *, own_prefix: str = s
     return next(_candidates(workdir, environ, Path(own_prefix)), None)
 
 
+def first_on_path(python: PythonEnv | None, folder: Path) -> str:
+    """What a job's PATH begins with, so that `python` and `python3` are one: a name that it lacks is made in `folder`."""
+    if python is None:
+        return ""
+    lacking = [name for name in NAMES if not _runs(python.bin_dir / name)]
+    if not lacking:
+        return str(python.bin_dir)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for name in lacking:  # no links: an environment that a link makes depends on the link
+            (folder / name).write_text(f'#!/bin/sh\nexec {shlex.quote(str(python.path))} "$@"\n', encoding="utf-8")
+            (folder / name).chmod(0o700)
+    except OSError:  # a full disk: the names that are there must do
+        return str(python.bin_dir)
+    return f"{folder}{os.pathsep}{python.bin_dir}"
+
+
+def without_own(python: PythonEnv | None, environ: Mapping[str, str], *, own_prefix: str | None = None) -> dict[str, str]:
+    """PATH without mlrun's own environment, as variables to set; none where it is not on PATH, or is the job's."""
+    own = Path(own_prefix or sys.prefix)
+    folders = environ.get("PATH", "").split(os.pathsep)
+    kept = [folder for folder in folders if not _is_own(folder, own)]
+    if kept == folders or (python and _same(python.bin_dir.parent, own)):
+        return {}
+    return {"PATH": os.pathsep.join(kept)}
+
+
 def _candidates(workdir: Path, environ: Mapping[str, str], own: Path) -> Iterator[PythonEnv]:
     for variable in ACTIVE:
         prefix = environ.get(variable)
@@ -55,7 +83,7 @@ def _on_search_path(environ: Mapping[str, str], own: Path) -> Iterator[PythonEnv
     """The first Python on PATH outside mlrun's own environment."""
     folders = [folder for folder in environ.get("PATH", os.defpath).split(os.pathsep) if folder]
     for folder in folders:
-        if _is_environment(own) and _same(Path(folder).parent, own):
+        if _is_own(folder, own):
             continue
         for name in NAMES:
             found = shutil.which(name, path=folder)
@@ -79,6 +107,11 @@ def _on_path(prefix: Path, environ: Mapping[str, str]) -> bool:
     """Activating an environment puts its bin folder on PATH; starting a program by its path does not."""
     folders = environ.get("PATH", "").split(os.pathsep)
     return any(folder and _same(Path(folder), prefix / "bin") for folder in folders)
+
+
+def _is_own(folder: str, own: Path) -> bool:
+    """Whether a folder of PATH is that of mlrun's own environment."""
+    return bool(folder) and _is_environment(own) and _same(Path(folder).parent, own)
 
 
 def _is_environment(prefix: Path) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from dispatcher.app.reminders import place, price
-from dispatcher.cli.render.aftermath import missing_module, setup_lines
+from dispatcher.cli.render.aftermath import missing_module, no_python, setup_lines
 from dispatcher.cli.render.console import bad, bold, dim, good
 from dispatcher.cli.render.plan import machine_words
 from dispatcher.cli.render.tables import table, wrapped
@@ -57,7 +57,7 @@ def last_words(run: Run, log: Path | None, width: int, *, setup_log: Path | None
         names = ", ".join(output.path for output in run.outputs[:SHOWN_OUTPUTS])
         more = f" and {len(run.outputs) - SHOWN_OUTPUTS} more" if len(run.outputs) > SHOWN_OUTPUTS else ""
         lines += wrapped(f"  outputs: {_files(len(run.outputs))}, {show_bytes(size)}: {names}{more}", width, "    ")
-    if hint := missing_module(run, log):
+    if hint := missing_module(run, log) or no_python(run, log):
         lines += wrapped(f"  ! {hint}", width, "    ")
     if run.reason == "setup-failed":
         return [*lines, *setup_lines(setup_log), dim(f"  receipt: mlrun report {run.id[:4]}")]

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from dispatcher.cli.render.aftermath import missing_module, setup_lines, tail
+from dispatcher.cli.render.aftermath import missing_module, no_python, setup_lines, tail
 from dispatcher.cli.render.live import JsonLines, Screen
 from dispatcher.cli.render.receipt import last_words
 from dispatcher.domain.run import Outcome, Run, RunState
@@ -33,6 +33,21 @@ def test_a_missing_module_names_the_python_that_ran(tmp_path):
     assert "'torch' is not installed in /project/.venv/bin/python" in said
     assert "--setup" in said
     assert "the `python` on PATH" in missing_module(ended(), tmp_path / "log")
+
+
+@pytest.mark.parametrize(
+    ("said", "fix"),
+    [
+        ("/bin/bash: line 1: python: command not found", "python3 -m venv .venv"),
+        ("sh: 1: pip: not found", "python -m pip"),
+        ("/bin/bash: line 1: pythonic: command not found", ""),
+    ],
+)
+def test_where_the_shell_finds_no_python_the_last_words_tell_how_to_have_one(tmp_path, said, fix):
+    log = written(tmp_path, f"{said}\n")
+    assert (fix or "log") in " ".join(" ".join(last_words(ended(exit_code=127), log, 80)).split())
+    assert bool(fix) is bool(no_python(ended(exit_code=127), log))
+    assert "" == no_python(ended(exit_code=1), log)
 
 
 @pytest.mark.parametrize(("code", "text"), [(0, TRACE), (1, "say ModuleNotFoundError: No module named 'x'\n"), (1, "")])

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dispatcher.hosts.python_env import job_python, version_of
+import shutil
+import subprocess
+
+from dispatcher.hosts.python_env import first_on_path, job_python, version_of, without_own
 
 
 def environment(prefix, version="3.12.4", names=("python",)):
@@ -97,3 +100,33 @@ def test_the_version_is_read_from_what_venv_and_uv_write(tmp_path):
     uv = environment(tmp_path / "uv")
     (uv / "pyvenv.cfg").write_text("home = /x\nuv = 0.9\nversion_info = 3.13.1.final.0\n")
     assert ("3.11.7", "3.13.1", "") == tuple(version_of(tmp_path / name) for name in ("venv", "uv", "none"))
+
+
+def test_a_name_that_the_system_lacks_is_made_for_the_job_and_starts_the_same_python(tmp_path):
+    place = environment(tmp_path / "it's", names=("python3",))
+    (place / "bin/python3").write_text('#!/bin/sh\necho "python3 of the place: $1"\n')
+    found = job_python(tmp_path, {"PATH": search(place / "bin")}, own_prefix="/nowhere")
+    path = first_on_path(found, tmp_path / "names")
+    assert search(tmp_path / "names", place / "bin") == path
+    for name in ("python", "python3"):
+        said = subprocess.run([shutil.which(name, path=path), "a b"], stdout=subprocess.PIPE, check=True).stdout
+        assert b"python3 of the place: a b\n" == said
+
+
+def test_an_environment_with_both_names_needs_none(tmp_path):
+    place = environment(tmp_path / "job/.venv", names=("python", "python3"))
+    found = job_python(tmp_path / "job", {"PATH": ""}, own_prefix="/nowhere")
+    assert str(place / "bin") == first_on_path(found, tmp_path / "names")
+    assert not (tmp_path / "names").exists()
+    assert "" == first_on_path(None, tmp_path / "names")
+
+
+def test_mlruns_own_environment_is_on_a_jobs_path_only_where_it_is_the_jobs(tmp_path):
+    own, other = environment(tmp_path / "own"), environment(tmp_path / "other")
+    environ = {"PATH": search(own / "bin", other / "bin", "/bin")}
+    found = job_python(tmp_path, environ, own_prefix=str(own))
+    assert {"PATH": search(other / "bin", "/bin")} == without_own(found, environ, own_prefix=str(own))
+    assert {"PATH": search(other / "bin", "/bin")} == without_own(None, environ, own_prefix=str(own))
+    activated = environ | {"VIRTUAL_ENV": str(own)}
+    assert {} == without_own(job_python(tmp_path, activated, own_prefix=str(own)), activated, own_prefix=str(own))
+    assert {} == without_own(found, {"PATH": search(other / "bin")}, own_prefix=str(own))
