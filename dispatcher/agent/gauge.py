@@ -19,6 +19,11 @@ SMI = (
     "nvidia-smi --query-compute-apps=pid,used_memory --format=csv,noheader,nounits; echo --;"
     "nvidia-smi --query-gpu=utilization.gpu,memory.used --format=csv,noheader,nounits"
 )
+AWAKE = (
+    ("caffeinate", "-i", "cat"),
+    ("systemd-inhibit", "--what=sleep:idle", "--mode=block", "--who=mlrun", "--why=a training job runs", "cat"),
+)
+"""`cat` reads a pipe of ours: sleep is allowed again when we are gone, however that came."""
 
 
 class Gauge:

@@ -11,7 +11,7 @@ import time
 from typing import Any, Dict, List, Optional, Set, Tuple
 
 from files import append, boot_id, disk_free_gb, lines, read, size_of, tail_of, touch, write  # type: ignore[import-not-found]
-from gauge import GIB, Gauge, spawn  # type: ignore[import-not-found]
+from gauge import AWAKE, GIB, Gauge, spawn  # type: ignore[import-not-found]
 from notices import Notices  # type: ignore[import-not-found]
 from processes import (  # type: ignore[import-not-found]
     LINUX,
@@ -38,11 +38,6 @@ LEAST_ROOM_GB = 0.01
 """Decimal GB below which only the outcome's own space is reserved."""
 IGNORED = (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGXFSZ)
 DEFAULTS = (*IGNORED, signal.SIGTERM, signal.SIGCHLD, signal.SIGPIPE)
-AWAKE = (
-    ("caffeinate", "-i", "cat"),
-    ("systemd-inhibit", "--what=sleep:idle", "--mode=block", "--who=mlrun", "--why=a training job runs", "cat"),
-)
-"""`cat` reads a pipe of ours: sleep is allowed again when we are gone, however that came."""
 End = Tuple[Optional[int], Optional[int]]
 """(exit code, signal): one of them, or neither where it cannot be learned."""
 
@@ -58,6 +53,7 @@ class Watcher:
         self.first, self.second, self.job, self.adopted = os.getpid(), 0, 0, False
         self.phase = "starting"
         self.ending, self.since, self.grace, self.sent, self.noticed = "", 0.0, 0.0, 0, False
+        self.awake = 0
         self.asked = False
         self.statuses = {}  # type: Dict[int, int]
         self.gauge = Gauge(folder, spec["cwd"], str(spec.get("command", "")))
@@ -231,9 +227,15 @@ class Watcher:
     def tick(self) -> None:
         """Do what is due."""
         self.reap()
+        if self.statuses.pop(self.awake, 0) and os.path.isdir("/run/systemd/system"):  # else there is no sleep to hold off
+            self.notice("This computer lets nobody hold off sleep here: a sleeping computer pauses the job")
         if self.asked:
             self.asked = False
-            self._begin_end("stopped", float(read(self.folder, "stop.json").get("grace", self.spec.get("stop_grace", 30.0))))
+            stop = read(self.folder, "stop.json")  # without it nobody of ours asks: the computer shuts down
+            if not (stop or self.taken or self.ending):
+                self.notice("The job was told to end by its computer: it shuts down, or somebody ended what runs there")
+            if stop or not self.taken:
+                self._begin_end("stopped" if stop else "lost", float(stop.get("grace", self.spec.get("stop_grace", 30.0))))
         moment = now()
         if self.notices.came():
             self.taken = True  # what time is left is the job's, to save its state: the machine's end is the provider's affair
@@ -310,6 +312,7 @@ class Watcher:
         for argv in AWAKE:
             if on_path(argv[0]):
                 self.gauge.tools.append(spawn(list(argv)))
+                self.awake = self.gauge.tools[-1].pid
                 return
         self.notice("Nothing here can hold off sleep: a sleeping computer pauses the job")
 

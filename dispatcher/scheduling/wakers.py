@@ -88,7 +88,7 @@ class SystemdUser:
         said = ["It does not start while this computer is off or asleep (its lid shut): then it starts late, when it is back."]
         lingers = _said("loginctl", "show-user", str(os.getuid()), "--property=Linger")
         if lingers.strip() != "Linger=yes":
-            said.append("Nor while you are logged out; `loginctl enable-linger` changes that.")
+            said.append("Nor while you are logged out, which also ends what it started; `loginctl enable-linger` changes that.")
         return said
 
 
