@@ -18,10 +18,10 @@ from dispatcher.app.notices import unheard
 from dispatcher.cli.elsewhere import LOGINS, Stage, agreed, handling, obeying_elsewhere, second_thoughts
 from dispatcher.cli.render.console import dim, document, say, width
 from dispatcher.cli.render.errors import warn
-from dispatcher.cli.render.live import JsonLines, Screen, ended
+from dispatcher.cli.render.live import JsonLines, Screen, ended, planned_record
 from dispatcher.cli.render.plan import plan_lines
 from dispatcher.cli.render.receipt import here_lines, last_words
-from dispatcher.domain.plan import Candidate, Plan
+from dispatcher.domain.plan import SCHEMA, Candidate, Plan
 from dispatcher.domain.run import Run
 from dispatcher.engine.context import STOP_GRACE
 from dispatcher.engine.outcome import exit_code
@@ -143,16 +143,22 @@ def _insisting(plan: Plan, loaded: LoadedJob, flags: dict[str, Any]) -> Plan:
         warn("It may not fit here: " + " ".join(plan.here.reasons) + " Going on, because --where local insists.")
         return plan.picked(here[0])
     if flags["as_json"]:
-        document(plan.as_dict())
+        document({"schema": SCHEMA, **planned_record(plan)}, line=True)
     else:
         say("\n".join(plan_lines(plan, width=width())))
     if wanted := _login_wanted(plan, loaded):
         raise wanted
     reasons = " ".join(plan.here.reasons) or "no machine was found."
-    raise NothingFits(
-        f"Nothing was started: {reasons}",
-        fix=f"{_again(plan)} --where local insists; {_again(plan, 'plan ')} --all shows everything.",
-    )
+    raise NothingFits(f"Nothing was started: {reasons}", fix=_instead(plan))
+
+
+def _instead(plan: Plan) -> str:
+    """What to type where nothing could be chosen: the changes with which it runs, else how to insist."""
+    index = plan.with_changes
+    if index is None:
+        return f"{_again(plan)} --where local insists; {_again(plan, 'plan ')} --all shows everything."
+    free = f"{_again(plan)} --pick {index + 1} runs it here with {_changes(plan.candidates[index])}"
+    return f"{free}; {_again(plan, 'plan ')} --all shows everything."
 
 
 def _login_wanted(plan: Plan, loaded: LoadedJob) -> LoginNeeded | None:

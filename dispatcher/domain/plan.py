@@ -344,6 +344,11 @@ class Plan:
         """The candidate that a run would execute."""
         return None if self.choice is None else self.candidates[self.choice]
 
+    @property
+    def with_changes(self) -> int | None:
+        """The first option that could be started at once, with settings that mlrun changes; None where there is none."""
+        return next((i for i, one in enumerate(self.candidates) if one.changes and one.surely and one.offer.usable), None)
+
     def picked(self, index: int) -> Plan:
         """The same plan with another choice. Raises IndexError."""
         if not 0 <= index < len(self.candidates):

@@ -170,7 +170,7 @@ def _suggestion(
     if not need.run and need.step and before.step and before.step.likely:
         slowdown = need.step.likely / before.step.likely
     able = set(change) <= bound
-    names = ", ".join(WORDS.get(key) or f"{_said(key)} {_value(value)}" for key, value in change.items())
+    names = ", ".join(WORDS.get(key) or _worded(key, value) for key, value in change.items())
     memory = need.gpu or need.ram
     time = f", about {show_seconds(need.run.likely)}" if need.run else ""
     return Suggestion(
@@ -183,6 +183,11 @@ def _suggestion(
         changes_results=results[:1].upper() + results[1:],
         edit="" if able else f"Not bound: change {', '.join(key for key in change if key not in bound)} in the script.",
     )
+
+
+def _worded(key: str, value: Any) -> str:
+    """Gradient checkpointing; batch size 4."""
+    return _said(key) if value is True else f"{_said(key)} {_value(value)}"
 
 
 def _said(key: str) -> str:

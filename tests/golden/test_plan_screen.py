@@ -73,7 +73,7 @@ def test_without_an_account_the_first_option_is_still_told_phase_by_phase():
     shown = text(plan, width=80)
     assert "OPTION 2" in shown
     assert "at worst" in shown
-    assert "NEXT   mlrun train.yaml --pick 2" in shown
+    assert "  mlrun train.yaml --pick 2" in shown
 
 
 def test_regions_that_differ_are_told_on_a_narrow_screen_and_rows_are_told_apart():
@@ -157,3 +157,13 @@ def test_where_settings_come_from_is_explained_and_what_a_script_says_is_shown()
     explained = text(script, width=100, explain=True)
     assert "WHERE EACH SETTING COMES FROM" in explained
     assert "default: training.epochs" in explained
+
+
+def test_where_nothing_may_be_chosen_the_free_option_that_works_is_what_comes_next():
+    first, *others = full_plan().candidates
+    closed = [replace(one, offer=replace(one.offer, usable=False, why_unusable="needs an account")) for one in others]
+    shown = text(replace(full_plan(), candidates=(first, *closed), choice=None), width=100)
+    free, paid, *_ = shown.partition("NEXT")[2].splitlines()
+    assert "--pick 1" in free
+    assert "free" in free
+    assert "--pick 2" in paid

@@ -233,6 +233,9 @@ def _steps(plan: Plan, file: str, *, everything: bool) -> Iterator[tuple[str, st
         where = "here" if plan.chosen.offer.where == "local" else f"option {(plan.choice or 0) + 1}, asks first"
         again = f" --pick {(plan.choice or 0) + 1}" if plan.by_hand else ""
         yield f"mlrun {file}{again}", f"run {where}"
+    changed = plan.with_changes if plan.choice is None else None
+    if changed is not None and not file.rstrip("'").endswith(".py"):
+        yield f"mlrun {file} --pick {changed + 1}", f"run option {changed + 1}: free, changes settings"
     other = _other(plan)
     if other is not None and not file.rstrip("'").endswith(".py"):
         closed = not plan.candidates[other].offer.usable

@@ -108,12 +108,6 @@ def test_flags_stand_for_keys_and_set_has_the_last_word():
     assert {"resources.gpu": "0"} == flags.settings_of({"gpu": "0", "sets": ()})
 
 
-@pytest.mark.parametrize("name", flags.NOT_YET)
-def test_what_is_not_built_is_refused_in_a_sentence(name):
-    with pytest.raises(UsageError, match=f"^--{name}: .*not part of this version"):
-        flags.refuse_unbuilt({name: "1h"})
-
-
 def test_a_set_of_what_the_command_does_not_take_is_refused(job, capsys):
     assert 0 != _run(["plan", "train.yaml", "--set", "training.optimizer=sgd"])
     assert "training.optimizer" in capsys.readouterr().err
@@ -229,9 +223,17 @@ def test_a_cloud_without_an_account_is_priced_and_not_started(job):
 def test_what_does_not_fit_is_refused_with_its_reasons(job, capsys):
     plan = replace(full_plan(), choice=None, here=Here(capable=False, reasons=("Too small.",), machine=LAPTOP))
     with pytest.raises(NothingFits, match="Nothing was started: Too small") as wrong:
-        running.decided(plan, load(job), dict(NOBODY), Settings())
+        running.decided(replace(plan, candidates=plan.candidates[1:]), load(job), dict(NOBODY), Settings())
     assert "--where local" in wrong.value.fix
     assert "WHAT THE JOB NEEDS" in capsys.readouterr().err
+
+
+def test_where_other_settings_make_it_fit_here_they_are_what_the_refusal_advises(job):
+    plan = replace(full_plan(), choice=None, here=Here(capable=False, reasons=("Too small.",), machine=LAPTOP))
+    with pytest.raises(NothingFits, match="Nothing was started: Too small") as wrong:
+        running.decided(plan, load(job), dict(NOBODY), Settings())
+    assert "--pick 1 runs it here with training.batch_size 32" in wrong.value.fix
+    assert "--where local" not in wrong.value.fix
 
 
 def test_where_local_insists_after_a_warning(job, capsys):
