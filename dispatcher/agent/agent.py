@@ -11,6 +11,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import pwd
 import signal
 import sys
 import time
@@ -20,6 +21,7 @@ from files import boot_id, lines, read, size_of, write  # type: ignore[import-no
 from processes import ladder, marked, marked_labels, on_path, send  # type: ignore[import-not-found]
 
 STARTED_BEFORE = 3
+LINGERING = "/var/lib/systemd/linger"
 STOP_SLACK_SECONDS = 25.0
 """What the watcher may take beyond the grace: SIGTERM's own, and the job's leftovers."""
 
@@ -135,8 +137,10 @@ def _detach(folder: str) -> None:
 
 
 def _in_scope(label: str, folder: str, raw: bytes) -> bool:
-    """Start as a transient unit of the user's service manager, where there is one: a logout then leaves it alone."""
+    """Start as a transient unit of the user's service manager, where that stays: a logout then leaves it alone."""
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
+    if not _lingers():
+        return False  # it ends at the last logout, with all that it has started
     if not runtime or not os.path.exists(os.path.join(runtime, "systemd", "private")) or not on_path("systemd-run"):
         return False
     import subprocess
@@ -160,6 +164,13 @@ def _in_scope(label: str, folder: str, raw: bytes) -> bool:
     if done.returncode and os.path.exists(os.path.join(folder, "agent.json")):
         sys.exit(_refuse(done.stderr.decode("utf-8", "replace").strip(), done.returncode))
     return done.returncode == 0
+
+
+def _lingers() -> bool:
+    try:
+        return os.path.exists(os.path.join(LINGERING, pwd.getpwuid(os.getuid()).pw_name))
+    except KeyError:
+        return False
 
 
 def _watched(folder: str) -> bool:
