@@ -85,7 +85,8 @@ def _figures(run: Run) -> dict[str, tuple[float | None, float | None]]:
 
 
 def _predicted(basis: str) -> bool:
-    return basis.startswith("formula")
+    """Whether a formula is behind it: what a probe or earlier runs put on it is known as a factor."""
+    return basis.startswith(("formula", "measured"))
 
 
 def _sizes(job: JobConfig) -> dict[str, Any]:
