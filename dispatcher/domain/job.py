@@ -164,7 +164,9 @@ Name = Annotated[
     Form("a name of lower-case letters, digits and hyphens, at most 39 of them", {"type": "string", "pattern": NAME}),
 ]
 Bucket = Annotated[
-    str, AfterValidator(_bucket), Form("s3://…, gs://…, or auto", {"type": "string", "pattern": r"^(?:auto|(?:s3|gs)://[a-z0-9]\S*)$"})
+    str,
+    AfterValidator(_bucket),
+    Form("s3://…, gs://…, or auto", {"type": "string", "pattern": r"^(?:auto|(?:s3|gs)://[a-z0-9]\S*)$"}),
 ]
 
 
@@ -223,7 +225,7 @@ class Model(Strict):
 class Dataset(Strict):
     """What it is trained on; size and samples are read where they can be."""
 
-    path: Text | None = Field(None, description="a file or folder; also s3://, gs://, hf://")
+    path: Text | None = Field(None, description="a file or folder, which travels even if git ignores it; also s3://, hf://")
     samples: Positive | None = Field(None, alias="rows", description="samples, or rows of a table")
     validation: Positive | None = Field(None, description="samples that are only looked at, after every epoch")
     columns: Size | None = Field(None, description="columns of a table")
@@ -332,7 +334,9 @@ class JobConfig(Strict):
     env: Environment = Field(default_factory=dict, alias="envs", description="environment variables")
     secrets: Variables = Field((), description="names only; values from the environment, .env or the keyring")
     outputs: Texts = Field((), description="files and folders that are brought home and verified")
-    results: Bucket | None = Field(None, description="what it leaves is also kept there, as it comes; auto: the bucket of setup's")
+    results: Bucket | None = Field(
+        None, description="what it leaves is also kept there, as it comes; auto: the bucket of setup's"
+    )
     checkpoint: Checkpoint | None = Field(None, description="where the job saves its state, and how often")
     task: Task | None = Field(None, description="what is done with the model")
     model: Annotated[Model, BeforeValidator(_named), Shorthand("name")] | None = Field(

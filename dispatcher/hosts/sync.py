@@ -34,12 +34,14 @@ MOST_FILES = 200_000
 class Manifest:
     """What would be sent from a folder. `left_out` pairs a path with the rule; `complete` is False where counting stopped.
 
-    `data` are paths that travel whatever git's ignore files say. `holds` tells of `secrets` that were read what is in them.
+    `data` are paths that travel whatever git's ignore files say; `despite` pairs those with the rule that would leave them.
+    `holds` tells of `secrets` that were read what is in them.
     """
 
     root: Path
     entries: list[Entry] = field(default_factory=list)
     left_out: list[tuple[str, str]] = field(default_factory=list)
+    despite: list[tuple[str, str]] = field(default_factory=list)
     secrets: list[str] = field(default_factory=list)
     holds: dict[str, str] = field(default_factory=dict)
     unreadable: list[str] = field(default_factory=list)
@@ -69,6 +71,8 @@ class Manifest:
             "largest": [(entry.path, entry.size) for entry in by_size],
             "left_out": self.left_out[:listed],
             "left_out_count": len(self.left_out),
+            "despite": self.despite[:listed],
+            "despite_count": len(self.despite),
             "secrets": self.secrets[:listed],
             "secrets_count": len(self.secrets),
             "secrets_hold": {path: self.holds[path] for path in self.secrets[:listed] if path in self.holds},
@@ -138,9 +142,12 @@ def _walk(real: Path, below: str, rules: Rules, found: Manifest) -> Iterator[tup
     rules = rules + _own_rules(children, below)
     for child in children:
         path = f"{below}/{child.name}" if below else child.name
-        rule = _ignored(path, child, rules)
-        if rule and not (found.wanted(path) and not _always(path)):
-            found.left_out.append((path + ("/" if child.is_dir(follow_symlinks=False) else ""), rule))
+        rule, shown = _ignored(path, child, rules), path + ("/" if child.is_dir(follow_symlinks=False) else "")
+        kept = bool(rule) and found.wanted(path) and _gits(rule) and not _always(path)
+        if kept and not any(path.startswith(one) for one, _ in found.despite[-1:]):
+            found.despite.append((shown, rule))
+        if rule and not kept:
+            found.left_out.append((shown, rule))
         elif child.is_symlink() and not _inside(child, real):
             found.left_out.append((path, "a link out of the folder"))
         elif child.is_dir(follow_symlinks=False):
@@ -183,6 +190,11 @@ def _ignored(path: str, child: os.DirEntry[str], rules: Rules) -> str:
         if decided is not None:
             verdict = name if decided else ""
     return verdict
+
+
+def _gits(rule: str) -> bool:
+    """Whether a rule is git's, which tells what is no source, and not what is to stay: data of the job travel all the same."""
+    return ".gitignore" in rule
 
 
 def _inside(child: os.DirEntry[str], real: Path) -> bool:

@@ -86,6 +86,12 @@ def test_regions_that_differ_are_told_on_a_narrow_screen_and_rows_are_told_apart
     assert "in eu-west-1" in shown
 
 
+def test_data_that_git_ignores_are_said_to_travel():
+    plan = full_plan()
+    shown = text(replace(plan, sends={**plan.sends, "despite": [("data/pets/", ".gitignore")], "despite_count": 1}), width=80)
+    assert "sent anyway  data/pets/ (.gitignore): dataset.path names it" in shown
+
+
 def test_everything_does_not_recommend_everything_again():
     assert "--all" in text(replace(full_plan(), choice=None), width=80)
     assert "--all" not in text(replace(full_plan(), choice=None), width=80, everything=True)

@@ -161,6 +161,10 @@ def sends_lines(plan: Plan, width: int, *, everything: bool = False) -> list[str
     if sends.get("left_out"):
         stays = [f"{path} ({rule})" for path, rule in sends["left_out"]]
         lines += _hanging("left out", _some(stays, None if everything else 4, sends.get("left_out_count", 0)), width)
+    if sends.get("despite"):
+        kept = [f"{path} ({rule})" for path, rule in sends["despite"]]
+        count = sends.get("despite_count", 0)
+        lines += _hanging("sent anyway", f"{_some(kept, None if everything else 3, count)}: dataset.path names it", width)
     if sends.get("secrets"):
         holds = sends.get("secrets_hold", {})
         named = [f"{path} (holds {holds[path]})" if path in holds else path for path in sends["secrets"]]

@@ -122,6 +122,19 @@ def test_data_travel_even_if_git_ignores_them_and_nothing_beside_them(tmp_path):
     assert ["train.py"] == [one.path for one in manifest(tmp_path).entries if one.path != ".gitignore"]
     sent = {one.path for one in manifest(tmp_path, data=["data/pets"]).entries}
     assert {".gitignore", "train.py", "data/pets/.gitignore", "data/pets/1.jpg"} == sent
+    assert [("data/", ".gitignore")] == manifest(tmp_path, data=["data/pets"]).as_dict()["despite"]
+
+
+def test_what_dispatchignore_names_stays_even_if_it_is_data(tmp_path):
+    (tmp_path / "data").mkdir()
+    for name in ("data/a.bin", "data/b.csv", "data/c.tmp"):
+        (tmp_path / name).write_text("x")
+    (tmp_path / ".gitignore").write_text("*.csv\n")
+    (tmp_path / ".dispatchignore").write_text("*.bin\n*.tmp\n")
+    found = manifest(tmp_path, data=["data"])
+    assert {"data/b.csv"} == {one.path for one in found.entries if one.path.startswith("data/")}
+    assert {"data/a.bin": ".dispatchignore", "data/c.tmp": ".dispatchignore"} == dict(found.left_out)
+    assert [("data/b.csv", ".gitignore")] == found.despite
 
 
 KEYS = {
