@@ -30,6 +30,8 @@ from dispatcher.units import show_seconds, show_usd
 MOST_TYPES = 8
 """So many machine types that suit the most demanding job are tried for the others."""
 LONGEST_NAME = 39
+LOOKED_THROUGH = 1000
+"""Among so many of the newest runs a queue's are looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +90,16 @@ def siblings(run: Run, store: Store) -> list[Run]:
     told = run.job.get("queue")
     if not isinstance(told, Mapping):
         return []
-    found = (store.get(part_id(str(told["id"]), number)) for number in range(1, int(told["of"]) + 1))
-    return [one for one in found if one is not None]
+    rented = [store.get(part_id(str(told["id"]), number)) for number in range(1, int(told["of"]) + 1)]
+    if any(rented):
+        return [one for one in rented if one is not None]
+    near = (one for one in store.recent(LOOKED_THROUGH) if _queue_of(one).get("id") == told["id"])  # it ran here
+    return sorted(near, key=lambda one: int(_queue_of(one)["part"]))
+
+
+def _queue_of(run: Run) -> Mapping[str, Any]:
+    told = run.job.get("queue")
+    return told if isinstance(told, Mapping) else {}
 
 
 def _on_one_machine(made: Planned) -> tuple[Plan, ...]:

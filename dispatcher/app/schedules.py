@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, tzinfo
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from dispatcher.jobfile.settings import load_settings
 from dispatcher.moments import read_moment, show_moment, zone_name, zone_named
 from dispatcher.scheduling import cron as crons
 from dispatcher.scheduling import records
+from dispatcher.scheduling.queued import place
 from dispatcher.scheduling.records import Firing, Scheduled
 from dispatcher.scheduling.wakers import Waker, named, waker
 
@@ -125,8 +128,9 @@ def fire(
         if not early:
             _arm(after, by)
         outcomes: list[str] = []
-        for number in range(len(schedule.jobs)):
-            outcomes.append(_one(schedule, number, now, run or _run_mlrun))
+        begun_as, of = f"{schedule.id}-{now:.0f}", len(schedule.jobs)
+        for number in range(of):
+            outcomes.append(_one(schedule, number, now, run or partial(_run_mlrun, told=place(begun_as, number + 1, of))))
             after = replace(after, fired=(*after.fired[:-1], Firing(now, tuple(outcomes))))
             records.keep(after)
     return after
@@ -224,13 +228,14 @@ def _one(schedule: Scheduled, number: int, now: float, run: Runner) -> str:
     return f"{job.name}: exit code {code}{changed}"
 
 
-def _run_mlrun(words: Sequence[str], log: Path) -> int:
+def _run_mlrun(words: Sequence[str], log: Path, *, told: Mapping[str, str]) -> int:
     """A process of its own, in the job's folder: its end takes nothing else with it."""
     with log.open("ab") as output:
         argv = [sys.executable, "-m", "dispatcher", *words]
         done = subprocess.run(
-            argv, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, cwd=Path(words[0]).parent, check=False
-        )
+            argv, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, cwd=Path(words[0]).parent,
+            env=os.environ | told, check=False,
+        )  # fmt: skip
     return done.returncode
 
 

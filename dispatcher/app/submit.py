@@ -35,6 +35,7 @@ from dispatcher.jobfile.secrets import look_up
 from dispatcher.jobfile.settings import Settings
 from dispatcher.moments import show_time
 from dispatcher.notices.addresses import record_of, text_without
+from dispatcher.scheduling import queued
 
 CHECKPOINT_SECONDS = 600.0
 """How often a checkpoint is copied home where the job file does not say how often it is saved."""
@@ -164,7 +165,13 @@ def begun(ctx: Context, loaded: LoadedJob, plan: Plan, settings: Settings) -> Ru
     """A new run of this job."""
     about = {"file": plan.job.file, "sha256": plan.job.sha256, "run": loaded.config.run}
     told = {name: value for name, value in asdict(expected(loaded.config)).items() if value is not None}
-    job = about | {"expected": told} | record_of(loaded) | (_taught(loaded, plan, settings) if plan.chosen else {})
+    job = (
+        about
+        | {"expected": told}
+        | record_of(loaded)
+        | queued.told()
+        | (_taught(loaded, plan, settings) if plan.chosen else {})
+    )
     kept = compact(plan) if plan.chosen else {}
     return Run(id=new_run_id(), name=loaded.name, submitted=ctx.clock.now(), plan=kept, job=job)
 

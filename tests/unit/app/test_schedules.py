@@ -4,10 +4,14 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from dispatcher import paths
 from dispatcher.app import schedules
 from dispatcher.app.schedules import Wish
+from dispatcher.cli.render.queue import queue_lines, queue_of
 from dispatcher.errors import JobFileError, UsageError
+from dispatcher.jobfile.load import load
 from dispatcher.scheduling import records
+from dispatcher.store.store import Store
 
 ROME = ZoneInfo("Europe/Rome")
 NOW = datetime(2026, 11, 20, 18, 40, tzinfo=ROME)
@@ -177,3 +181,24 @@ def test_the_job_really_runs(job, waker):
     assert ("train.yaml: exit code 0",) == after.fired[0].outcomes
     assert "from the night\n" == (job.parent / "out.txt").read_text()
     assert b"" != schedules.log_of(made).read_bytes()
+
+
+def test_what_ran_in_turn_here_is_summed_too(job, waker, tmp_path):
+    second = tmp_path / "b.yaml"
+    second.write_text("run: 'echo ${DISPATCHER_QUEUED:-none}; exit 3'\nwhere: local\n")
+    made = schedules.add([job, second], Wish(at="23:00"), NOW, waker)[0]
+    schedules.fire(made, datetime.now(UTC).timestamp(), by=waker)
+    with Store.open(paths.database()) as store:
+        runs = sorted(store.recent(), key=lambda run: run.name)
+        told = queue_of(runs[1], store)
+    assert (["b", "train"], 2, 1) == (sorted(run.name for run in runs), told["of"], told["succeeded"])
+    assert ["train", "b"] == [one["name"] for one in told["runs"]]
+    assert "1 of 2 succeeded, together $0.00" in "".join(queue_lines(told, 80))
+
+
+def test_secrets_that_only_this_shell_has_are_named(job, monkeypatch):
+    monkeypatch.setenv("TOKEN", "s3cret")
+    (job.parent / ".env").write_text("OTHER=x\n")
+    job.write_text(job.read_text() + "secrets: [TOKEN, OTHER]\n")
+    [said] = schedules.unkept([load(job)])
+    assert said.startswith("TOKEN: only in this shell's environment")
