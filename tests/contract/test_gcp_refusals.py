@@ -59,7 +59,8 @@ def label(backend, cloud) -> Label:  # noqa: F811
     chosen = Label(new_run_id())
     yield chosen
     cloud.faults.clear()
-    cloud.control("set", {"unreachable": [], "permissions": None, "api_enabled": True, "billing_enabled": True})
+    usual = {"unreachable": [], "permissions": None, "api_enabled": True, "billing_enabled": True, "os_login": False}
+    cloud.control("set", usual)
     backend.terminate(chosen)
 
 
@@ -128,6 +129,7 @@ def test_gcp_the_global_quota_of_gpus_is_asked_of_once(cloud, backend, label):  
         ({"api_enabled": False}, "gcloud services enable compute.googleapis.com"),
         ({"billing_enabled": False}, "billing"),
         ({"permissions": []}, "mlrun doctor"),
+        ({"os_login": True}, "without that policy"),
     ],
 )
 def test_gcp_accounts_that_are_not_ready_are_told_what_to_do(cloud, backend, label, change, fix):  # noqa: F811

@@ -32,9 +32,8 @@ def live(cloud, monkeypatch) -> None:  # noqa: F811
     next(iter(backend.placements(OFFER.__class__("gcp", "n1-standard-8+t4x1", "T4", 1, region="us-central1"))))
     machine = backend.provision(offer, label, Terms(run_name="pets", client="desk"))
     cloud.control("guest", {"instance": str(label), "key": "hostkeys/ssh-ed25519", "value": "AAAA"})
-    assert (
-        "ssh-ed25519 AAAA" == Contact(backend.account, machine, Keyring(runs_dir() / label.run, label), SystemClock())._told()
-    )
+    contact = Contact(backend.account, machine, Keyring(runs_dir() / label.run, label), SystemClock())
+    assert ("ssh-ed25519 AAAA", True) == (contact._told(), "login:" in contact._printed())
     monkeypatch.setenv("DISPATCHER_CALLER_IP", "198.51.100.8")
     backend._admit(label, backend._keyring(label).launch())
     assert {"instance", "disk", "rule"} == {one.kind for one in backend.leftovers()}

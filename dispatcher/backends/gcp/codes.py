@@ -41,6 +41,10 @@ KINDS = Codes[Kind]({
 _GLOBAL = re.compile(r"'?GPUS_ALL_REGIONS'?")
 _LIMIT = re.compile(r"Quota '(?P<metric>\w+)' exceeded\.\s+Limit: (?P<limit>[\d.]+)")
 
+OS_LOGIN = "requireOsLogin"
+"""The organisation's constraint that forbids machines with users of their own."""
+NO_OS_LOGIN = "mlrun's machines have one user of their own, with a key of the run; OS Login is not built"
+OTHER_PROJECT = "Name a project without that policy: gcp.project in config.yaml; or ask its administrator for an exception"
 QUOTA_PAGE = "https://console.cloud.google.com/iam-admin/quotas"
 FIXES = Codes[str]({
     "Set this computer's clock: timedatectl set-ntp true": ("ClockOff",),
@@ -98,6 +102,8 @@ class GcpFailure(Failure):
         said = self.said.rstrip(".")
         text = f"Google Cloud{self.where} refused {self.doing}: {said} ({self.code})"
         fix = FIXES.find(self.code) or _BY_KIND.get(self.kind, "")
+        if OS_LOGIN in self.said:
+            return CloudRefused(f"{text}: the organisation demands OS Login. {NO_OS_LOGIN}", fix=OTHER_PROJECT)
         match self.kind:
             case Kind.NEXT_ZONE:
                 return NoCapacity(text, fix=fix)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -60,6 +61,8 @@ class Instances:
 
     def insert(self, call: Call) -> dict[str, Any]:
         reachable(call, self._settings)
+        if self._settings.squatted:
+            self._squat(call)
         if self._power.in_use(call):
             raise conflict(f"projects/{call.project}/zones/{call.path['zone']}/instances/{call.body['name']}")
         machine = wished(call, self._power.links, self._settings, self._power.clock.now())
@@ -77,6 +80,16 @@ class Instances:
             lambda: self._power.start(machine),
             target_id=machine.resource["id"],
         )
+
+    def _squat(self, call: Call) -> None:
+        """Somebody else, who knows nothing of us, makes a machine of the very name."""
+        self._settings.squatted = False
+        image = call.body["disks"][0]["initializeParams"]["sourceImage"]
+        disk = {"boot": True, "autoDelete": True, "initializeParams": {"sourceImage": image}}
+        theirs = replace(call, body={**call.body, "labels": {"team": "theirs"}, "metadata": {}, "disks": [disk]})
+        machine = wished(theirs, self._power.links, self._settings, self._power.clock.now())
+        self._power.accept(machine, self._disks.wished(machine))
+        self._power.start(machine)
 
     def delete(self, call: Call) -> dict[str, Any]:
         machine = self.find(call)

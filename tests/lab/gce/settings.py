@@ -14,6 +14,7 @@ class Settings:
     `stockouts`: [{"zone": "us-central1-*", "machine": "*", "market": "*", "others": ["us-central1-f"], "details": true}].
     `quotas`: {"us-central1/NVIDIA_T4_GPUS": 0, "GPUS_ALL_REGIONS": 0}; `quota_at_once` refuses the request instead of failing
     the operation. `permissions`: what the caller may do; None is everything. `host_fault` is given to the next hosts.
+    `squatted`: somebody else makes a machine of the next one's name a moment before. `os_login`: the organisation demands it.
     `skew` is how far the server's Date is from the lab's clock. `accounts`: service accounts and their permissions.
     `retry_seconds` is how long Cloud Scheduler waits before it tries again.
     """
@@ -30,6 +31,8 @@ class Settings:
     billing_enabled: bool = True
     permissions: list[str] | None = None
     host_fault: str = ""
+    squatted: bool = False
+    os_login: bool = False
     skew: float = 0.0
     retry_seconds: float = 5.0
     default_network: bool = True

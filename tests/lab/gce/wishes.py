@@ -27,6 +27,7 @@ def wished(call: Call, links: Links, settings: Settings, now: float) -> Machine:
     accelerator, cards = _accelerators(body, kind.name, zone)
     check_labels(body.get("labels", {}), "resource.labels")
     _check_metadata(body.get("metadata", {}))
+    _check_policies(call.project, body.get("metadata", {}), settings)
     _check_scheduling(body.get("scheduling", {}), has_cards=bool(cards))
     _check_account(body.get("serviceAccounts", []), settings)
     if not body.get("disks"):
@@ -88,6 +89,13 @@ def _check_metadata(metadata: Mapping[str, Any]) -> None:
     for one in metadata.get("items", ()):
         if len(one.get("value", "").encode()) > LARGEST_METADATA:
             raise invalid("resource.metadata.items", one["key"], f"Value exceeds the limit of {LARGEST_METADATA} bytes.")
+
+
+def _check_policies(project: str, metadata: Mapping[str, Any], settings: Settings) -> None:
+    """constraints/compute.requireOsLogin: machines that switch OS Login off are refused, as Google documents it."""
+    said = {one.get("key"): one.get("value", "").upper() for one in metadata.get("items", ())}
+    if settings.os_login and said.get("enable-oslogin", "TRUE") != "TRUE":
+        raise Refused(412, "conditionNotMet", f"Constraint constraints/compute.requireOsLogin violated for project {project}.")
 
 
 def _check_scheduling(asked: Mapping[str, Any], *, has_cards: bool) -> None:

@@ -8,6 +8,7 @@ from dispatcher.backends.gcp.codes import GcpFailure, Kind, classify, quota_of
 from dispatcher.errors import CloudRefused, HostUnreachable, LoginNeeded, NoCapacity, Quota
 
 REGIONAL = "Quota 'NVIDIA_T4_GPUS' exceeded.  Limit: 0.0 in region us-central1."
+OS_LOGIN = "Constraint constraints/compute.requireOsLogin violated for project p."
 GLOBAL = "Quota 'GPUS_ALL_REGIONS' exceeded.  Limit: 0.0 globally."
 
 
@@ -60,6 +61,7 @@ def test_gcp_every_code_of_the_design_has_its_class(code, said, status, kind):
         ("SERVICE_DISABLED", "", CloudRefused, "gcloud services enable compute.googleapis.com"),
         ("BILLING_DISABLED", "", CloudRefused, "billing"),
         ("forbidden", "", CloudRefused, "mlrun setup gcp"),
+        ("conditionNotMet", OS_LOGIN, CloudRefused, "without that policy"),
         ("ConnectionFailed", "", HostUnreachable, "status.cloud.google.com"),
     ],
 )

@@ -122,6 +122,18 @@ def test_overnight_gcp_what_is_lacking_is_named_made_and_removed(backend, gce):
     assert ["mlrun-night", "mlrun-scheduler"] == nights_roles.make(account)
 
 
+def test_overnight_gcp_accounts_that_google_does_not_know_everywhere_yet_are_waited_for(backend, gce, time):
+    said = "Service account mlrun-night@lab-project.iam.gserviceaccount.com does not exist."
+    gce.faults.add("manager.projects.setIamPolicy", code="400", n=3, message=said)
+    begun = time.now()
+    nights_roles.make(backend.account, SleepersClock(time))
+    assert 7 <= time.now() - begun <= 60
+    assert [] == list(nights_roles.unbound(backend.account))
+    gce.faults.add("manager.projects.setIamPolicy", code="400", n=-1, message=said)
+    with pytest.raises(CloudRefused, match="does not exist"):
+        nights_roles.make(backend.account, SleepersClock(time))
+
+
 def test_overnight_gcp_the_bucket_is_private_and_empties_itself(ready, gce):
     shown = gce.storage.known[Bucket(ready.account, REGION).name].resource
     access = {"uniformBucketLevelAccess": {"enabled": True}, "publicAccessPrevention": "enforced"}
