@@ -121,12 +121,13 @@ def _described(need: Assessment, known: Evidence, share: float) -> Assessment:
     assert here.run is not None
     if measured is None or need.run is None:
         return _stepped(need, known, share)
-    factor = (measured.likely / here.run.likely) ** share
+    ratio = measured.likely / here.run.likely
+    factor = ratio**share
     likely = _waiting(need, known, need.run.likely * factor, measured.likely)
     factor = likely / need.run.likely
     return replace(
         need,
-        run=_spread(likely, measured, need.run, share),
+        run=_spread(likely, measured, need.run, share, ratio),
         step=need.step.scaled(factor) if need.step else None,
         rate=need.rate.scaled(1 / factor) if need.rate else None,
         basis="measured" if share == SAME else WORDS,
@@ -151,12 +152,15 @@ def _waiting(need: Assessment, known: Evidence, likely: float, here: float) -> f
     return busy * likely + (1 - busy) * here
 
 
-def _spread(likely: float, measured: Range, formula: Range, share: float) -> Range:
-    """The probe's own width here; elsewhere also that part of the formula's which the probe leaves open."""
-    rest = math.sqrt(max(0.0, 1 - share**2))
+def _spread(likely: float, measured: Range, formula: Range, share: float, ratio: float) -> Range:
+    """The probe's own width here; elsewhere also that part of the formula's which the probe leaves open.
+
+    What a probe found beyond the formula may be the job's or this device's: the range there reaches from one to the other.
+    """
+    rest, open_ = math.sqrt(max(0.0, 1 - share**2)), (1 - share) * abs(math.log(ratio))
 
     def reach(own: float, of_formula: float) -> float:
-        return math.hypot(math.log(own), rest * math.log(of_formula))
+        return math.hypot(math.log(own), rest * math.log(of_formula), open_)
 
     low = reach(measured.likely / measured.low, formula.likely / formula.low)
     high = reach(measured.high / measured.likely, formula.high / formula.likely)

@@ -65,6 +65,15 @@ def test_a_probe_on_a_processor_says_less_of_a_gpu_and_nothing_of_its_memory():
     assert found.gpu == there.gpu
 
 
+def test_a_probe_that_is_far_from_the_formula_leaves_both_possible_elsewhere():
+    on_cpu = seen(device=device("cpu"), gpu_memory_gib=None, gpu_busy=None)
+    there = needs(hours=0.2)
+    found = probed(there, Evidence(on_cpu, needs(gpu_gib=None, hours=0.005)))
+
+    ratio = 510 / 18
+    assert found.run.low < there.run.likely < found.run.likely < there.run.likely * ratio < found.run.high
+
+
 def test_a_gpu_that_waits_for_its_host_gains_less_from_a_faster_one():
     there, formula = needs(hours=0.1, on=FASTER), needs(hours=1.0)
     busy, waiting = (probed(there, Evidence(seen(gpu_busy=share), formula)).run.likely for share in (1.0, 0.3))
