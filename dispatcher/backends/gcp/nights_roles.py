@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +11,14 @@ from dispatcher.backends.gcp.client import Account
 from dispatcher.backends.gcp.codes import GcpFailure, Kind
 from dispatcher.backends.gcp.nights_bucket import PREFIX
 from dispatcher.backends.gcp.standing import ACCOUNTS, CONDITION, POLICY, ROLES
+from dispatcher.errors import CloudRefused
+from dispatcher.retries import Clock, Policy, SystemClock, wait_until
 
 MACHINE, SCHEDULER = "mlrun-night", "mlrun-scheduler"
 SECRETS = "mlrun-"
 """How secrets begin that machines may read."""
+NEW = "does not exist"
+KNOWN = Policy(first=1.0, longest=8.0, patience=60.0)
 USER = "roles/iam.serviceAccountUser"
 DOING = "what nights need"
 OBJECTS = f'resource.name.startsWith("projects/_/buckets/{PREFIX}") && resource.name.extract("/objects/{{name}}").startsWith'
@@ -67,8 +71,9 @@ def lacking(account: Account) -> list[str]:
     return [name for name in (MACHINE, SCHEDULER) if not _there(account, name)]
 
 
-def make(account: Account) -> list[str]:
+def make(account: Account, clock: Clock | None = None) -> list[str]:
     """Have both, each with what it must be allowed; those that were made now."""
+    clock = clock or SystemClock()
     made = lacking(account)
     for name in made:
         asked = {
@@ -79,9 +84,10 @@ def make(account: Account) -> list[str]:
     for grant in GRANTS:
         _have(account, grant)
     others, policy = _others(account)
-    _set(account, policy, [*others, *(_binding(account, one) for one in GRANTS)])
+    bound = [*others, *(_binding(account, one) for one in GRANTS)]
     users = {"bindings": [{"role": USER, "members": [_member(account, SCHEDULER)]}]}
-    _ask(account, f"{_url(account, MACHINE)}:setIamPolicy", {"policy": users})
+    _once_known(lambda: _set(account, policy, bound), clock)
+    _once_known(lambda: _ask(account, f"{_url(account, MACHINE)}:setIamPolicy", {"policy": users}), clock)
     return made
 
 
@@ -141,6 +147,22 @@ def _others(account: Account) -> tuple[list[dict[str, Any]], dict[str, Any]]:
 def _policy(account: Account) -> dict[str, Any]:
     asked = {"options": {"requestedPolicyVersion": 3}}
     return account.rest(POLICY.format(project=account.project, verb="get"), DOING, asked)
+
+
+def _once_known(act: Callable[[], object], clock: Clock) -> None:
+    """What was just made is not known everywhere at once: for a minute Google says that it does not exist."""
+
+    def try_it() -> bool | None:
+        try:
+            act()
+        except CloudRefused as why:
+            if NEW not in why.message:
+                raise
+            return None
+        return True
+
+    if wait_until(try_it, KNOWN, clock) is None:
+        act()
 
 
 def _set(account: Account, policy: dict[str, Any], bindings: list[dict[str, Any]]) -> None:
