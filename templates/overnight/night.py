@@ -36,12 +36,15 @@ class Night:
     def run(self):
         if not self.told.get("visited") and self.look()["phase"] == "absent":
             self.start()
+        every = self.told.get("every", 5.0)
+        pause = min(0.5, every)
         while True:
             found = self.look()
             self.ship(found)
             if found["phase"] in ("ended", "lost"):
                 return self.finish(found)
-            time.sleep(self.told.get("every", 5.0))
+            time.sleep(pause)
+            pause = min(pause * 2, every)
 
     def start(self):
         spec = dict(self.job["spec"], secrets=self.secrets())
