@@ -45,6 +45,8 @@ HIDDEN = {"run": ("run:run", "Run a job file.")}
 
 REPEATABLE = ("ps", "logs", "attach", "stop", "report", "costs")
 """Verbs that begin nothing: one that met a damaged record is simply done again."""
+EVENTFUL = ("run", "logs", "attach", "stop", "fetch")
+"""Verbs whose --json is one event a line."""
 WITHOUT_RECORD = ("plan", "init", "schedule", "doctor", "catalog", "setup", "schema", "config", "purge")
 """Verbs that do not open the record of runs: what machines cost meanwhile is told after them."""
 NOT_YET = ("sweep", "fetch", "hold", "ssh", "schedule", "setup")
@@ -169,12 +171,19 @@ def _run(argv: list[str], *, again: bool = True) -> int:
         if again and isinstance(error, RecordDamaged) and argv[:1] and argv[0] in REPEATABLE:
             return _run(argv, again=False)  # the second time, all of the record is looked at, and put right
 
-        return show_error(error, as_json="--json" in argv)
+        ours = argv[: argv.index("--")] if "--" in argv else argv
+        return show_error(error, as_json="--json" in ours, as_event=_tells_events(ours))
     except Exception as bug:  # noqa: BLE001 - the one catcher: a user never meets a stack trace
         return _bug(bug)
     if argv[:1] and argv[0] in WITHOUT_RECORD:
         remind()
     return code if isinstance(code, int) else 0
+
+
+def _tells_events(argv: list[str]) -> bool:
+    """Whether this command's JSON is one event a line: then its error is the last of them."""
+    known = argv[0] if argv and argv[0] in VERBS else "run"
+    return known in EVENTFUL and not {"--dry-run", "--dryrun", "--at"} & {word.partition("=")[0] for word in argv}
 
 
 def remind() -> None:

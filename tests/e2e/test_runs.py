@@ -224,6 +224,14 @@ def test_what_this_machine_cannot_hold_is_refused_and_can_be_insisted_on(shell: 
     assert refused.code == 101, refused.said
     assert b"ran" not in refused.stdout
     assert "RAM" in refused.err
+    planned, told = shell.mlrun(job, "--json").events()
+    assert ("progress", False, "result", 101) == (
+        planned["event"],
+        planned["plan"]["here"]["capable"],
+        told["event"],
+        told["exit_code"],
+    )
+    assert "RAM" in told["error"]["message"]
     done = shell.mlrun(job, "--where", "local", "--yes")
     assert done.stdout == b"ran\n"
     assert done.code == 0

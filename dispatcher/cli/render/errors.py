@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 import traceback
 import unicodedata
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 from rich.cells import cell_len, chop_cells
 
 from dispatcher.cli.render.console import bad, bold, caution, dim, document, on_screen, say, width
+from dispatcher.cli.render.records import moment
 from dispatcher.cli.render.tables import wrapped
 from dispatcher.errors import JobFileError, MlrunError, Problem
 
@@ -18,9 +20,12 @@ LEAST_SOURCE = 20
 """Columns of a job file's line that are shown on the narrowest screen."""
 
 
-def show_error(error: MlrunError, *, as_json: bool = False) -> int:
-    """Tell a user's error, and return its exit code."""
-    if as_json:
+def show_error(error: MlrunError, *, as_json: bool = False, as_event: bool = False) -> int:
+    """Tell a user's error, and return its exit code. `as_event`: it is the last line of a stream of events."""
+    if as_json and as_event:
+        event = {"event": "result", "time": moment(time.time()), "run": None, "exit_code": error.exit_code, "result": None}
+        document({"schema": "1.0", **event, **_as_dict(error)}, line=True)
+    elif as_json:
         document(_as_dict(error))
     elif isinstance(error, JobFileError):
         _show_problems(error)

@@ -21,7 +21,7 @@ from dispatcher.cli.render.journey import Journey
 from dispatcher.cli.render.records import attempt_record, moment, run_record
 from dispatcher.cli.render.redact import Redactor
 from dispatcher.cli.render.sanitise import Sanitiser
-from dispatcher.domain.plan import SCHEMA
+from dispatcher.domain.plan import SCHEMA, Plan
 from dispatcher.domain.run import Run, RunState
 from dispatcher.engine.outcome import exit_code
 from dispatcher.events import AttemptStarted, Counted, Event, Finished, LogBytes, Progress, Sampled, Span, StateChanged, Warned
@@ -198,6 +198,12 @@ def ended(run: Run) -> None:
     event = "left" if run.open else "result"
     line = {"schema": SCHEMA, "event": event, "time": moment(time.time()), "run": run.id, "exit_code": exit_code(run)}
     document(line | {"result": run_record(run, _log_of(run))}, line=True)
+
+
+def planned_record(plan: Plan) -> dict[str, Any]:
+    """A plan that was made and starts nothing, as an event."""
+    base = {"event": "progress", "time": moment(time.time()), "run": None, "step": "plan"}
+    return {**base, "message": " ".join(plan.here.reasons), "fraction": None, "plan": plan.as_dict()}
 
 
 def _log_of(run: Run) -> str | None:

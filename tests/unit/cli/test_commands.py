@@ -11,7 +11,7 @@ import click
 import pytest
 
 from dispatcher.cli import flags, purging, run, running
-from dispatcher.cli.main import VERBS, _run
+from dispatcher.cli.main import VERBS, _run, _tells_events
 from dispatcher.cli.run import _picked
 from dispatcher.doctor.credentials import GCP_FIX
 from dispatcher.domain.plan import Here
@@ -302,3 +302,21 @@ def test_an_interrupted_question_is_130(stop, monkeypatch, capsys):
 def test_the_help_of_a_run_names_every_exit_code(code, job, capsys):
     _run([str(job), "--help"])
     assert code in capsys.readouterr().out.split()
+
+
+@pytest.mark.parametrize(
+    ("words", "streams"),
+    [
+        (["train.yaml", "--json"], True), (["attach", "last", "--json"], True), (["--json", "train.yaml"], True),
+        (["train.yaml", "--json", "--dry-run"], False), (["train.yaml", "--json", "--at=23:00"], False),
+        (["ps", "--json"], False), (["plan", "train.yaml", "--json"], False),
+    ],
+)  # fmt: skip
+def test_an_error_is_an_event_where_the_command_tells_events(words, streams):
+    assert streams is _tells_events(words)
+
+
+def test_json_after_two_dashes_is_the_jobs(job, capsys):
+    assert 100 == _run([f"{job}.none.yaml", "--", "--json"])
+    out, err = capsys.readouterr()
+    assert ("", True) == (out, "does not exist" in err)
