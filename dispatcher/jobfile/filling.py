@@ -71,7 +71,7 @@ def from_import(section: dict[str, Any], folder: Path) -> Filling:
     refused = [Problem(f"{file} asks for {key}.", why, path="import") for key, _, why in asked]
     refused += _mapped(source, found.values)
     known = {key: value for key, value in values.items() if key}
-    notes = (_read(file, known, found.unread), *found.notes)
+    notes = (_read(file, known, found.unread), *(f"{file}: {note}" for note in found.notes))
     return Filling(
         known, tuple(refused), notes, overrides={_own(ours): theirs for ours, theirs in source.map.items() if _own(ours)}
     )

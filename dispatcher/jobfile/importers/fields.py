@@ -10,6 +10,12 @@ Found = dict[str, Any]
 """Our dotted settings with values as a job file would have them."""
 
 
+UNSAID = ("auto", "none", "null", "")
+"""Words for a number that the tool finds by itself."""
+YES, NO = ("true", "auto", "yes", "on", "1"), ("false", "no", "off", "0", "none", "null", "")
+"""Words for true and false that these tools read, as YAML 1.1 or by themselves."""
+
+
 @dataclass(frozen=True, slots=True)
 class Field:
     """`theirs` (dotted) becomes `ours`; `convert` returns None for "says nothing", or several settings without `ours`."""
@@ -47,14 +53,30 @@ def get(data: Any, dotted: str) -> Any:
     return data
 
 
+def number(value: Any) -> Any:
+    """A number, also one in quotes; nothing where the tool finds it ("auto"). What is none is passed on, and told as wrong."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return None if value.strip().lower() in UNSAID else float(value) if set(value) & set(".eE") else int(value)
+    except ValueError:
+        return value
+
+
 def positive(value: Any) -> Any:
-    """A number above zero; many formats write -1 or 0 for "not set"."""
-    return value if isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0 else None
+    """A number above zero where the tool writes -1 or 0 for "not set"."""
+    found = number(value)
+    return None if isinstance(found, (int, float)) and not isinstance(found, bool) and found <= 0 else found
 
 
 def yes(setting: Any) -> Callable[[Any], Any]:
-    """`setting` where the value is true or "auto"; nothing otherwise."""
-    return lambda value: setting if value is True or str(value).lower() in ("true", "auto") else None
+    """`setting` where the value is true or "auto", nothing where it is false; anything else is passed on, and told as wrong."""
+
+    def read(value: Any) -> Any:
+        word = str(value).lower()
+        return setting if word in YES else None if word in NO else value
+
+    return read
 
 
 def text(value: Any) -> str | None:

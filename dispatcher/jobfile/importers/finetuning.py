@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
-from dispatcher.jobfile.importers.fields import Field, Found, get, model_name, optimizer, positive, sharding, targets, text, yes
+from dispatcher.jobfile.importers.fields import (
+    Field,
+    Found,
+    get,
+    model_name,
+    number,
+    optimizer,
+    positive,
+    sharding,
+    targets,
+    text,
+    yes,
+)
 
 
 def _fsdp(value: Any) -> str | None:
@@ -16,10 +29,10 @@ def _fsdp(value: Any) -> str | None:
 
 
 _TRAINER = (
-    Field("per_device_train_batch_size", "training.batch_size", positive),
-    Field("gradient_accumulation_steps", "training.gradient_accumulation", positive),
+    Field("per_device_train_batch_size", "training.batch_size", number),
+    Field("gradient_accumulation_steps", "training.gradient_accumulation", number),
     Field("max_steps", "training.steps", positive),
-    Field("num_train_epochs", "training.epochs", positive),
+    Field("num_train_epochs", "training.epochs", number),
     Field("bf16", "training.precision", yes("amp-bf16")),
     Field("fp16", "training.precision", yes("amp-fp16")),
     Field("optim", "training.optimizer", optimizer),
@@ -47,16 +60,16 @@ def _adapter(value: Any) -> Found:
 AXOLOTL = (
     Field("base_model", "model.name", model_name),
     Field("sequence_len", "model.sequence_length", positive),
-    Field("micro_batch_size", "training.batch_size", positive),
-    Field("gradient_accumulation_steps", "training.gradient_accumulation", positive),
+    Field("micro_batch_size", "training.batch_size", number),
+    Field("gradient_accumulation_steps", "training.gradient_accumulation", number),
     Field("max_steps", "training.steps", positive),
-    Field("num_epochs", "training.epochs", positive),
+    Field("num_epochs", "training.epochs", number),
     Field("optimizer", "training.optimizer", optimizer),
     Field("adapter", "", _adapter),
     Field("lora_r", "training.lora_rank", positive),
     Field("lora_target_linear", "training.lora_targets", yes("all-linear")),
     Field("lora_target_modules", "training.lora_targets", targets),
-    Field("bf16", "training.precision", yes("amp-bf16")),
+    Field("bf16", "training.precision", lambda value: "bf16" if value == "full" else yes("amp-bf16")(value)),
     Field("fp16", "training.precision", yes("amp-fp16")),
     Field("gradient_checkpointing", "training.gradient_checkpointing", lambda value: True if value else None),
     Field("flash_attention", "training.attention", yes("flash")),
@@ -109,17 +122,25 @@ PACKING = ("sample_packing", "packing", "neat_packing")
 
 def cautions(form: str, data: Any) -> tuple[str, ...]:
     """What a file asks for that changes what its figures mean."""
-    packed = next(
-        (name for name in PACKING if form in ("axolotl", "llama-factory", "hf-trainer") and get(data, name) is True), ""
-    )
+    name, chosen = next(((one, get(data, one)) for one in ("optim", "optimizer") if get(data, one)), ("", None))
+    tuned = form in ("axolotl", "llama-factory", "hf-trainer")
+    unknown = (f"{name}: {chosen!r} is no optimizer that the planner knows. Counted as AdamW: state training.optimizer.",)
+    said = unknown if tuned and chosen and not optimizer(chosen) else ()
+    packed = next((one for one in PACKING if tuned and get(data, one) is True), "")
     words = "puts several samples into each sequence: an epoch has fewer sequences than samples."
-    said = (f"{packed} {words} For its time, state training.tokens or training.steps.",) if packed else ()
+    said = (*said, f"{packed} {words} For its time, state training.tokens or training.steps.") if packed else said
     if form == "axolotl" and not get(data, "adapter") and get(data, "bf16") in (True, "auto"):
         said = (
             *said,
             "axolotl trains 16-bit weights where it reads bf16: counted as 32-bit ones; precision: bf16 counts them so.",
         )
     return said
+
+
+def contradicting(form: str, data: Any) -> Iterator[str]:
+    """What a file asks for that cannot be together: the name, and why."""
+    if form in ("axolotl", "llama-factory", "hf-trainer") and get(data, "bf16") is True and get(data, "fp16") is True:
+        yield "bf16 and fp16: One of the two is what the trainer takes: keep one."
 
 
 FROZEN = {"amp-bf16": "bf16", "amp-fp16": "fp16"}

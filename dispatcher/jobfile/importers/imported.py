@@ -14,7 +14,7 @@ from dispatcher.domain.job import Import
 from dispatcher.errors import JobFileError, Problem
 from dispatcher.jobfile.importers.clusters import DSTACK, REFUSED, SKYPILOT
 from dispatcher.jobfile.importers.fields import Field, Found, get, translate
-from dispatcher.jobfile.importers.finetuning import AXOLOTL, LLAMA_FACTORY, SETTLED, TRAINER, cautions, settle
+from dispatcher.jobfile.importers.finetuning import AXOLOTL, LLAMA_FACTORY, SETTLED, TRAINER, cautions, contradicting, settle
 
 FORMATS: dict[str, tuple[Field, ...]] = {
     "hf-trainer": TRAINER,
@@ -51,6 +51,7 @@ def imported(form: str, data: Any, names: Mapping[str, str] | None = None) -> Im
     refused = tuple(
         f"{key}: {why}" for key, why in REFUSED.items() if form in ("skypilot", "dstack") and _asked(get(data, key))
     )
+    refused = (*refused, *contradicting(form, data))
     unread = tuple(_unread(data, {one.theirs for one in fields} | {*SETTLED}, {key.partition(":")[0] for key in refused}))
     return Imported(values, {k: origins.get(k, "its format") for k in values}, refused, unread, cautions(form, data))
 
@@ -78,7 +79,7 @@ def read_import(source: Import, folder: Path) -> Imported:
             raise _wrong(source.file, "is not a file.", "Name the file itself in import.file.")
         if facts.st_size > LARGEST:
             raise _wrong(source.file, "is larger than 1 MiB.", "A configuration was expected.")
-        return imported(source.from_, _parsed(path), source.map)
+        return imported(source.from_, _parsed(path, old=source.from_ in FORMATS), source.map)
     except OSError as why:
         raise _wrong(source.file, f"cannot be read: {why.strerror}.", "Correct import.file.") from None
     except (ValueError, RecursionError) as why:
@@ -87,7 +88,8 @@ def read_import(source: Import, folder: Path) -> Imported:
         ) from None
 
 
-def _parsed(path: Path) -> Any:
+def _parsed(path: Path, *, old: bool) -> Any:
+    """What the file holds; `old` where the tool that it is for reads YAML 1.1, in which yes is true."""
     content = path.read_text(encoding="utf-8")
     if path.suffix == ".json":
         return json.loads(content)
@@ -96,8 +98,11 @@ def _parsed(path: Path) -> Any:
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
+    reader = YAML(typ="safe", pure=True)
+    if old:
+        reader.version = (1, 1)
     try:
-        return YAML(typ="safe", pure=True).load(content)
+        return reader.load(content)
     except YAMLError as why:
         raise ValueError(str(why)) from None
 

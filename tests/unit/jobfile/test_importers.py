@@ -9,6 +9,7 @@ import pytest
 from dispatcher.domain.job import Import, JobConfig
 from dispatcher.errors import JobFileError
 from dispatcher.jobfile.importers import imported, read_import
+from dispatcher.jobfile.load import load
 
 AXOLOTL = """
 base_model: casperhansen/llama-3-70b-fp16
@@ -317,3 +318,44 @@ def test_what_a_section_holds_beside_what_is_read_is_told():
     assert {"gpu": "T4", "shm_size": "8GB"}.keys() - {"gpu"} == {
         one.removeprefix("resources.") for one in imported("dstack", {"resources": {"gpu": "T4", "shm_size": "8GB"}}).unread
     }
+
+
+def _loaded(tmp_path, text: str):
+    (tmp_path / "conf.yaml").write_text(text)
+    (tmp_path / "j.yaml").write_text("run: axolotl train conf.yaml\nimport: {from: axolotl, file: conf.yaml}\n")
+    return load(tmp_path / "j.yaml")
+
+
+AXOLOTL_LEAST = "base_model: meta-llama/Llama-3.1-8B\nsequence_len: 512\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('micro_batch_size: "two"', "conf.yaml: micro_batch_size: 'two' is not"),
+        ("micro_batch_size: -1", "conf.yaml: micro_batch_size: -1 is not"),
+        ("num_epochs: -1", "conf.yaml: num_epochs: -1 is not"),
+        ("bf16: maybe", "conf.yaml: bf16: 'maybe' is not"),
+        ("{bf16: true, fp16: true}", "conf.yaml asks for bf16 and fp16."),
+    ],
+)
+def test_a_value_that_cannot_be_read_is_an_error_with_its_place(tmp_path, line, said):
+    lines = line[1:-1].replace(", ", "\n") if line.startswith("{") else line
+    with pytest.raises(JobFileError) as caught:
+        _loaded(tmp_path, f"{AXOLOTL_LEAST}{lines}\n")
+    (problem,) = caught.value.problems
+    assert problem.message.startswith(said)
+
+
+def test_an_optimizer_nobody_knows_is_told_to_be_counted_as_adamw(tmp_path):
+    found = _loaded(tmp_path, f"{AXOLOTL_LEAST}micro_batch_size: 1\noptimizer: weird_opt\n")
+    assert any("optimizer: 'weird_opt' is no optimizer" in note for note in found.notes)
+
+
+def test_yes_is_true_and_a_number_in_quotes_is_one_as_the_tools_read_them(tmp_path):
+    found = _loaded(
+        tmp_path, f'{AXOLOTL_LEAST}micro_batch_size: "2"\nbf16: yes\nmax_steps: -1\nnum_epochs: auto\nadapter: lora\n'
+    ).config
+    assert ("bf16", 2, None, None) == (
+        found.training.precision, found.training.batch_size, found.training.steps, found.training.epochs
+    )  # fmt: skip
