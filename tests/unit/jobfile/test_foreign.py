@@ -57,4 +57,4 @@ def test_what_an_import_read_and_passed_over_is_told_and_packing_is_warned_of(tm
     read, packed = load(tmp_path / "job.yaml").notes[:2]
     assert "training.batch_size 2" in read
     assert read.endswith("Not read: sample_packing, val_set_size.")
-    assert packed.startswith("sample_packing puts several samples into each sequence")
+    assert packed.startswith("axolotl.yaml: sample_packing puts several samples into each sequence")
