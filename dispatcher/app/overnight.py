@@ -168,11 +168,16 @@ def listed(where: str, now: float) -> Iterator[There]:
 def find(text: str) -> Night:
     """The night with this id, or whose id begins so: of this computer, else of the clouds. Raises UsageError."""
     found = [one for one in nights.every() if one.id.startswith(text)]
-    if not found:
-        for where in starting(load_settings()):
+    silent: MlrunError | None = None
+    for where in () if found else starting(load_settings()):
+        try:
             cloud = of(where)
             recalled = [cloud.recall(one) for one in cloud.triggers(()) if one.night.startswith(text)]
             found += [one for one in recalled if one is not None]
+        except MlrunError as why:
+            silent = why  # it may be another cloud's
+    if silent and not found:
+        raise silent
     if len(found) != 1 or not text:
         what = "several schedules begin so" if found else "there is no such schedule"
         raise UsageError(f"{text!r}: {what}", fix="mlrun schedule ls")

@@ -310,6 +310,15 @@ def test_overnight_gcp_a_trigger_that_cannot_be_deleted_is_loud(armed, ready, gc
     ready.nights.disarm(night)
 
 
+def test_overnight_gcp_where_the_scheduler_is_off_there_are_no_triggers(backend, gce):
+    said = "Cloud Scheduler API has not been used in project 1 before or it is disabled."
+    gce.faults.add("scheduler.projects.locations.jobs.list", code="forbidden", message=said)
+    gce.faults.add("scheduler.projects.locations.jobs.list", code="forbidden")
+    assert [] == backend.nights.triggers(())
+    with pytest.raises(CloudRefused):
+        backend.nights.triggers(())
+
+
 def test_overnight_gcp_a_failure_in_the_middle_leaves_no_trigger(armed, gce):
     gce.faults.add("scheduler.projects.locations.jobs.create", code="forbidden", match={"body.name": "*-3"})
     with pytest.raises(CloudRefused):
