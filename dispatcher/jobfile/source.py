@@ -16,7 +16,7 @@ from dispatcher.jobfile.calls import read_call
 from dispatcher.jobfile.estimators import Fit, fits, searched
 from dispatcher.jobfile.readings import GIVEN, NAMED, Reading, positive, read, settled
 from dispatcher.jobfile.scope import Scope, called, last
-from dispatcher.jobfile.tables import Read, data_reads
+from dispatcher.jobfile.tables import Read, data_reads, own_side
 from dispatcher.jobfile.value import Value
 
 LARGEST_SCRIPT = 2_000_000
@@ -132,6 +132,8 @@ def _facts(tree: ast.Module, script: str, raw: bytes) -> ScriptFacts:
     readings += _generic(scope, calls)
     readings += _by_name(scope, nodes)
     readings += searched(scope, calls)
+    if all(reading.setting != "model.image_size" for reading in readings):
+        readings += own_side(calls)
     values, unread = settled(readings, script)
     return ScriptFacts(
         script=script,

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from dispatcher.jobfile.readings import Reading, whole
+from dispatcher.jobfile.readings import NAMED, Reading, whole
 from dispatcher.jobfile.scope import Scope, called
 
 READERS = frozenset({
@@ -34,6 +34,11 @@ MADE = {"make_classification": (100, 20), "make_regression": (100, 100), "make_b
 COLLECTIONS = {"MNIST": 60000, "FashionMNIST": 60000, "KMNIST": 60000, "CIFAR10": 50000, "CIFAR100": 50000, "SVHN": 73257,
     "ImageNet": 1281167, "OxfordIIITPet": 3680, "Flowers102": 1020, "Food101": 75750}  # fmt: skip
 """Training images of torchvision's datasets (its documentation, 0.24, 2026-11)."""
+
+SIDES = {"MNIST": 28, "FashionMNIST": 28, "KMNIST": 28, "CIFAR10": 32, "CIFAR100": 32, "SVHN": 32}
+"""Pixels a side of those whose images are all of one size (torchvision's documentation, 0.24, 2026-11)."""
+RESIZING = re.compile(r"(?i)resize|interpolate|upsample|crop|create_transform|transforms$|processor|extractor|letterbox")
+"""Names of what may change an image's size."""
 
 LEARNED = re.compile(r"(?i)(^|[^a-z])train")
 WEB = ("http://", "https://", "s3://", "gs://", "hf://", "ftp://")
@@ -68,6 +73,16 @@ def learned_from(reads: list[Read], sizes: dict[str, int]) -> Iterator[Reading]:
             yield Reading("dataset.samples", one.rows, one.line, words=one.words)
         if one.columns:
             yield Reading("dataset.columns", one.columns, one.line, words=one.words)
+
+
+def own_side(calls: list[ast.Call]) -> Iterator[Reading]:
+    """The size of a dataset's images, where nothing in the script changes it."""
+    names = [called(call) for call in calls]
+    if any(RESIZING.search(name) for name in names):
+        return
+    for call, name in zip(calls, names, strict=True):
+        if name in SIDES:
+            yield Reading("model.image_size", SIDES[name], call.lineno, strength=NAMED, words=f"{name}'s own, made in")
 
 
 def _read(scope: Scope, call: ast.Call) -> Iterator[Read]:

@@ -282,3 +282,16 @@ def test_images_have_the_side_they_are_cropped_to(here: Path) -> None:
         + "transforms.Resize(256)\ntransforms.CenterCrop((224, 224))\nmodels.resnet18()\ndatasets.CIFAR10('d', train=True)"
     )
     holds(said(here, code), model__image_size=224, dataset__samples=50000)
+
+
+@pytest.mark.parametrize(
+    ("more", "side"),
+    [
+        ("transform=transforms.ToTensor()", 32),
+        ("transform=transforms.Compose([transforms.Resize(224), transforms.ToTensor()])", 224),
+        ("transform=models.EfficientNet_B0_Weights.DEFAULT.transforms()", None),
+    ],
+)
+def test_images_have_their_collections_size_unless_something_changes_it(here: Path, more: str, side: int | None) -> None:
+    text = VISION + f"models.efficientnet_b0()\ntorch.utils.data.DataLoader(datasets.CIFAR10('d', {more}), batch_size=8)\n"
+    assert side == said(here, text).get("model.image_size")
