@@ -88,10 +88,7 @@ class AwsBackend(CloudBackend[Aws]):
 
     def provision(self, offer: Offer, label: Label, terms: Terms) -> ProvisionedMachine:
         """Make the machine, or find the one this label has made already."""
-        if terms.keys:
-            self._folders[label] = terms.keys
-        keyring = self._keyring(label)
-        launch = keyring.launch()
+        keyring, launch = self._noted(label, terms)
         if launch is None:
             if found := [one for one in by_label(self.account, str(offer.region), label) if state(one) not in ENDING]:
                 return machine_of(found[0], str(offer.region))

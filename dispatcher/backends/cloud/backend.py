@@ -1,4 +1,4 @@
-"""What the backends of clouds have in common: settings, offers, notes of launches, and who is let in."""
+"""What the backends of clouds have in common."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
 from dispatcher import catalog, paths
+from dispatcher.backends.base import Terms
 from dispatcher.backends.cloud.caller import caller
 from dispatcher.backends.cloud.keyring import Keyring
+from dispatcher.backends.cloud.launch import Launch
 from dispatcher.domain.plan import Offer, Requirements
 from dispatcher.domain.run import Label
 from dispatcher.jobfile.settings import sound_settings
@@ -56,6 +58,13 @@ class CloudBackend(ABC, Generic[S]):
         regions = {self.name: (region,) if region else self.settings.regions}
         found = catalog.offers(replace(need, where=self.name), regions=regions)
         return [replace(one, usable=one.usable and not why, why_unusable=one.why_unusable or why) for one in found]
+
+    def _noted(self, label: Label, terms: Terms) -> tuple[Keyring, Launch | None]:
+        """Where the label's keys are, and its launch where one was written down."""
+        if terms.keys:
+            self._folders[label] = terms.keys
+        keyring = self._keyring(label)
+        return keyring, keyring.launch()
 
     @abstractmethod
     def _signed_in(self) -> bool:

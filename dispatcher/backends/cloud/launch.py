@@ -1,4 +1,4 @@
-"""What launches have in common: when they are repeated, and how long they are in doubt."""
+"""What launches have in common: repetition, and doubt."""
 
 from __future__ import annotations
 

@@ -75,10 +75,7 @@ class GcpBackend(CloudBackend[Gcp]):
 
     def provision(self, offer: Offer, label: Label, terms: Terms) -> ProvisionedMachine:
         """Make the machine, or find the one this label has made already."""
-        if terms.keys:
-            self._folders[label] = terms.keys
-        keyring = self._keyring(label)
-        launch = keyring.launch()
+        keyring, launch = self._noted(label, terms)
         if launch is None:
             if found := self.find(label):
                 return found
