@@ -12,6 +12,8 @@ from dispatcher.cli.render.tables import table, wrapped
 from dispatcher.errors import UsageError
 
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Write JSON to stdout.")
+SHOWN = 4
+"""Scripts that a note names."""
 MARKS = {"ok": good("✓"), "note": dim("·"), "warning": caution("!"), "error": bad("✗")}
 
 
@@ -36,6 +38,8 @@ def init(script: Path | None, output: Path | None, template: str | None, *, stdo
         say("\n".join(starter.templates()), to_stdout=True)
         return 0
     text = _starter_text(script, template)
+    if script is None and template is None:
+        _tell_scripts()
     if stdout:
         say(text, to_stdout=True, nl=False)
         return 0
@@ -53,6 +57,17 @@ def _starter_text(script: Path | None, template: str | None) -> str:
             raise UsageError(f"There is no template {template!r}.", fix=f"One of: {', '.join(starter.templates())}")
         return starter.render(starter.from_template(template, Path()))
     return starter.render(starter.choose(Path(), script=script))
+
+
+def _tell_scripts() -> None:
+    """Which of several scripts was taken, and how to take another."""
+    from dispatcher.jobfile.survey import beside, survey
+
+    taken = survey(Path()).script
+    if others := beside(Path(), taken):
+        more = f" and {len(others) - SHOWN} more" if len(others) > SHOWN else ""
+        which = f"{taken} was taken; for another" if taken else "of several scripts none was taken; name one"
+        say(dim(f"· {which}: mlrun init SCRIPT ({', '.join(others[:SHOWN])}{more})"))
 
 
 def _write_new(output: Path, text: str) -> None:

@@ -62,9 +62,9 @@ class Starter:
 
 
 def choose(folder: Path, *, script: Path | None = None) -> Starter:
-    """The starter for what stands in a folder, or for a script in it."""
-    if script and script.suffix == ".ipynb":
-        facts_of(script)  # says what to do with a notebook
+    """The starter for what stands in a folder, or for a script in it. Raises JobFileError where that is no script."""
+    if script and script.suffix in (".py", ".ipynb"):
+        facts_of(script)  # says what is wrong with it, and what to do with a notebook
     found = survey(folder, _below(folder, script) if script else None)
     return Starter(_kind(found), found, script.stem if script else "")
 

@@ -78,6 +78,13 @@ def home_of(script: Path) -> tuple[Path, str]:
     return folder, whole.relative_to(folder).as_posix()
 
 
+def beside(folder: Path, chosen: str | None) -> tuple[str, ...]:
+    """Other scripts of a folder that are started by themselves, as far as one sees."""
+    names = sorted(file.name for file in folder.glob("[!_.]*.py") if file.is_file() and file.name.isprintable())
+    able = (name for name in names if name in SCRIPTS or "__main__" in read_script(folder / name).strings)
+    return tuple(name for name in (able if chosen else names) if name != chosen)
+
+
 def _script(folder: Path) -> str | None:
     found = next((name for name in SCRIPTS if (folder / name).is_file()), None)
     if found:

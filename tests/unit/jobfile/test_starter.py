@@ -9,6 +9,7 @@ import pytest
 from dispatcher.errors import JobFileError, UsageError
 from dispatcher.jobfile.load import LoadedJob, load
 from dispatcher.jobfile.starter import Starter, choose, from_template, render, templates
+from dispatcher.jobfile.survey import beside
 
 HUGGING_FACE = """
 from transformers import AutoModelForCausalLM, Trainer, TrainingArguments
@@ -240,3 +241,17 @@ def test_data_that_the_script_names_are_filled_in(tmp_path: Path) -> None:
     _, job = written(tmp_path)
     assert job.config.dataset is not None
     assert job.config.dataset.path == "mine.csv"
+
+
+@pytest.mark.parametrize("content", [b"def (\n", bytes(range(256)) * 20])
+def test_what_is_no_python_is_refused_when_it_is_asked_for(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "e.py").write_bytes(content)
+    with pytest.raises(JobFileError):
+        choose(tmp_path, script=tmp_path / "e.py")
+
+
+def test_other_scripts_of_a_folder_are_named(tmp_path: Path) -> None:
+    for name, text in {"train.py": "", "fit.py": "", "tool.py": "if __name__ == '__main__': pass", "lib.py": "x = 1"}.items():
+        (tmp_path / name).write_text(text)
+    assert ("fit.py", "tool.py") == beside(tmp_path, "train.py")
+    assert 4 == len(beside(tmp_path, None))
