@@ -52,7 +52,8 @@ def accepts(request: GpuRequest, offer: Offer) -> bool:
 def same_name(asked: str, offered: str) -> bool:
     """ "A100" takes any A100, "A100-80GB" that one; case, spaces and hyphens do not matter."""
     wanted, given = _words(asked), _words(offered)
-    return given[: len(wanted)] == wanted or set(wanted) <= set(given)
+    whole = "".join(wanted)
+    return any("".join(given[:end]) == whole for end in range(1, len(given) + 1)) or set(wanted) <= set(given)
 
 
 def _words(name: str) -> list[str]:

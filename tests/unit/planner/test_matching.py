@@ -25,6 +25,9 @@ def why_not(one, config, **changes):
         ("T4", "T4G", False),
         ("L4", "L40S", False),
         ("RTX 3090", "RTX-3090", True),
+        ("RTX4090", "RTX-4090", True),
+        ("RTX409", "RTX-4090", False),
+        ("A10080GB", "A100-80GB", True),
         ("NVIDIA V100", "V100-16GB", True),
     ],
 )
