@@ -69,13 +69,15 @@ def lines(queue: Queue, made: Planned, now: datetime) -> list[str]:
     price = f", {show_usd(offer.price_per_hour)} per hour" if offer.price_per_hour is not None else ""
     life = show_seconds((machine.hard_stop_seconds or 0.0) + machine.grace_seconds)
     budget = f", which the budget of {show_usd(queue.budget)} sets" if machine.stopped_by == "max_cost" and queue.budget else ""
-    said = [
-        f"{bold('IN TURN')} on one {offer.place} ({offer.market}) in {offer.region}{price}, from {show_moment(made.due, now)}",
-        *table(["", "job", "likely", "cost"], rows, width=width(), shrink=1),
+    first = (
+        f"{bold('IN TURN')} on one {offer.place} ({offer.market}) in {offer.region}{price}, from {show_moment(made.due, now)}"
+    )
+    last = [
         f"at worst {show_usd(machine.cost.worst_case)}: the machine ends by itself {life} after its start{budget}",
         "a job that fails keeps none after it from starting; each comes home as a run of its own",
     ]
-    return [part for line in said for part in wrapped(line, width(), "  ")]
+    jobs = [f"  {line}" for line in table(["", "job", "likely", "cost"], rows, width=width() - 2, shrink=1)]
+    return [*wrapped(first, width(), "  "), *jobs, *(part for line in last for part in wrapped(f"  {line}", width(), "    "))]
 
 
 def question(queue: Queue, made: Planned, now: datetime) -> str:

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from tests.e2e import test_overnight_gcp as google
 from tests.e2e.shell import Shell
 from tests.e2e.test_overnight_aws import DESCRIBED, LONGEST, alive, aws, fire, morning, nights
+from tests.e2e.test_overnight_gcp import gcp
 
-__all__ = ["aws"]
+__all__ = ["aws", "gcp"]
 BUDGET = 0.5
 
 
@@ -18,9 +20,9 @@ def later() -> str:
     return (dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)).isoformat(timespec="seconds")
 
 
-def queue(shell: Shell, *runs: str) -> list[str]:
+def queue(shell: Shell, *runs: str, described: str = DESCRIBED) -> list[str]:
     return [
-        str(shell.write(f"    run: {run}\n    outputs: [made/]\n{DESCRIBED}", f"{name}.yaml"))
+        str(shell.write(f"    run: {run}\n    outputs: [made/]\n{described}", f"{name}.yaml"))
         for name, run in zip("abcdef", runs, strict=False)
     ]
 
@@ -59,3 +61,16 @@ def test_overnight_queue_is_refused_where_its_budget_buys_too_little(aws: Shell,
     assert 101 == poor.code
     assert "--budget" in poor.err
     assert [] == lab.ec2.control("schedules", {})
+
+
+@pytest.mark.long
+def test_overnight_queue_runs_in_turn_on_google_too(gcp: Shell, lab: Any) -> None:
+    jobs = queue(gcp, "mkdir made; echo one > made/a", "cat made/a; exit 3", described=google.DESCRIBED)
+    night = submit(gcp, *jobs)
+    assert 0 < night["worst_case_usd"] <= BUDGET
+    google.fire(lab, night)
+    said = google.morning(gcp, lab)
+    assert "is over: 1 of its 2 jobs succeeded" in said.err, said.said
+    assert {"a": 0, "b": 3} == {run["name"]: run["exit_code"] for run in gcp.runs()}
+    assert b"one\n" == gcp.mlrun("logs", "b").stdout
+    assert [] == nights(gcp)

@@ -10,6 +10,7 @@ import pytest
 from dispatcher.app import plans, queues
 from dispatcher.app.queues import together
 from dispatcher.app.schedules import Planned
+from dispatcher.cli.queues import lines, question
 from dispatcher.errors import NothingFits, UsageError
 from dispatcher.jobfile.load import load
 
@@ -83,3 +84,15 @@ def test_what_is_no_queue_of_one_machine_is_refused(planned):
     mixed = replace(made.plans[1], candidates=(elsewhere,), choice=0)
     with pytest.raises(UsageError, match="aws and gcp"):
         together(replace(made, plans=(made.plans[0], mixed)), None)
+
+
+def test_what_is_asked_names_jobs_machine_and_the_most_it_can_cost(planned, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    made = planned((1000, "2h"), (1000, "2h"))
+    queue = together(made, 0.1)
+    offer = queue.machine.offer
+    said = "\n".join(lines(queue, made, DUE))
+    assert f"on one aws {offer.machine} ({offer.market}) in us-east-1" in " ".join(said.split())
+    assert "at worst $0.10: the machine ends by itself" in said
+    assert "which the budget of $0.10 sets" in " ".join(said.split())
+    assert f"Have a, b run on aws {offer.machine}, " in question(queue, made, DUE)
