@@ -76,22 +76,17 @@ def _listed(value: Any) -> Any:
     return (value,) if isinstance(value, str) else _tupled(value)
 
 
-def _texts(value: Any) -> Any:
+def _value(value: Any) -> Any:
     """Environment values are text: numbers are taken as written, booleans are not guessed."""
-    if not isinstance(value, dict):
-        return value
-    for name, text in value.items():
-        if isinstance(text, bool) or text is None:
-            raise ValueError(f"the value of {short(name)} must be text. Put it in quotes")
-    return {name: str(text) if isinstance(text, (int, float)) else text for name, text in value.items()}
-
-
-def _names(value: dict[str, str]) -> dict[str, str]:
-    for name, text in value.items():
-        _variable(name)
-        if "\0" in text:
-            raise ValueError(f"the value of {short(name)} holds a NUL byte. Leave it out")
-    return value
+    if isinstance(value, (list, dict)):
+        kind = "a list" if isinstance(value, list) else "a section"
+        raise ValueError(f"a variable's value is text, and this is {kind}. Write it as one text, in quotes")
+    if isinstance(value, bool) or value is None:
+        raise ValueError("a variable's value must be text. Put it in quotes")
+    text = str(value) if isinstance(value, (int, float)) else value
+    if "\0" in text:
+        raise ValueError("a variable's value holds a NUL byte. Leave it out")
+    return text
 
 
 def _variable(name: str) -> str:
@@ -141,9 +136,7 @@ Destinations = Annotated[
     BeforeValidator(_listed),
 ]
 Environment = Annotated[
-    dict[str, str],
-    BeforeValidator(_texts),
-    AfterValidator(_names),
+    dict[Annotated[str, AfterValidator(_variable)], Annotated[str, BeforeValidator(_value)]],
     Form(
         "names with their values: {OMP_NUM_THREADS: 4}",
         {"type": "object", "propertyNames": {"pattern": _VARIABLE}, "additionalProperties": {"type": ["string", "number"]}},
@@ -191,6 +184,7 @@ class Model(Strict):
     hidden: Size | None = Field(None, description="width of the residual stream")
     heads: Size | None = Field(None, description="attention heads per layer")
     kv_heads: Size | None = Field(None, description="heads of keys and values, where queries share them")
+    head_dim: Size | None = Field(None, description="width of a head, where it is not hidden / heads")
     ffn: Size | None = Field(None, description="width of the feed-forward layer")
     vocab: Size | None = Field(None, description="tokens in the vocabulary")
     experts: Size | None = Field(None, description="experts per layer in a mixture of experts")

@@ -48,6 +48,8 @@ UNTIED = GATED - {"gemma", "gemma2", "gemma3", "gemma3_text", "cohere", "cohere2
 }  # fmt: skip
 """Types whose configuration class has tie_word_embeddings false unless it is said; all others tie."""
 
+BESIDE = ("vision_config", "audio_config")
+"""Towers that stand beside a language model."""
 OTHER = frozenset({"vit", "deit", "swin", "beit", "convnext", "resnet", "dinov2", "detr", "yolos", "clip", "siglip", "wav2vec2",
     "hubert", "sam"})  # fmt: skip
 
@@ -84,6 +86,7 @@ def read_architecture(path: Path) -> Architecture:
 def architecture(data: Mapping[str, Any], name: str) -> Architecture:
     """The dimensions in a configuration that is parsed already; `name` is the file's, for messages."""
     inner = data.get("text_config")
+    beside = tuple(part for part in BESIDE if data.get(part))
     if isinstance(inner, Mapping) and "num_hidden_layers" not in data:
         data = {**inner, "architectures": data.get("architectures")}
     kind = str(data.get("model_type") or "")
@@ -99,7 +102,10 @@ def architecture(data: Mapping[str, Any], name: str) -> Architecture:
     values["family"], origins["family"] = "transformer", "model_type"
     for key, value, field in _traits(data, kind):
         values[key], origins[key] = value, field
-    return Architecture(values, origins, notes=_notes(data, values, name))
+    if (head := _head(data, values)) is not None:
+        values["head_dim"], origins["head_dim"] = head, "head_dim"
+    notes = (f"{name}: {' and '.join(beside)} {'is' if len(beside) == 1 else 'are'} not counted, only its language model.",)
+    return Architecture(values, origins, notes=notes if beside else ())
 
 
 def _text(file: Path) -> str:
@@ -160,11 +166,11 @@ def _kind(data: Mapping[str, Any], kind: str) -> str:
     return "encoder" if "MaskedLM" in classes else "decoder"
 
 
-def _notes(data: Mapping[str, Any], values: Mapping[str, Any], name: str) -> tuple[str, ...]:
-    head, usual = data.get("head_dim"), values["hidden"] // values["heads"]
-    if isinstance(head, int) and head > 0 and head != usual:
-        return (f"{name}: heads of {head} are counted as {usual} (hidden / heads): weights are a little off.",)
-    return ()
+def _head(data: Mapping[str, Any], values: Mapping[str, Any]) -> int | None:
+    """The width of a head, where it is stated and not what is left of the hidden size."""
+    head = data.get("head_dim")
+    said = isinstance(head, int) and not isinstance(head, bool) and 0 < head <= MOST
+    return head if said and head * values["heads"] != values["hidden"] else None
 
 
 def _wrong(message: str, fix: str) -> Architecture:

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import PurePosixPath
 
 from dispatcher.domain.job import JobConfig
+from dispatcher.domain.values import short
 from dispatcher.jobfile.families import RELEVANT, irrelevant, possible
 from dispatcher.jobfile.yaml import Path
 
 Found = Iterator[tuple[Path, str, str]]
+NEEDED = ("parameters", "flops_per_sample", "activation_bytes_per_sample")
+"""What tells of a custom model."""
 
 
 def contradictions(job: JobConfig) -> Found:
     """Each contradiction: the setting it is told at, the reason, and the fix."""
     for rule in RULES:
+        yield from rule(job)
+
+
+def absences(job: JobConfig) -> Found:
+    """What is missing: not to be told where it is there, and wrong."""
+    for rule in ABSENCES:
         yield from rule(job)
 
 
@@ -28,7 +38,7 @@ def _heads(job: JobConfig) -> Found:
     model = job.model
     if model is None:
         return
-    if model.heads and model.hidden and model.hidden % model.heads:
+    if model.heads and model.hidden and model.hidden % model.heads and not model.head_dim:
         yield ("model", "heads"), f"hidden ({model.hidden}) is not a multiple of heads ({model.heads}).", "Check both."
     if model.heads and model.kv_heads and model.heads % model.kv_heads:
         yield ("model", "kv_heads"), f"heads ({model.heads}) is not a multiple of kv_heads ({model.kv_heads}).", "Check both."
@@ -98,8 +108,34 @@ def _backward(job: JobConfig) -> Found:
 def _schedule(job: JobConfig) -> Found:
     if job.schedule and job.schedule.at and job.schedule.cron:
         yield ("schedule", "cron"), "cron beside at: once, or again and again?", "Keep one of the two."
+    if job.schedule and job.schedule.timezone and not _zone(job.schedule.timezone):
+        fix = "Write one like Europe/Rome, America/New_York or UTC."
+        yield ("schedule", "timezone"), f"{short(job.schedule.timezone)} is no time zone.", fix
+
+
+def _zone(name: str) -> bool:
+    """Whether there is such a zone; where this computer has no list of them, nobody can tell."""
+    from dispatcher.moments import zone_named
+
+    try:
+        zone_named(name)
+    except ValueError:
+        with suppress(ValueError):
+            zone_named("UTC")
+            return False
+    return True
+
+
+def _no_time(job: JobConfig) -> Found:
     if job.schedule and not job.schedule.at and not job.schedule.cron:
         yield ("schedule",), "a schedule without a time.", 'Write at: "01:00", or cron: 0 1 * * *.'
+
+
+def _no_figures(job: JobConfig) -> Found:
+    model = job.model
+    missing = [key for key in NEEDED if getattr(model, key) is None] if model and model.family == "custom" else []
+    if missing:
+        yield ("model", "family"), f"a custom model needs {', '.join(missing)}.", "Give each its figure."
 
 
 def _import(job: JobConfig) -> Found:
@@ -131,6 +167,7 @@ def _both(job: JobConfig) -> Found:
             yield ("secrets", index), f"{name} is in env too, where it is no secret.", "Keep one of the two."
 
 
+ABSENCES: tuple[Callable[[JobConfig], Found], ...] = (_no_time, _no_figures)
 RULES: tuple[Callable[[JobConfig], Found], ...] = (
     _length, _heads, _family, _custom, _adapters, _sharding, _backward, _schedule, _import, _place, _paths, _both,
 )  # fmt: skip

@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 ALWAYS = frozenset({"family", "name"})
 TRANSFORMER = frozenset({
-    "config", "kind", "layers", "hidden", "heads", "kv_heads", "ffn", "vocab", "experts", "active_experts", "mlp",
+    "config", "kind", "layers", "hidden", "heads", "kv_heads", "head_dim", "ffn", "vocab", "experts", "active_experts", "mlp",
     "tied_embeddings", "sequence_length",
 })  # fmt: skip
 TABULAR = frozenset({"library", "algorithm", "trees", "depth", "leaves", "bins", "threads", "search"})

@@ -90,11 +90,11 @@ def shape_of(model: Model) -> Shape:
 
 def _complete(model: Model, known: Any, found: dict[str, Any]) -> Shape:
     hidden, heads = found["hidden"], found["heads"]
-    head_dim = int(getattr(known, "head_dim", 0) or 0)
+    head_dim = int(model.head_dim or getattr(known, "head_dim", 0) or 0)
     if not head_dim and hidden % heads:
         raise UnknownError(
             f"{heads} heads do not divide a hidden size of {hidden}: no framework builds such a model.",
-            fix=f"model.heads must divide {hidden}.",
+            fix=f"model.heads must divide {hidden}, or model.head_dim says how wide a head is.",
         )
     kv_heads = found["kv_heads"] or heads
     if heads % kv_heads:

@@ -106,9 +106,14 @@ def test_the_language_model_within_a_multimodal_one_is_read() -> None:
     assert (32, 4096) == (found.values["layers"], found.values["hidden"])
 
 
-def test_heads_of_another_size_are_mentioned() -> None:
-    (note,) = architecture(LLAMA | {"head_dim": 256}, "config.json").notes
-    assert "heads of 256 are counted as 128" in note
+def test_what_stands_beside_the_language_model_is_said_not_to_be_counted() -> None:
+    (note,) = architecture({"model_type": "llava", "text_config": LLAMA, "vision_config": {"hidden_size": 1}}, "c.json").notes
+    assert note == "c.json: vision_config is not counted, only its language model."
+
+
+@pytest.mark.parametrize(("stated", "read"), [(256, 256), (128, None), (True, None), (-1, None)])
+def test_heads_are_counted_at_the_width_that_is_stated(stated: Any, read: int | None) -> None:
+    assert read == architecture(LLAMA | {"head_dim": stated}, "config.json").values.get("head_dim")
 
 
 @pytest.mark.parametrize(

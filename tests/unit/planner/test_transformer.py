@@ -215,3 +215,19 @@ def test_more_tokens_than_learned_positions_end_in_an_error_before_money_is_spen
 def test_more_tokens_than_a_rotary_model_was_made_for_are_told() -> None:
     assert any("4,096 tokens" in note for note in work({"name": "llama-2-7b", "sequence_length": 8192}).notes)
     assert not any("was made for" in note for note in work({"name": "llama-2-7b", "sequence_length": 4096}).notes)
+
+
+QWEN3_30B = {
+    "layers": 48, "hidden": 2048, "heads": 32, "kv_heads": 4, "head_dim": 128, "ffn": 768, "vocab": 151936, "experts": 128,
+    "active_experts": 8, "mlp": "gated", "tied_embeddings": False, "sequence_length": 512,
+}  # fmt: skip
+GEMMA2_9B = {
+    "layers": 42, "hidden": 3584, "heads": 16, "kv_heads": 8, "head_dim": 256, "ffn": 14336, "vocab": 256000, "mlp": "gated",
+    "tied_embeddings": True, "sequence_length": 512,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("model", "billions"), [(QWEN3_30B, 30.53), (GEMMA2_9B, 9.24)])
+def test_heads_wider_than_hidden_over_heads_are_counted(model: dict[str, Any], billions: float) -> None:
+    """Published: 30.5 billion (Qwen's model card, 2025) and 9.24 billion (Gemma 2's, 2024) parameters."""
+    assert billions == pytest.approx(work(model).parameters / 1e9, rel=0.002)
