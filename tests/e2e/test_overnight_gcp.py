@@ -91,9 +91,6 @@ def ended(shell: Shell, lab: Any) -> tuple[str, str, int]:
 
 def test_overnight_gcp_runs_alone_and_the_morning_brings_everything_home(gcp: Shell, lab: Any) -> None:
     night = submit(gcp)
-    assert [("trains", "gcp")] == [
-        (one["name"], one["where"]) for one in gcp.mlrun("schedule", "ls", "--json").json()["schedules"]
-    ]
     assert 0 < night["worst_case_usd"] < 1
     fire(lab, night)
     [machine] = alive(lab)
@@ -102,11 +99,13 @@ def test_overnight_gcp_runs_alone_and_the_morning_brings_everything_home(gcp: Sh
     assert bytes(range(256)) * 40 == (gcp.folder / "made" / "model.bin").read_bytes()
     assert "done\n" == (gcp.folder / "notes.txt").read_text()
     assert b"training without a token\ndeadline True\n" == gcp.mlrun("logs", "trains").stdout
-    assert ("succeeded", "exited", 0) == ended(gcp, lab)
     told = gcp.mlrun("report", "last", "--json").json()
-    assert 0 < told["cost_usd"]["so_far"] <= told["cost_usd"]["worst_case"]
+    assert ("finished", True) == (told["state"], told["teardown"]["confirmed"])
+    assert ("succeeded", "exited", 0) == (told["outcome"], told["reason"], told["exit_code"])
     assert float(lab.ledger.usd()) <= told["cost_usd"]["worst_case"]
+    assert 0 < told["cost_usd"]["so_far"] <= told["cost_usd"]["worst_case"]
     assert machine["labels"]["mlrun-run"] == told["id"]
+    assert ([], []) == (lab.gce.control("schedules", {}), nights(gcp))
 
 
 @pytest.mark.long
@@ -214,6 +213,8 @@ def test_overnight_gcp_a_week_of_nights_comes_home_night_by_night(gcp: Shell, la
 @pytest.mark.long
 def test_overnight_gcp_is_seen_and_removed_from_another_computer(gcp: Shell, lab: Any) -> None:
     night = submit(gcp)
+    [mine] = gcp.mlrun("schedule", "ls", "--json").json()["schedules"]
+    assert (night["id"], "gcp", True) == (mine["id"], mine["where"], mine["here"])
     gcp.env["DISPATCHER_HOME"] = str(gcp.folder / "another-home")
     [seen] = gcp.mlrun("schedule", "ls", "--json").json()["schedules"]
     assert (night["id"], "trains", False, "us-central1") == (seen["id"], seen["name"], seen["here"], seen["region"])
