@@ -16,6 +16,9 @@ from dispatcher.units import GIB
 
 TERMS = ("weights", "gradients", "optimizer", "activations", "workspace", "reserve", "context")
 
+FOR_EACH = ("adamw", "adam")
+"""Optimizers whose step makes a copy of a state where it runs over all tensors at once."""
+
 
 @dataclass(frozen=True, slots=True)
 class Moment:
@@ -90,6 +93,7 @@ class States:
         self.work = work
         self.numbers: Numbers = numbers(work.precision, work.method, work.sharding)
         self.devices = device.count
+        self.kind = device.kind
         self.sharded = work.sharding in ("zero3", "fsdp") and self.devices > 1
         self.gathered = 2.0 if self.numbers.operand < 4 else 4.0
         self.replicated = work.sharding == "none" and self.devices > 1
@@ -163,6 +167,19 @@ class States:
         each = state_bytes(work.optimizer, number) + master
         return work.trainable * each / (self.devices if work.sharding != "none" else 1)
 
+    @property
+    def stepping(self) -> float:
+        """A copy of one state, for the length of the step, where Adam runs over all tensors at once (torch.optim, `foreach`).
+
+        That is its default on CUDA, and what trainers of images leave it at; those of language models ask for the fused one,
+        which needs none (Hugging Face's Trainer, torchtune, nanoGPT).
+        """
+        work = self.work
+        alone = work.family == "transformer" or work.optimizer_in_backward or work.offload != "none" or self.kind != "cuda"
+        if alone or work.optimizer not in FOR_EACH:
+            return 0.0
+        return work.trainable * self.numbers.gradient / (self.devices if work.sharding != "none" else 1)
+
 
 def _hopper(device: Device) -> bool:
     return device.accelerator is not None and device.accelerator.compute_capability >= 9
@@ -217,7 +234,7 @@ def _training(work: Workload, states: States) -> Iterator[Moment]:
         )
         if repeat == 1:
             done += own * block.repeats
-    yield Moment("optimizer step", weights, gradients + states.buckets, optimizer, 0.0, scratch)
+    yield Moment("optimizer step", weights, gradients + states.buckets, optimizer, 0.0, scratch + states.stepping)
 
 
 def _inference(work: Workload, states: States) -> Moment:
