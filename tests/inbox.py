@@ -1,4 +1,4 @@
-"""Where notices arrive: a web server of this computer, and what it was told."""
+"""Where notices arrive: a web server, and what it was told."""
 
 from __future__ import annotations
 

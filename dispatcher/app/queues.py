@@ -1,4 +1,4 @@
-"""Several jobs on one rented machine, one after another: planned together, armed, added up."""
+"""Several jobs in turn on one rented machine: planned together, armed, summed."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Telling people how their runs stand: on their desktop, by mail, by chat."""
+"""Telling people how their runs stand: by desktop, mail or chat."""

@@ -1,4 +1,4 @@
-"""Where notices go: what may be written down of it, and the addresses themselves."""
+"""Where notices go, and what of that may be written down."""
 
 from __future__ import annotations
 

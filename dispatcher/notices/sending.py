@@ -1,4 +1,4 @@
-"""One notice to one address, by apprise; the desktop's by its own programs."""
+"""One notice to one address, by apprise or the desktop's own programs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run is told of the queue that this computer runs it in."""
+"""What a run knows of the queue that it is in here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whoever a job names is told how its run stands: by a real web server of this computer."""
+"""Whoever a job names is told how its run stands, really."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several jobs in a night on one machine of AWS, in turn, within one budget. Real hosts of the lab."""
+"""Several jobs in a night, in turn, within one budget; real hosts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs that this computer's own scheduler starts: a real host of the lab, its systemd, its users."""
+"""Runs that a real host's own systemd starts for its users."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One machine for several jobs, its end, and what it costs at worst."""
+"""One machine for several jobs, its end, its cost at worst."""
 
 from __future__ import annotations
 

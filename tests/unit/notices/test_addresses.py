@@ -1,4 +1,4 @@
-"""What may be written down of an address, and where it is found again."""
+"""What is written down of an address, and where it is found."""
 
 from __future__ import annotations
 
