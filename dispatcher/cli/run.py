@@ -75,6 +75,8 @@ def run(job: Path, words: tuple[str, ...], **flags: Any) -> int:
         code = _show(_planned(loaded, flags), flags)
         remind()
         return code
+    if flags["at"] and flags["probe"]:
+        raise UsageError("--probe measures now, and --at runs later.", fix=f"mlrun plan {job} --probe, then without it")
     if flags["at"]:
         from dispatcher.cli.schedule import later
 

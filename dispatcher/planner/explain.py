@@ -26,7 +26,7 @@ def explain_memory(work: Workload, device: Device) -> tuple[str, ...]:
         _weights(work, peak),
         *_training(work, peak),
         _activations(work, peak),
-        f"workspace {_gib(peak.workspace)}: scratch of products, the largest weight unpacked, a copy of a state while Adam steps",
+        f"workspace {_gib(peak.workspace)}: scratch of products, the largest weight unpacked, a state's copy while Adam steps",
     ]
     if device.kind != "cpu":
         lines.append(f"reserve {show_gib(reserve_gib(allocated, device))}: {_said('reserve_share')}")
