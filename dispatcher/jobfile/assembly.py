@@ -15,7 +15,7 @@ from dispatcher.domain.values import short
 from dispatcher.errors import Problem
 from dispatcher.jobfile.bound import Literal, agree, bound, literals, rewritten
 from dispatcher.jobfile.check import Checker
-from dispatcher.jobfile.contradictions import contradictions
+from dispatcher.jobfile.contradictions import absences, contradictions
 from dispatcher.jobfile.families import possible
 from dispatcher.jobfile.filling import Filling, fitting, from_config, from_data, from_import, from_script
 from dispatcher.jobfile.keys import every, resolve, similar
@@ -91,8 +91,12 @@ class Assembly:
         self._named_where_imported()
         told = config or self._without_errors()
         if told:
+            wrong = {problem.path.split(".")[0] for problem in self.problems}
             for path, message, fix in contradictions(told):
                 self.note(path, message, fix)
+            for path, message, fix in absences(told):
+                if path[0] not in wrong:
+                    self.note(path, message, fix)
             self._references(told)
         if config:
             self.origins = dict.fromkeys(defaults(), "default") | self.origins

@@ -111,8 +111,13 @@ class Checker(Generic[S]):
             }
         elif value is not None:
             found[known.name] = self._as_written(value, known, path, stands)
-        elif not section:
+        elif not section and not self._told(stands):
             self._note(path, f"{known.name} has no value.", f"Give {known.form.words}, or delete the line.", key=True)
+
+    def _told(self, stands: Path) -> bool:
+        """Whether what stands there is no value for a reason that is told already: an alias, a tag."""
+        place = self.document.values.get(stands)
+        return place is not None and any((one.line, one.column) == (place.line, place.column) for one in self.document.problems)
 
     def _entry(self, value: Any, section: type[Strict], path: Path, stands: Path) -> Any:
         self.tree.stands[path] = stands
@@ -160,8 +165,11 @@ class Checker(Generic[S]):
     def _explained(self, error: ValidationError) -> Iterator[Problem]:
         """One problem per setting; what the members of a union have to say is one sentence."""
         wrong: dict[Path, Any] = {}
+        keys = set()
         for one in error.errors(include_url=False):
             path = self._path(one["loc"], missing=one["type"] == "missing")
+            if one["type"] == "missing" or one["loc"][-1] == "[key]":
+                keys.add(path)
             first = wrong.setdefault(path, one)
             if one["type"] == "value_error" and first["type"] != "value_error":
                 wrong[path] = one
@@ -173,7 +181,7 @@ class Checker(Generic[S]):
                 continue
             if path not in deeper or one["type"] == "value_error":
                 message, fix = self._said(path, one)
-                problem = self.problem(path, message, fix, key=one["type"] == "missing")
+                problem = self.problem(path, message, fix, key=path in keys)
                 if (problem.line, problem.column) not in told:
                     yield problem
 
@@ -231,6 +239,8 @@ def _expected(key: Key, one: Any, *, within: bool) -> tuple[str, str]:
         return f"{key.name} cannot be {kind}.", f"Write {form.words}."
     if one["type"] == "less_than_equal":
         return f"{value:,.15g} is too much.", f"The most is {one['ctx']['le']:,.15g}: check it."
+    if one["type"] == "string_too_long":
+        return f"too long, with {len(value):,} characters.", f"At most {one['ctx']['max_length']:,}: keep the rest in a file."
     if key.section[0] and not isinstance(value, dict):
         return f"{key.name} is a section.", "Write its settings below it, indented."
     return f"{short(value)} is not {form.words}." if not within else f"{short(value)} cannot stand here.", _meant(

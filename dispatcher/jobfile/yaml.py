@@ -27,6 +27,8 @@ from dispatcher.errors import Problem
 LARGEST = 256 * 1024
 DEEPEST = 32
 LONGEST_NUMBER = 300
+LONGEST_KEY = 1024
+"""YAML's own limit."""
 
 Path = tuple[str | int, ...]
 
@@ -200,10 +202,25 @@ def _reason(builder: _Builder, error: YAMLError) -> tuple[Place, str, str]:
     place = Place(min(mark.line + 1, len(document.lines)), mark.column + 1) if mark else Place(1, 1)
     if "a flow" in said and builder.open:
         place = document.values.get(builder.open[-1].path, place)
+    if _long_key(document, error):
+        start = error.context_mark  # type: ignore[attr-defined]
+        return (
+            Place(start.line + 1, start.column + 1),
+            "a key of over 1,024 characters.",
+            "YAML reads none so long: shorten it.",
+        )
     for words, message, fix in _SAID:
         if words in said:
             return place, message, fix
     return place, "not YAML from here on.", "Check quotes, brackets and indentation."
+
+
+def _long_key(document: Document, error: YAMLError) -> bool:
+    start = getattr(error, "context_mark", None)
+    if start is None or start.line >= len(document.lines) or "while scanning a simple key" not in str(error):
+        return False
+    key, colon, _ = document.lines[start.line][start.column :].partition(": ")
+    return bool(colon) and len(key) > LONGEST_KEY
 
 
 @dataclass(slots=True)

@@ -39,6 +39,15 @@ def test_the_screen_of_the_contract_comes_out_as_it_stands_there(problems):
     ] == [(one.line, one.column, one.width, one.source, one.message, one.fix) for one in found]
 
 
+def test_what_is_wrong_in_one_setting_hides_nothing_of_the_others_and_is_not_told_as_missing(problems):
+    found = problems(
+        'run: t\nenv: {"A=B": 1, "A B": 2}\nschedule: {at: "25:99", timezone: Mars/Phobos}\n'
+        "model: {family: custom}\nnotify: [pigeon]\n"
+    )
+    assert [(2, 7), (2, 17), (3, 16), (3, 35), (4, 17), (5, 10)] == [(one.line, one.column) for one in found]
+    assert ["'A=B'", "'A B'"] == [one.message[:5] for one in found[:2]]
+
+
 def test_problems_of_every_kind_are_told_in_one_pass(problems):
     found = problems(
         "run: t --bs 3 ${training.epoch}\n"  # a name that is none
@@ -88,7 +97,23 @@ def test_problems_of_every_kind_are_told_in_one_pass(problems):
         ("budget: {max_cost: -1}", "-1 is not a number above 0.", ""),
         ("name: 3", "3 is not a name of lower-case letters", "Put it in quotes."),
         ("outputs: [a, 3]", "3 cannot stand here.", "Put it in quotes."),
-        ("env: {A: true}", "the value of 'A' must be text.", "Put it in quotes."),
+        ("env: {A: true}", "a variable's value must be text.", "Put it in quotes."),
+        ("env: {A: [1]}", "a variable's value is text, and this is a list.", "Write it as one text, in quotes."),
+        ("env: {A=B: 1}", "'A=B' is not a variable's name.", "Use letters, digits and _."),
+        ("setup: *a", "an alias, '*a'.", "Write the value out."),
+        (f"setup: {'x' * 4097}", "too long, with 4,097 characters.", "At most 4,096: keep the rest in a file."),
+        (f"{'k' * 5000}: 1", "a key of over 1,024 characters.", "YAML reads none so long: shorten it."),
+        ("model: {family: custom, parameters: 1}", "a custom model needs flops_per_sample, ", "Give each its figure."),
+        (
+            "schedule: {at: 07:30, timezone: Mars/Phobos}",
+            "'Mars/Phobos' is no time zone.",
+            "Write one like Europe/Rome, America/New_York or UTC.",
+        ),
+        (
+            "notify: [pigeon]",
+            "'pigeon' cannot stand here.",
+            "Write desktop, ntfy://my-topic, or the name of a secret: NOTIFY_URL.",
+        ),
         ("env: [A]", "env cannot be a list.", "Write names with their values: {OMP_NUM_THREADS: 4}."),
         ("secrets: [a b]", "'a b' is not a variable's name.", "Use letters, digits and _."),
         ("checkpoint: {every: 3m}", "dir is missing.", "It is the folder, below workdir."),
