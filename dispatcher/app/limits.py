@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from dispatcher.domain.plan import Candidate
+from dispatcher.domain.plan import Candidate, Plan
 from dispatcher.errors import NothingFits
 from dispatcher.jobfile.settings import Limits
 from dispatcher.units import show_usd
@@ -32,6 +32,17 @@ def check_limits(chosen: Candidate, limits: Limits, store: Store, now: float) ->
             f"over limits.per_month {show_usd(limits.per_month)}.",
             fix="Wait for runs to end, or raise the limit in config.yaml.",
         )
+
+
+def foreseen(plan: Plan, limits: Limits) -> tuple[str, ...]:
+    """What a plan says where its choice, or else the first that could be picked, is over the limit of one run."""
+    able = (one for one in plan.candidates if one.surely and one.offer.market != "owned" and not one.changes)
+    one = plan.chosen or next(able, None)
+    worst = one.cost.worst_case if one and one.cost and one.offer.market != "owned" else None
+    if worst is None or limits.per_run is None or worst <= limits.per_run:
+        return ()
+    most, likely = show_usd(limits.per_run), show_usd(worst)
+    return (f"It would be refused: at worst {likely}, over limits.per_run {most} of the settings. A lower max_time would do.",)
 
 
 def month_so_far(store: Store, now: float) -> float:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from dispatcher import catalog
 from dispatcher.app.access import CLOUDS
+from dispatcher.app.limits import foreseen
 from dispatcher.app.named import CPU, asked_for, offers_there
 from dispatcher.app.tracing import Tell, nobody, traced, wants_trace
 from dispatcher.app.world import tariff, world_for
@@ -126,7 +127,7 @@ def _planned(
         return replace(made, warnings=(*made.warnings, *loaded.notes))
     world = _with(world_for(loaded, settings, left, everything=everything), found, seen)
     made = plan_all(loaded.config, summary(loaded), world, bound=loaded.bound, everything=everything, explained=explained)
-    return replace(made, warnings=(*made.warnings, *loaded.notes))
+    return replace(made, warnings=(*made.warnings, *foreseen(made, settings.limits), *loaded.notes))
 
 
 def _with(world: World, found: Traced | None, seen: Evidence | None) -> World:

@@ -55,7 +55,8 @@ EXAMPLES: dict[str, Any] = {
 """A value for a key whose type does not suggest one."""
 
 NUMBERS: dict[str, Any] = {
-    "model.layers": 12, "model.hidden": 768, "model.heads": 12, "model.kv_heads": 4, "model.head_dim": 64, "model.ffn": 3072, "model.vocab": 50257,
+    "model.layers": 12, "model.hidden": 768, "model.heads": 12, "model.kv_heads": 4,
+    "model.head_dim": 64, "model.ffn": 3072, "model.vocab": 50257,
     "model.experts": 8, "model.active_experts": 2, "model.sequence_length": 1024, "model.image_size": 224, "model.trees": 400,
     "model.depth": 8, "model.leaves": 31, "model.bins": 255, "model.threads": -1,
     "model.search.candidates": 20, "model.search.folds": 5,

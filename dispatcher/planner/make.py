@@ -224,7 +224,8 @@ def _on_gpu(order: list[Candidate], found: Survey) -> Assessment | None:
     """What the job needs of the first GPU that it fits, or almost fits: told where it runs, or would, without one."""
     fitting = (found.needs.get((one.offer.where, one.offer.machine)) for one in order if one.surely)
     nearest = found.nearest.need if found.nearest else None
-    return next((need for need in (*fitting, nearest) if need and need.gpu), None)
+    dearer = (found.needs[one.offer.where, one.offer.machine] for one, _ in found.dearer)
+    return next((need for need in (*fitting, nearest, *dearer) if need and need.gpu), None)
 
 
 def _estimate(need: Assessment, on_gpu: Assessment | None) -> Estimate:

@@ -49,7 +49,9 @@ class Survey:
         said = []
         if self.dearer:
             one, why = min(self.dearer, key=lambda pair: _likely(pair[0]))
-            said.append(f"The cheapest that fits is {one.offer.place}: {why}.")
+            market = " spot" if one.offer.market == "spot" else ""
+            region = f" in {one.offer.region}" if one.offer.region else ""
+            said.append(f"The cheapest that fits is {one.offer.place}{market}{region}: {why}.")
         if self.nearest and not self.dearer:
             offer = self.nearest.offer
             device = f" ({offer.count}× {offer.device})" if offer.count else ""

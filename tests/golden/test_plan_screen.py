@@ -173,3 +173,8 @@ def test_where_nothing_may_be_chosen_the_free_option_that_works_is_what_comes_ne
     assert "--pick 1" in free
     assert "free" in free
     assert "--pick 2" in paid
+
+
+def test_an_option_picked_without_an_account_is_not_said_to_ask():
+    shown = text(replace(full_plan(), choice=3, by_hand=True), width=100)
+    assert "--pick 4   run option 4, needs an account" in shown

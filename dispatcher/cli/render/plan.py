@@ -234,7 +234,8 @@ def _steps(plan: Plan, file: str, *, everything: bool) -> Iterator[tuple[str, st
     if file.rstrip("'").endswith(".py"):
         yield f"mlrun init {file}", "write it down as a job file, which can be run"
     elif plan.chosen:
-        where = "here" if plan.chosen.offer.where == "local" else f"option {(plan.choice or 0) + 1}, asks first"
+        lacks = "asks first" if plan.chosen.offer.usable else plan.chosen.offer.why_unusable
+        where = "here" if plan.chosen.offer.where == "local" else f"option {(plan.choice or 0) + 1}, {lacks}"
         again = f" --pick {(plan.choice or 0) + 1}" if plan.by_hand else ""
         yield f"mlrun {file}{again}", f"run {where}"
     changed = plan.with_changes if plan.choice is None else None

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from dispatcher.app.access import closed
-from dispatcher.app.limits import check_limits
+from dispatcher.app.limits import check_limits, foreseen
 from dispatcher.app.reminders import reminders
 from dispatcher.app.rungs import none_dearer, rungs
 from dispatcher.app.sightings import look, matching
@@ -176,3 +176,8 @@ def test_a_cloud_that_does_not_answer_is_told_and_never_empty(tmp_path):
         raise HostUnreachable("no")
 
     assert {"fake": "no"} == look(["fake"], unloadable).silent
+
+
+@pytest.mark.parametrize(("most", "told"), [(0.05, True), (50.0, False), (None, False)])
+def test_a_plan_says_beforehand_that_the_settings_would_refuse_its_run(most, told):
+    assert told == bool(foreseen(full_plan(), Limits(per_run=most)))

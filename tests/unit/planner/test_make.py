@@ -119,7 +119,7 @@ def test_a_question_about_a_device_that_is_too_small_is_answered_with_what_would
 def test_over_budget_the_cheapest_that_fits_is_named_with_its_limit():
     plan = planned(LARGE, offer(device_memory_gib=48.0), keys={"budget": {"max_hourly": 0.1}})
     assert plan.choice is None
-    assert "The cheapest that fits is aws g4dn.xlarge: $0.53 per hour, over max_hourly 0.10." in plan.warnings
+    assert "The cheapest that fits is aws g4dn.xlarge in us-east-1: $0.53 per hour, over max_hourly 0.10." in plan.warnings
 
 
 def test_an_offer_whose_useful_time_is_too_short_is_rejected_with_that_reason():
@@ -329,3 +329,11 @@ def test_adapters_are_suggested_for_published_weights_where_the_task_is_not_said
     keys = {"training": {"batch_size": 1, "steps": 9, "precision": "bf16", "gradient_checkpointing": True}}
     made = planned(LLAMA, here=(device(memory_gib=24.0, compute_capability=8.6), desk), keys=keys)
     assert any(one.change.get("training.method") in ("lora", "qlora") for one in made.suggestions)
+
+
+def test_over_budget_the_cheapest_is_named_with_its_market_and_region_and_gpu_memory_is_told():
+    keys = {"budget": {"max_cost": 0.01}, "spot": True, "where": "aws"}
+    desk = (device("cpu"), own(count=0, device="cpu", device_memory_gib=0.0))
+    made = planned(SMALL, offer(market="spot", region="sa-east-1"), keys=keys, here=desk)
+    assert made.estimate.gpu_memory is not None
+    assert any("aws g4dn.xlarge spot in sa-east-1: $" in one for one in made.warnings)
