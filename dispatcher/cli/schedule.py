@@ -132,18 +132,22 @@ def rm(schedule_id: str, *, as_json: bool) -> int:
 
 @schedule.command("run-now")
 @click.argument("schedule_id", metavar="ID")
-def run_now(schedule_id: str) -> int:
+@AS_JSON
+def run_now(schedule_id: str, *, as_json: bool) -> int:
     """Run a schedule's jobs now; its next time stays."""
     from dispatcher.app import schedules
     from dispatcher.scheduling import records
 
     now = datetime.now(UTC).timestamp()
     if _here(schedule_id):
-        return _fired(schedules.fire(records.find(schedule_id), now, early=True))
+        return _fired(schedules.fire(records.find(schedule_id), now, early=True), as_json=as_json)
     from dispatcher.app import overnight as nights
 
     begun = nights.start_now(nights.find(schedule_id), now)
     cloud = overnight.CLOUDS[begun.where]
+    if as_json:
+        document({"schema": "1.0", "started": begun.id, "where": begun.where, "region": begun.region})
+        return 0
     say(f"{good('✓')} {begun.name} is started on {cloud} in {begun.region}; its trigger is deleted. mlrun schedule ls")
     return 0
 
@@ -231,9 +235,11 @@ def _say_added(made: Any, limits: list[str], now: datetime) -> None:
     say(dim(f"· woken by {made.waker} · mlrun schedule ls · mlrun schedule rm {made.id}"))
 
 
-def _fired(one: Any) -> int:
+def _fired(one: Any, *, as_json: bool = False) -> int:
     outcomes = one.fired[-1].outcomes
-    for outcome in outcomes:
+    if as_json:
+        document({"schema": "1.0", "started": one.id, "outcomes": list(outcomes)})
+    for outcome in () if as_json else outcomes:
         say(f"· {outcome}")
     return 0 if all(outcome.partition(": ")[2].startswith("exit code 0") for outcome in outcomes) else 1
 

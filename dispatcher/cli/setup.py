@@ -24,7 +24,8 @@ MARKS = {"ok": good("✓"), "note": dim("·"), "warning": caution("!"), "error":
 )
 @click.option("--template", help="Start from a template instead of what stands here; `--template list` names them.")
 @click.option("--stdout", is_flag=True, help="Print it instead of writing a file.")
-def init(script: Path | None, output: Path | None, template: str | None, *, stdout: bool) -> int:
+@AS_JSON
+def init(script: Path | None, output: Path | None, template: str | None, *, stdout: bool, as_json: bool) -> int:
     """Write a job file, pre-filled from what stands in this folder.
 
     \b
@@ -35,17 +36,21 @@ def init(script: Path | None, output: Path | None, template: str | None, *, stdo
     from dispatcher.jobfile import starter
 
     if template == "list":
-        say("\n".join(starter.templates()), to_stdout=True)
+        names = list(starter.templates())
+        document({"schema": "1.0", "templates": names}) if as_json else say("\n".join(names), to_stdout=True)
         return 0
     text = _starter_text(script, template)
     if script is None and template is None:
         _tell_scripts()
-    if stdout:
-        say(text, to_stdout=True, nl=False)
-        return 0
     output = output or Path(f"{script.stem}.yaml" if script else "train.yaml")
-    _write_new(output, text)
-    say(f"{good('✓')} {output} written. Look through it, then: {bold(f'mlrun {output} --dry-run')}")
+    if not stdout:
+        _write_new(output, text)
+    if as_json:
+        document({"schema": "1.0", "file": None if stdout else str(output), "text": text})
+    elif stdout:
+        say(text, to_stdout=True, nl=False)
+    else:
+        say(f"{good('✓')} {output} written. Look through it, then: {bold(f'mlrun {output} --dry-run')}")
     return 0
 
 
@@ -106,7 +111,8 @@ def _show_check(check: Any) -> None:
 
 
 @click.command()
-def schema() -> int:
+@AS_JSON
+def schema(*, as_json: bool) -> int:
     """The job file's JSON Schema (draft-07).
 
     \b
@@ -116,7 +122,7 @@ def schema() -> int:
     """
     from dispatcher.jobfile.schema import schema as made
 
-    document(made())
+    document({"schema": "1.0", **made()} if as_json else made())
     return 0
 
 
@@ -199,7 +205,8 @@ def purge(older_than: str, *, everything: bool, learned: bool, yes: bool, as_jso
 
 @click.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
-def completion(shell: str) -> int:
+@AS_JSON
+def completion(shell: str, *, as_json: bool) -> int:
     """Print the completion script of a shell.
 
     \b
@@ -213,5 +220,6 @@ def completion(shell: str) -> int:
 
     kind = get_completion_class(shell)
     assert kind is not None
-    say(kind(cli, {}, "mlrun", COMPLETE_VAR).source(), to_stdout=True)
+    script = kind(cli, {}, "mlrun", COMPLETE_VAR).source()
+    document({"schema": "1.0", "shell": shell, "script": script}) if as_json else say(script, to_stdout=True)
     return 0

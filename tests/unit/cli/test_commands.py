@@ -11,7 +11,7 @@ import click
 import pytest
 
 from dispatcher.cli import flags, purging, run, running
-from dispatcher.cli.main import VERBS, _run, _tells_events
+from dispatcher.cli.main import VERBS, _run, _tells_events, cli
 from dispatcher.cli.run import _picked
 from dispatcher.doctor.credentials import GCP_FIX
 from dispatcher.domain.plan import Here
@@ -320,3 +320,22 @@ def test_json_after_two_dashes_is_the_jobs(job, capsys):
     assert 100 == _run([f"{job}.none.yaml", "--", "--json"])
     out, err = capsys.readouterr()
     assert ("", True) == (out, "does not exist" in err)
+
+
+@pytest.mark.parametrize("words", [["init"], ["init", "--template", "list"], ["schema"], ["completion", "bash"]])
+def test_verbs_that_write_text_write_json_too(words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert 0 == _run([*words, "--json"])
+    assert "1.0" == json.loads(capsys.readouterr().out)["schema"]
+
+
+def test_every_verb_has_json():
+    def without(name: str, command: click.Command) -> list[str]:
+        below = command.commands.items() if isinstance(command, click.Group) else ()
+        lacking = [found for one, inner in below for found in without(f"{name} {one}", inner)]
+        leads = isinstance(command, click.Group) and not command.invoke_without_command
+        has = leads or command.hidden or any("--json" in one.opts for one in command.params)
+        return lacking if has else [*lacking, name]
+
+    context = click.Context(cli)
+    assert [] == [found for verb in VERBS for found in without(verb, cli.get_command(context, verb))]
