@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -34,7 +35,7 @@ def report(run: str, *, html: Path | None, show: bool, as_json: bool) -> int:
     with runs.opened(tell_warnings, without_record=True) as ctx:
         found = ctx.store.find(run)
         queue = queue_of(found, ctx.store)
-    file = _written(found, html)
+    file = _written(found, html, queue)
     log = runs.log_path(found)
     if as_json:
         said = run_record(found, str(log) if log else None)
@@ -51,7 +52,7 @@ def report(run: str, *, html: Path | None, show: bool, as_json: bool) -> int:
     return 0
 
 
-def _written(run: Run, wished: Path | None) -> Path | None:
+def _written(run: Run, wished: Path | None, queue: dict[str, Any]) -> Path | None:
     """The page's file; None where it cannot be written and nobody asked for it."""
     from dispatcher import paths
     from dispatcher.app import reports
@@ -68,6 +69,7 @@ def _written(run: Run, wished: Path | None) -> Path | None:
         notices=tuple(reports.notices_of(run)),
         series=tuple(reports.curves_of(run)),
         origin=reports.origin_of(run),
+        queue=queue,
     )
     file = wished or reports.page_file(run)
     try:

@@ -40,10 +40,20 @@ def queue_lines(queue: dict[str, Any], width: int) -> list[str]:
     """The same for people; nothing where there was no queue."""
     if not queue:
         return []
-    rows = [[one["id"][:4], one["name"], _ending(one), _took(one), show_usd(one["cost_usd"])] for one in queue["runs"]]
+    head = ["job", "outcome", "took", "cost"]
+    return ["", f"{bold('QUEUE')}  {in_words(queue)}", *table(head, cells(queue), width=width, shrink=1)]
+
+
+def in_words(queue: dict[str, Any]) -> str:
+    """How many succeeded, how long they took, what they cost together."""
     most = f" of {show_usd(queue['budget_usd'])}" if queue["budget_usd"] else ""
-    whole = f"{queue['succeeded']} of {queue['of']} succeeded, together {show_usd(queue['cost_usd'])}{most}"
-    return ["", f"{bold('QUEUE')}  {whole}", *table(["run", "job", "outcome", "took", "cost"], rows, width=width, shrink=2)]
+    took = show_seconds(sum(one["seconds"] or 0.0 for one in queue["runs"]))
+    return f"{queue['succeeded']} of {queue['of']} succeeded, together {took} and {show_usd(queue['cost_usd'])}{most}"
+
+
+def cells(queue: dict[str, Any]) -> list[list[str]]:
+    """A row for each job."""
+    return [[f"{one['name']} ({one['id'][:4]})", _ending(one), _took(one), show_usd(one["cost_usd"])] for one in queue["runs"]]
 
 
 def _ending(one: dict[str, Any]) -> str:

@@ -7,6 +7,7 @@ import pytest
 from dispatcher import paths
 from dispatcher.app import schedules
 from dispatcher.app.schedules import Wish
+from dispatcher.cli.render.page.page import Material, page
 from dispatcher.cli.render.queue import queue_lines, queue_of
 from dispatcher.errors import JobFileError, UsageError
 from dispatcher.jobfile.load import load
@@ -193,7 +194,12 @@ def test_what_ran_in_turn_here_is_summed_too(job, waker, tmp_path):
         told = queue_of(runs[1], store)
     assert (["b", "train"], 2, 1) == (sorted(run.name for run in runs), told["of"], told["succeeded"])
     assert ["train", "b"] == [one["name"] for one in told["runs"]]
-    assert "1 of 2 succeeded, together $0.00" in "".join(queue_lines(told, 80))
+    said = "".join(queue_lines(told, 80))
+    assert "1 of 2 succeeded, together " in said
+    assert "failed: the job ended by itself" in said
+    html = page(runs[0], Material(queue=told))
+    assert "The queue it ran in" in html
+    assert f"<td>train ({runs[1].id[:4]})</td><td>succeeded</td>" in html
 
 
 def test_secrets_that_only_this_shell_has_are_named(job, monkeypatch):

@@ -7,6 +7,7 @@ from typing import Any
 
 from dispatcher import paths
 from dispatcher.cli.render.page.charts import Chart, curve, strip
+from dispatcher.cli.render.queue import cells, in_words
 from dispatcher.cli.render.receipt import FIGURES
 from dispatcher.cli.render.records import moment
 from dispatcher.domain.run import Outcome, Run
@@ -31,6 +32,7 @@ class Material:
     notices: tuple[str, ...] = ()
     series: tuple[Series, ...] = ()
     origin: dict[str, Any] = field(default_factory=dict)
+    queue: dict[str, Any] = field(default_factory=dict)
 
 
 def page(run: Run, material: Material) -> str:
@@ -67,6 +69,7 @@ def _content(run: Run, material: Material) -> dict[str, Any]:
         "place": "this machine" if attempt is None or attempt.where == "local" else f"{attempt.where} {attempt.machine}",
         "times": [(name, moment(value)) for name, value in _times(run) if value],
         "figures": list(_figures(run)),
+        "queue": {"whole": in_words(material.queue), "rows": cells(material.queue)} if material.queue else None,
         "warnings": warnings(run, material.samples, material.notices),
         "curves": [curve(one) for one in material.series],
         "strips": _strips(material.samples),
