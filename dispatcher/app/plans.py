@@ -25,6 +25,7 @@ from dispatcher.planner.candidates import Terms
 from dispatcher.planner.make import World, plan_all, plan_for
 from dispatcher.planner.market import survey
 from dispatcher.planner.phases import Transfers
+from dispatcher.planner.workload import lacking
 
 if TYPE_CHECKING:  # loaded by the plans that rest on one
     from dispatcher.domain.traced import Traced
@@ -94,9 +95,17 @@ def plan_loaded(
             return _rented(loaded, settings, machine, left, found, seen)
         return _planned(loaded, settings, device, machine, left, found, seen, everything=everything, explained=explained)
     except UnknownError as why:
-        path = short(loaded.config.dataset.path) if loaded.config.dataset and loaded.config.dataset.path else ""
-        trouble = (note for note in loaded.notes if path and note.startswith(path))
-        raise UnknownError(" ".join((why.message, *trouble)), fix=why.fix) from None
+        raise _asking(loaded, why) from None
+
+
+def _asking(loaded: LoadedJob, why: UnknownError) -> UnknownError:
+    """The error for all that lacks, with the file that it lacks in, and what kept it from being read in the data."""
+    path = short(loaded.config.dataset.path) if loaded.config.dataset and loaded.config.dataset.path else ""
+    trouble = (note for note in loaded.notes if path and note.startswith(path))
+    also = [one for one in lacking(loaded.config) if one.message != why.message]
+    place = f"{loaded.path.name}: " if loaded.path else ""
+    words = " ".join((why.message, *(one.message for one in also), *trouble))
+    return UnknownError(f"{place}{words}", fix=" ".join(filter(None, (why.fix, *(one.fix for one in also)))))
 
 
 def _probe(loaded: LoadedJob, settings: Settings, tell: Tell, found: Traced | None) -> tuple[Evidence | None, tuple[str, ...]]:
@@ -157,7 +166,7 @@ def refuse_unknown_region(loaded: LoadedJob, settings: Settings) -> None:
     if region not in known:
         near = ", ".join(f"{cloud}/{one}" for one in nearest(region, known)) or f"{cloud}/{known[0]}"
         problem = Problem(f"{cloud} has no region {short(region)}.", path="where", fix=f"Near: {near}. All: mlrun catalog show")
-        raise JobFileError(loaded.name, [problem])
+        raise JobFileError(_file(loaded), [problem])
 
 
 def same_plan(fresh: Plan, kept: Path, pick: int | None = None) -> Plan:
@@ -232,4 +241,10 @@ def seconds_left(loaded: LoadedJob, starts: datetime | None = None) -> float | N
     try:
         return seconds_between(start, read_moment(text, start, start.tzinfo or UTC))
     except ValueError as why:
-        raise JobFileError(loaded.name, [Problem(str(why), path="budget.finish_by")]) from None
+        fix = "Write a time to come, or leave it out."
+        raise JobFileError(_file(loaded), [Problem(f"{str(why).rstrip('.')}.", fix, path="budget.finish_by")]) from None
+
+
+def _file(loaded: LoadedJob) -> str:
+    """The job's file as errors name it."""
+    return loaded.path.name if loaded.path else loaded.name

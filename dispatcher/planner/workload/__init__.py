@@ -11,6 +11,7 @@ from dispatcher.domain.hardware import Device
 from dispatcher.domain.job import JobConfig
 from dispatcher.domain.workload import TableWorkload, Workload
 from dispatcher.errors import UnknownError
+from dispatcher.planner.workload.work import batch_of
 
 if TYPE_CHECKING:
     from dispatcher.domain.traced import Traced
@@ -47,6 +48,24 @@ def workload(
         return table
     work: Workload = module.build(job, device, for_time=for_time)
     return work
+
+
+def lacking(job: JobConfig) -> tuple[UnknownError, ...]:
+    """Everything that keeps the job's work from being computed, as far as one can tell at once."""
+    try:
+        family = infer_family(job)
+    except UnknownError as why:
+        return (why,)
+    if family not in MODULES:
+        return ()
+    module: Any = import_module(f"{__name__}.{MODULES[family]}")
+    found = []
+    for ask in getattr(module, "ASKED", (batch_of,)):
+        try:
+            ask(job)
+        except UnknownError as why:
+            found.append(why)
+    return tuple(found)
 
 
 def infer_family(job: JobConfig) -> str:

@@ -186,3 +186,17 @@ def _notes(job: JobConfig, library: str, algorithm: Algorithm, *, one_core: bool
     if one_core:
         found.append("Its n_jobs is not known: one core is counted, scikit-learn's default. With n_jobs=-1: model.threads: -1.")
     return tuple(found)
+
+
+def _model(job: JobConfig) -> None:
+    assert job.model is not None
+    _algorithm(job.model)
+
+
+def _table(job: JobConfig) -> None:
+    data = job.dataset or Dataset()
+    _size(data, _format(data))
+
+
+ASKED = (_model, _table)
+"""What a job of this family must say, as questions that raise UnknownError where it does not."""

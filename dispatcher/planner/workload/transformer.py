@@ -274,3 +274,12 @@ def _dequantised(s: Setting) -> float:
     if s.numbers.native:
         return 0.0
     return 2.0 * max(i * o for i, o in s.shape.linears.values())
+
+
+def _shape(job: JobConfig) -> None:
+    assert job.model is not None
+    shape_of(job.model)
+
+
+ASKED = (_shape, lambda job: _tokens(job, for_time=False), batch_of)
+"""What a job of this family must say, as questions that raise UnknownError where it does not."""

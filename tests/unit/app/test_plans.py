@@ -139,3 +139,26 @@ def test_an_arm_machine_is_said_not_to_run_what_was_built_for_others(machine: st
     made = plan({"run": "true", "model": "resnet50", "training": {"batch_size": 8, "steps": 9}}, machine=machine)
     assert not made.candidates[0].fits
     assert any("x86_64 wheels" in one for one in made.warnings)
+
+
+@pytest.mark.parametrize(
+    ("keys", "all_of"),
+    [
+        ("model: llama-3.1-8b", ["The batch size", "The sequence length"]),
+        ("model: {family: transformer, layers: 2}", ["hidden, heads, vocab", "The batch size", "The sequence length"]),
+        ("model: {library: sklearn}", ["The algorithm", "rows and columns"]),
+    ],
+)
+def test_all_that_lacks_is_asked_for_at_once_with_the_file(tmp_path: Path, keys: str, all_of: list[str]) -> None:
+    (tmp_path / "q1.yaml").write_text(f"run: x\n{keys}\n")
+    with pytest.raises(UnknownError, match=r"^q1.yaml: ") as caught:
+        plan(tmp_path / "q1.yaml")
+    assert [] == [one for one in all_of if one not in caught.value.message]
+    assert caught.value.fix.count("Add ") == len(all_of)
+
+
+def test_a_time_that_is_past_is_told_with_its_file_and_a_fix(tmp_path: Path) -> None:
+    (tmp_path / "q1.yaml").write_text("run: x\nbudget: {finish_by: 2020-01-01 10:00}\n")
+    with pytest.raises(JobFileError, match=r"^q1.yaml has 1 problem") as caught:
+        plan(tmp_path / "q1.yaml")
+    assert caught.value.problems[0].fix
