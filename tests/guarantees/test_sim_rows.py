@@ -100,6 +100,16 @@ def test_a_product_that_believes_empty_lists_is_found_out(tmp_path):
         assert judged(here)
 
 
+def test_a_product_that_clears_nothing_away_is_found_out(tmp_path):
+    with place("ssh", tmp_path) as here:
+        assert "finished" == here.drive("execute", here.fresh()).answer["state"]
+        assert [] == here.world.left()
+        run = here.fresh()
+        told = here.drive("execute", run, plant="clears nothing away").answer
+        assert ("finished", True) != (told["state"], bool(here.world.left()))
+        assert [f"mark mlrun-{run}-1"] == here.world.left()
+
+
 def test_a_wrong_class_of_an_error_is_found_out():
     with inside("aws") as here:
         assert r09.met(here, "VcpuLimitExceeded", r09.ZONE)

@@ -103,8 +103,7 @@ def main(asked: dict[str, Any]) -> int:
     """`asked`: verb, cloud, desk, folder, run, environment, fatal, plant, offset. The answer is written into the folder."""
     os.environ.update(asked["environment"])
     folder = Path(asked["folder"])
-    if asked.get("plant"):
-        aws.unresolved = lambda _launch, _clock: False  # type: ignore[assignment]
+    spoil(asked.get("plant") or "")
     effects = Effects(str(folder / f"effects-{asked['verb']}"), asked.get("fatal") or 0)
     clock = _here(folder, effects, asked["offset"]) if asked["cloud"] == "local" else _at_the_desk(asked["desk"], effects)
     said: list[str] = []
@@ -134,6 +133,14 @@ def main(asked: dict[str, Any]) -> int:
         }
     (folder / f"answer-{asked['verb']}.json").write_text(json.dumps(answer))
     return 0
+
+
+def spoil(plant: str) -> None:
+    """Break the product, in one of the ways that must be found out."""
+    if plant == "believes empty lists":
+        aws.unresolved = lambda _launch, _clock: False
+    elif plant == "clears nothing away":
+        ssh.SshBackend.terminate = lambda _backend, _label: None  # type: ignore[method-assign]
 
 
 def _at_the_desk(path: str, effects: Effects) -> DeskClock:
