@@ -21,8 +21,9 @@ COURSE_KIND = "course"
 FIRST_SECONDS = 60.0
 """A run's course is judged once its count has moved for so long, and then once in a while."""
 AGAIN_SECONDS = 60.0
-LATEST = 1 << 16
-"""Bytes that are read of a flood of output."""
+LATEST = 1 << 13
+"""Bytes that are read of a flood of output, and only so often: whoever writes much is not slowed down."""
+FLOOD_SECONDS = 0.25
 MOST_MARKS = 4000
 """Of more, every second one is forgotten."""
 
@@ -36,6 +37,7 @@ class _Followed:
     marks: list[Mark] = field(default_factory=list)
     due: float = FIRST_SECONDS
     said: set[str] = field(default_factory=set)
+    read: float = 0.0
 
     def add(self, marks: list[Mark]) -> None:
         self.marks += marks
@@ -73,6 +75,9 @@ class Pacing:
             return []
         at = event.time - followed.began
         if isinstance(event, LogBytes):
+            if len(event.data) >= LATEST and at - followed.read < FLOOD_SECONDS:
+                return []
+            followed.read = at
             followed.add(followed.output.feed(_latest(event.data), at))
         elif isinstance(event, Counted):
             followed.add([mark] if (mark := told(event.row, at)) else [])
