@@ -133,6 +133,16 @@ def message(run: Run, what: str, now: float, words: str = "") -> tuple[str, str]
     return f"mlrun: {run.name} {verdict}", "; ".join([*said, f"mlrun report {short}"])
 
 
+def not_started(file: Path, why: str) -> list[str]:
+    """Tell that a job's time came and it was not started; what could not be told, in sentences."""
+    from dispatcher.notices.addresses import of_file
+    from dispatcher.notices.sending import send
+
+    title, text = f"mlrun: {file.stem} was not started", f"{why}. mlrun schedule ls"
+    told = [(address.shown, send(address, title, text, bad=True)) for address in of_file(file)]
+    return [f"no notice went to {shown}: {trouble}" for shown, trouble in told if trouble]
+
+
 def unheard(config: JobConfig, workdir: Path) -> Iterator[str]:
     """What would keep notices of a job from being sent, in sentences; nothing is sent for that."""
     from dispatcher.notices.addresses import addresses

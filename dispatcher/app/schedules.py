@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from dispatcher.app.access import closed
+from dispatcher.app.notices import not_started
 from dispatcher.app.plans import plan_loaded
 from dispatcher.domain.plan import Plan
 from dispatcher.domain.run import new_run_id
@@ -220,7 +221,8 @@ def _one(schedule: Scheduled, number: int, now: float, run: Runner) -> str:
     latest = schedule.finish_by[number] if schedule.cron is None and number < len(schedule.finish_by) else None
     if latest is not None and now >= latest:
         late = show_moment(datetime.fromtimestamp(latest, zone), datetime.fromtimestamp(now, zone))
-        return f"{job.name}: skipped, it was to be done by {late}"
+        why = f"skipped, it was to be done by {late}"
+        return "; ".join([f"{job.name}: {why}", *not_started(job, why)])
     if not job.is_file():
         return f"{job.name}: skipped, the job file is gone"
     changed = "" if _digest(job) == schedule.sha256[number] else " (the job file was changed since)"

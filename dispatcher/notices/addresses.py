@@ -48,9 +48,9 @@ def text_without(loaded: LoadedJob) -> str:
         return text
     for url in sorted(urls, key=len, reverse=True):
         text = text.replace(url, masked(url))
-    if any(one in urls for one in _written(text)):  # written with escapes, or over several lines
+    if any(one in urls for one in _entries(_mapping(text))):  # written with escapes, or over several lines
         text = _KEY.sub("# notify: left out, as it holds an address\n", text)
-    return text if not any(one in urls for one in _written(text)) else "# left out, as it holds an address\n"
+    return text if not any(one in urls for one in _entries(_mapping(text))) else "# left out, as it holds an address\n"
 
 
 def addresses(entries: Iterable[str], workdir: Path) -> Iterator[Address]:
@@ -70,7 +70,7 @@ def of_record(record: Mapping[str, Any]) -> Iterator[Address]:
     if not isinstance(told, dict):
         return
     file, entries = Path(str(told.get("file") or "")), [str(one) for one in told.get("to") or ()]
-    written = list(_of_file(file)) if any("://" in one for one in entries) else []
+    written = _entries(_data(file)) if any("://" in one for one in entries) else []
     for number, entry in enumerate(entries):
         if "://" not in entry:
             yield from addresses([entry], Path(str(told.get("workdir") or ".")))
@@ -78,6 +78,12 @@ def of_record(record: Mapping[str, Any]) -> Iterator[Address]:
             yield Address(entry, written[number])
         else:
             yield Address(entry, why=f"{file.name or 'the job file'} does not name it any more")
+
+
+def of_file(file: Path) -> list[Address]:
+    """The addresses in a job file of which there is no run."""
+    data = _data(file)
+    return list(addresses(_entries(data), file.parent / str(data.get("workdir") or ".")))
 
 
 def _secret(name: str, workdir: Path) -> Iterator[Address]:
@@ -89,15 +95,19 @@ def _secret(name: str, workdir: Path) -> Iterator[Address]:
         yield Address(name, url)
 
 
-def _of_file(file: Path) -> list[str]:
+def _data(file: Path) -> dict[str, Any]:
     try:
-        return _written(file.read_text(encoding="utf-8"))
+        return _mapping(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError):
-        return []
+        return {}
 
 
-def _written(text: str) -> list[str]:
-    """What `notify` says in a job file's text."""
+def _mapping(text: str) -> dict[str, Any]:
     data = parse(text).data
-    entries = data.get("notify") if isinstance(data, dict) else None
+    return data if isinstance(data, dict) else {}
+
+
+def _entries(data: Mapping[str, Any]) -> list[str]:
+    """What `notify` says."""
+    entries = data.get("notify")
     return [str(one) for one in ([entries] if isinstance(entries, str) else entries if isinstance(entries, list) else [])]

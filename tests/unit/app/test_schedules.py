@@ -13,6 +13,7 @@ from dispatcher.errors import JobFileError, UsageError
 from dispatcher.jobfile.load import load
 from dispatcher.scheduling import records
 from dispatcher.store.store import Store
+from tests.inbox import inbox
 
 ROME = ZoneInfo("Europe/Rome")
 NOW = datetime(2026, 11, 20, 18, 40, tzinfo=ROME)
@@ -208,3 +209,13 @@ def test_secrets_that_only_this_shell_has_are_named(job, monkeypatch):
     job.write_text(job.read_text() + "secrets: [TOKEN, OTHER]\n")
     [said] = schedules.unkept([load(job)])
     assert said.startswith("TOKEN: only in this shell's environment")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of what apprise loads
+def test_of_one_that_is_skipped_whoever_it_names_is_told(job, waker):
+    with inbox() as box:
+        job.write_text(job.read_text() + f"budget: {{finish_by: \"07:30\"}}\nnotify: ['{box.address}', NOWHERE]\n")
+        made = add(job, waker, at="tomorrow 01:00")
+        late = schedules.fire(made, made.finish_by[0] + 60, lambda words, log: pytest.fail("it ran"), by=waker)
+    assert ["mlrun: train was not started"] == box.titles
+    assert "no notice went to NOWHERE: the secret NOWHERE is in none of" in late.fired[0].outcomes[0]
