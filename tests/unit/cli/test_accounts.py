@@ -72,6 +72,12 @@ def test_the_reaper_is_made_told_by_the_doctor_and_taken_back(ec2, mlrun):
     assert [] == json.loads(mlrun("setup", "aws", "--reaper", "--remove", "--yes", "--json")[1])["removed"]
 
 
+def test_what_machines_schedules_take_is_printed_for_whoever_gives_it(mlrun):
+    code, out, _ = mlrun("setup", "aws", "--reaper", "--policy")
+    named = {one["Resource"] for one in json.loads(out)["Statement"]} - {"*"}
+    assert (0, True) == (code, all("mlrun-end" in one for one in named))
+
+
 def test_without_a_login_setting_up_says_how_to_log_in(mlrun, monkeypatch):
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     code, _, err = mlrun("setup", "aws")
