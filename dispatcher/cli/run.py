@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dispatcher.cli.flags import JOB, settings_of, shared
+from dispatcher.cli.flags import JOB, by_flag, known_gpu, settings_of, shared
 from dispatcher.cli.render.console import dim, document, say, width
 from dispatcher.errors import NothingFits, UsageError
 
@@ -68,7 +68,9 @@ def run(job: Path, words: tuple[str, ...], **flags: Any) -> int:
 
     if job.suffix in (".py", ".ipynb"):
         raise UsageError(f"{job} is a script, not a job file.", fix=f"mlrun init {job}, or mlrun plan {job}")
-    loaded = load(job, sets=settings_of(flags), extra_args=words)
+    with by_flag(flags):
+        loaded = load(job, sets=settings_of(flags), extra_args=words)
+    known_gpu(flags, loaded.config.resources.gpu)
     if flags["dry_run"]:
         from dispatcher.cli.main import remind
 
@@ -109,7 +111,9 @@ def _by_trace_alone(loaded: LoadedJob) -> bool:
 @shared
 def plan(job: Path, **flags: Any) -> int:
     """The dry run."""
-    loaded = _read(job, flags)
+    with by_flag(flags):
+        loaded = _read(job, flags)
+    known_gpu(flags, loaded.config.resources.gpu)
     return _show(_planned(loaded, flags), flags)
 
 

@@ -66,7 +66,7 @@ def add(jobs: tuple[Path, ...], *, one_after_another: bool, **flags: Any) -> int
 def later(jobs: Sequence[Path], flags: Mapping[str, Any], words: Sequence[str]) -> int:
     """Schedule jobs as the flags of `mlrun JOB` say; `words` go to the job."""
     from dispatcher.app import schedules
-    from dispatcher.cli.flags import settings_of
+    from dispatcher.cli.flags import by_flag, settings_of
     from dispatcher.scheduling.wakers import named
 
     now = datetime.now(UTC)
@@ -74,7 +74,8 @@ def later(jobs: Sequence[Path], flags: Mapping[str, Any], words: Sequence[str]) 
     said += [word for pair in flags["sets"] for word in ("--set", pair)] + (["--setup"] if flags["do_setup"] else [])
     said += ["--", *words] if words else []
     wish = schedules.Wish(flags["at"], flags.get("cron"), flags.get("zone"), tuple(said), settings_of(flags))
-    planned = schedules.planned(jobs, wish, now, words)
+    with by_flag(flags):
+        planned = schedules.planned(jobs, wish, now, words)
     for sentence in _unheard(planned.loaded):
         say("\n".join(wrapped(f"{caution('!')} {sentence}", width(), "  ")))
     if any(one.chosen and one.chosen.offer.where in CLOUDS for one in planned.plans):

@@ -339,3 +339,34 @@ def test_every_verb_has_json():
 
     context = click.Context(cli)
     assert [] == [found for verb in VERBS for found in without(verb, cli.get_command(context, verb))]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--max-time", "banana"], "--max-time banana: not a duration."),
+        (["--max-cost", "-1"], "--max-cost -1.0: -1.0 is not a number above 0."),
+        (["--where", "mars"], "--where mars: 'mars' is not a place."),
+        (["--set", "foo=1"], "--set foo: 'foo' is no setting."),
+        (["--set", "budget.max_time=x"], "--set budget.max_time='x': not a duration."),
+        (["--gpu", "banana"], "--gpu banana: no GPU 'banana' is known."),
+        (["--gpu", "T4:0"], "--gpu T4:0:"),
+        (["--spot", "--where", "local"], "--spot: spot machines are rented"),
+        (["--max-time", "x", "--where", "y"], "--max-time x: not a duration. Write 2h, 90m or 1h30m."),
+    ],
+)
+@pytest.mark.parametrize("verb", [[], ["plan"]])
+def test_a_wrong_value_of_a_flag_is_a_wrong_command_line(verb, words, said, job, capsys):
+    assert 2 == _run([*verb, str(job), *words, *([] if verb else ["--dry-run"])])
+    assert said in " ".join(capsys.readouterr().err.split())
+
+
+def test_where_the_file_is_wrong_too_it_is_told_with_the_flags(job, capsys):
+    job.write_text("run: t\nname: A\n")
+    assert 100 == _run([str(job), "--max-time", "x"])
+    said = capsys.readouterr().err
+    assert ["train.yaml has 2 problems", True, True] == [
+        said.splitlines()[0],
+        "--max-time x: not a" in said,
+        "2 │ name: A" in said,
+    ]
