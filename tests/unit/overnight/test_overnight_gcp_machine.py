@@ -163,3 +163,33 @@ def test_overnight_gcp_a_token_that_is_refused_is_asked_for_again(machine, gce, 
 )
 def test_overnight_gcp_a_trigger_of_last_year_starts_nothing(machine, told, late):
     assert late == machine(**told).late()
+
+
+ACTS = {
+    "mlrun_night_reads": lambda cloud: cloud.get("bundles/abc"),
+    "mlrun_night_writes": lambda cloud: cloud.put("log/00000000", b"one"),
+    "mlrun_night_secrets": lambda cloud: cloud.secret(f"projects/{PROJECT}/secrets/mlrun-TOKEN"),
+    "mlrun_night_trigger": lambda cloud: cloud.send("DELETE", "cloudscheduler", f"v1/{JOBS}/mlrun-night-a"),
+    "mlrun_night_ends": lambda cloud: cloud.send(
+        "DELETE", "compute", f"compute/v1/projects/{PROJECT}/zones/us-central1-a/instances/mlrun-a-1"
+    ),
+}
+
+
+@pytest.mark.parametrize("role", [one.role for one in nights_roles.GRANTS if one.account == nights_roles.MACHINE])
+def test_overnight_gcp_each_of_a_machines_roles_lets_it_do_what_it_must_and_none_is_idle(machine, bucket, gce, role):
+    bucket.put("bundles/abc", b"bundle")
+    gce.control("secret", {"name": "mlrun-TOKEN", "value": "s3cret"})
+    cloud = machine()
+    assert answered(ACTS[role], cloud) in (200, 404)  # allowed, whether it is there or not
+    gce.identities.bindings = [one for one in gce.identities.bindings if not one["role"].endswith(f"/{role}")]
+    gce.identities._grant()
+    assert 403 == answered(ACTS[role], cloud)
+
+
+def answered(act, cloud) -> int:
+    try:
+        act(cloud)
+    except urllib.error.HTTPError as error:
+        return error.code
+    return 200
