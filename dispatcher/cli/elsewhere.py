@@ -29,7 +29,8 @@ SECOND_SECONDS = 3.0
 """So long a second Ctrl-C is waited for."""
 LOGINS = {"aws": AWS_FIX, "gcp": GCP_FIX}
 SAFE = frozenset({RunState.RUNNING, RunState.HELD})
-SETTLED = SAFE | {RunState.COLLECTING, RunState.TERMINATING, RunState.FINISHED}
+OVER = frozenset({RunState.COLLECTING, RunState.TERMINATING, RunState.FINISHED})
+SETTLED = SAFE | OVER
 
 
 class Stage:

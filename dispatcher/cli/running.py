@@ -15,7 +15,7 @@ import click
 from dispatcher.app import runs, submit
 from dispatcher.app.hidden import values
 from dispatcher.app.notices import unheard
-from dispatcher.cli.elsewhere import LOGINS, Stage, agreed, handling, obeying_elsewhere, second_thoughts
+from dispatcher.cli.elsewhere import LOGINS, OVER, Stage, agreed, handling, obeying_elsewhere, second_thoughts
 from dispatcher.cli.render.console import dim, document, say, width
 from dispatcher.cli.render.errors import warn
 from dispatcher.cli.render.live import JsonLines, Screen, ended, planned_record
@@ -59,7 +59,7 @@ def start(loaded: LoadedJob, plan: Plan, flags: dict[str, Any], again: Changed) 
         will.detach.set()
     with (
         runs.opened(stage.hearing(listener), will, about=flags.get("on")) as ctx,
-        obeying(will, here=True) if here else obeying_elsewhere(will, stage),
+        obeying(will, stage) if here else obeying_elsewhere(will, stage),
     ):
         before = ctx.store.find(flags["resume"]) if flags.get("resume") else None
         if flags.get("on"):
@@ -200,12 +200,15 @@ def _say_setup(loaded: LoadedJob, flags: dict[str, Any]) -> None:
 
 
 @contextmanager
-def obeying(will: runs.Will, *, here: bool) -> Iterator[None]:
-    """Ctrl-C ends the job, twice at once; so does SIGTERM a job that runs here. A closed terminal leaves it running."""
+def obeying(will: runs.Will, stage: Stage) -> Iterator[None]:
+    """Ctrl-C and SIGTERM end a job that runs here, twice at once. A closed terminal leaves it running."""
 
     def interrupt(number: int, _frame: FrameType | None) -> None:
         if will.cancel.is_set():
             will.hurry.set()
+        elif stage.state in OVER:
+            said = "Ctrl-C" if number == signal.SIGINT else "SIGTERM"
+            say(dim(f"\n· {said}: the job is over; this is seen to its end"))
         else:
             most = show_seconds(longest_end(STOP_GRACE))
             said = "Ctrl-C" if number == signal.SIGINT else "SIGTERM"
@@ -215,7 +218,7 @@ def obeying(will: runs.Will, *, here: bool) -> Iterator[None]:
     def leave(_number: int, _frame: FrameType | None) -> None:
         will.detach.set()
 
-    with handling({signal.SIGINT: interrupt, signal.SIGTERM: interrupt if here else leave, signal.SIGHUP: leave}):
+    with handling({signal.SIGINT: interrupt, signal.SIGTERM: interrupt, signal.SIGHUP: leave}):
         yield
 
 

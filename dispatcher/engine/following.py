@@ -95,6 +95,8 @@ def collected(ctx: Context, work: Work) -> Collected:
         return collect(work.reached(), work.cwd, work.job.outputs, work.job.workdir, in_place=work.in_place, since=since)
 
     if work.in_place:
+        if work.job.outputs and work.status and work.status.reason != "setup-failed":
+            ctx.tell(Progress(work.run.id, ctx.clock.now(), "collect", "collecting outputs"))
         return bring()
     try:
         return waited(bring, ctx.hurry.is_set)

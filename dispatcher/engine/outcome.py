@@ -79,8 +79,8 @@ def explain(run: Run) -> str:
 
 
 def length_unknown(run: Run) -> bool:
-    """Whether nobody saw the job's end: when it was found to be gone says nothing of how long it took, or cost."""
-    return run.outcome is Outcome.LOST and not run.open
+    """Whether nobody saw the run's end: when it was found to be gone says nothing of how long it took, or cost."""
+    return (run.outcome is Outcome.LOST or run.reason == "not-started") and not run.open
 
 
 def _by_status(status: JobStatus) -> Verdict:

@@ -92,7 +92,14 @@ def _row(run: Run, now: float) -> tuple[str, ...]:
         state,
         where,
         show_seconds(max(0.0, now - run.submitted)),
-        "?" if length_unknown(run) else show_seconds(max(0.0, ended - began)),
+        _nothing(run) or show_seconds(max(0.0, ended - began)),
         f"{'≤ ' if length_unknown(run) else ''}{show_usd(run.cost_so_far)}" if run.cost_so_far else "free",
         "" if run.exit_code is None else str(run.exit_code),
     )
+
+
+def _nothing(run: Run) -> str:
+    """In place of how long a run took, where nobody knows, or nothing ran."""
+    if not length_unknown(run):
+        return ""
+    return "–" if run.reason == "not-started" else "?"

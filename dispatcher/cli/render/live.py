@@ -27,7 +27,6 @@ from dispatcher.engine.outcome import exit_code
 from dispatcher.events import AttemptStarted, Counted, Event, Finished, LogBytes, Progress, Sampled, Span, StateChanged, Warned
 
 SPOKEN = {
-    RunState.COLLECTING: "collecting outputs",
     RunState.HELD: "held: its outputs are not home yet",
 }
 """States worth a line on a local run; the others pass in milliseconds."""

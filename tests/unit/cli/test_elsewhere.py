@@ -12,7 +12,9 @@ from dispatcher.backends.base import Leftover
 from dispatcher.cli import run as running_cli
 from dispatcher.cli import sweeping
 from dispatcher.cli.elsewhere import Stage, obeying_elsewhere, second_thoughts
-from dispatcher.domain.run import Attempt, Label, Run, RunState
+from dispatcher.cli.render.listing import ps_lines
+from dispatcher.cli.running import obeying
+from dispatcher.domain.run import Attempt, Label, Outcome, Run, RunState
 from dispatcher.engine.sweep import Found
 from dispatcher.events import StateChanged
 
@@ -27,6 +29,23 @@ def pressed(*states: RunState | None, number: int = signal.SIGINT) -> tuple[Will
                 hear(StateChanged("r", 0.0, state))
             os.kill(os.getpid(), number)
     return will, stage
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        (None, "has up to 40 s"),
+        (RunState.RUNNING, "has up to 40 s"),
+        (RunState.COLLECTING, "the job is over"),
+        (RunState.TERMINATING, "over"),
+    ],
+)
+def test_ctrl_c_at_a_job_that_runs_here_says_what_it_still_can_do(state, said, capsys):
+    will, stage = Will(), Stage()
+    stage.state = state
+    with obeying(will, stage):
+        os.kill(os.getpid(), signal.SIGINT)
+    assert (True, True) == (will.cancel.is_set(), said in capsys.readouterr().err)
 
 
 def wishes(will: Will) -> tuple[bool, bool, bool]:
@@ -110,3 +129,11 @@ def test_a_sweep_shows_what_it_found_within_the_screen(capsys):
     assert [] == [line for line in lines if len(line) > 80]
     sweeping._show(found[2:], ["aws"])
     assert "Nothing of ours exists in aws" in capsys.readouterr().out
+
+
+def test_of_a_run_that_never_began_the_list_says_nothing_of_its_length():
+    run = Run(
+        "a" * 10, "job", submitted=0.0, ended=120.0, state=RunState.FINISHED, outcome=Outcome.CANCELLED, reason="not-started"
+    )
+    cells = ps_lines([run], 300.0, 120)[1].split()
+    assert ["aaaaaaaaaa", "job", "cancelled", "here", "5", "min", "–", "free"] == cells

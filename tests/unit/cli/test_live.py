@@ -38,6 +38,7 @@ def test_our_words_never_reach_stdout(capfdbinary):
         Warned("r", NOW, "Half of the time is used.", "mlrun stop r"),
         Progress("r", NOW, "sync", "3 of 4 files"),
         log(b", epoch 2\n"),
+        Progress("r", NOW, "collect", "collecting outputs"),
         StateChanged("r", NOW, RunState.COLLECTING),
     )
     assert b"epoch 1, epoch 2\n" == out
