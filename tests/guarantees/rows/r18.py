@@ -9,13 +9,15 @@ from tests.guarantees.row import Row, Size
 from tests.guarantees.sim.inside import Inside, inside
 
 TARGET = "clean-up of side objects (rules, schedules, disks, key pairs) after 1,000 runs: 0 left"
-FATES = ("done", "cancelled", "lost answer", "stock-out", "refused rule", "throttled")
+FATES = ("done", "cancelled", "lost answer", "stock-out", "refused rule", "throttled", "lost schedule", "schedule kept")
 FAULTS = {
     "aws": {
         "lost answer": ("RunInstances", {"when": "drop_after"}),
         "stock-out": ("RunInstances", {"code": "InsufficientInstanceCapacity"}),
         "refused rule": ("AuthorizeSecurityGroupIngress", {"code": "UnauthorizedOperation"}),
         "throttled": ("RevokeSecurityGroupIngress", {"code": "RequestLimitExceeded"}),
+        "lost schedule": ("CreateSchedule", {"when": "drop_after"}),
+        "schedule kept": ("DeleteSchedule", {"code": "InternalServerException", "n": 9}),
     },
     "gcp": {
         "lost answer": ("instances.insert", {"when": "drop_after"}),
@@ -32,6 +34,8 @@ def measure(size: Size = Size.WHOLE) -> Row:
     for cloud in ("aws", "gcp"):
         with inside(cloud) as here:
             here.reset()
+            if cloud == "aws":
+                here.world.arm_schedules()
             for _ in range(each):
                 one_run(here, dice)
             left += [f"{cloud} {one}" for one in remaining(here)]
