@@ -158,3 +158,9 @@ def _bytes(path):
         return Path(path).read_bytes()
     except OSError:
         return b""
+
+
+def test_a_job_may_count_itself_in_a_file_of_its_attempt(bench):
+    _, status = bench.run("""echo '{"step": 1}' >> "$DISPATCHER_PROGRESS" """)
+    assert 0 == status.exit_code
+    assert {"step": 1} == json.loads((bench.folder / "progress.jsonl").read_text())
