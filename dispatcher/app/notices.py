@@ -121,8 +121,9 @@ def message(run: Run, what: str, now: float, words: str = "") -> tuple[str, str]
         return f"mlrun: {run.name} nears its limit", f"{words}. mlrun attach {short}"
     verdict = "succeeded" if run.outcome is Outcome.SUCCEEDED else f"has not succeeded: {run.outcome}"
     said = [] if run.outcome is Outcome.SUCCEEDED else [f"{explain(run)} (exit code {run.exit_code})"]
-    if run.started and run.ended:
-        said.append(f"after {show_seconds(max(0.0, run.ended - run.started))} on {where}")
+    took = run.phases_seconds.get("run", run.ended - run.started if run.started and run.ended else None)
+    if took is not None:
+        said.append(f"after {show_seconds(max(0.0, took))} on {where}")
     if attempt and attempt.rented:
         cost = max(run.cost_so_far, spent(run, now))
         said.append(f"{show_usd(cost)}, planned {show_usd(run.cost_likely or 0.0)}")
