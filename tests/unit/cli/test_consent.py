@@ -37,3 +37,12 @@ def test_a_machine_that_cannot_delete_itself_is_said_to_wait_with_the_price_of_t
 def test_one_that_can_is_not(where, watched):
     assert WAITS not in said(where, watched)
     assert "whatever happens to this computer" in said(where, watched)
+
+
+@pytest.mark.parametrize(
+    ("watched", "words"),
+    [("", "nothing ends it before you do"), ("reaper", "the reaper in your account"), ("schedule", "a schedule of its own")],
+)
+def test_what_ends_a_machine_of_awss_that_hangs_is_said(watched, words):
+    assert words in said("aws", watched)
+    assert ("nothing ends it" in said("aws", watched)) is (not watched)
