@@ -44,5 +44,7 @@ def test_one_that_can_is_not(where, watched):
     [("", "nothing ends it before you do"), ("reaper", "the reaper in your account"), ("schedule", "a schedule of its own")],
 )
 def test_what_ends_a_machine_of_awss_that_hangs_is_said(watched, words):
-    assert words in said("aws", watched)
-    assert ("nothing ends it" in said("aws", watched)) is (not watched)
+    plan = replace(on("aws"), warnings=())
+    text = " ".join(" ".join(consent_lines(plan, 120, detached=False, outputs=True, watched=watched)).split())
+    assert f"If this AWS host itself hangs, {words}" in text
+    assert ("nothing ends it" in text) is (not watched)
