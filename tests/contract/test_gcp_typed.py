@@ -7,8 +7,11 @@ import json
 import pytest
 from click.testing import CliRunner
 
+from dispatcher.app.prices import refresh
 from dispatcher.backends.gcp.account import email
+from dispatcher.catalog import find_instance, offers_of
 from dispatcher.cli.accounts import refresh_prices, setup
+from dispatcher.jobfile.settings import Settings
 from tests.contract.test_gcp import cloud  # noqa: F401 as a fixture
 from tests.lab.gce.places import PROJECT
 
@@ -41,6 +44,14 @@ def test_gcp_prices_are_refreshed_past_the_guards(cloud, capsys, monkeypatch):  
     assert 0 == refresh_prices(("us-central1",), as_json=True)
     (told,) = json.loads(capsys.readouterr().out)["refreshed"]
     assert ("gcp", True) == (told["where"], told["kept"] > 20)
+
+
+def test_gcp_a_plan_with_live_prices_reads_googles_own(cloud, monkeypatch):  # noqa: F811
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    assert () == refresh(Settings(), "gcp/us-central1")
+    found = {(one.region, one.market): one for one in offers_of(find_instance("gcp", "e2-standard-4"))}
+    offer = found["us-central1", "on-demand"]
+    assert ("live", True) == (offer.price_source, offer.price_per_hour > 0)
 
 
 def test_gcp_prices_without_any_account_are_refused(monkeypatch):
