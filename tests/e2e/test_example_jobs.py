@@ -14,8 +14,8 @@ from tests.e2e.shell import Shell
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 TORCH, LONG = pytest.mark.torch, pytest.mark.long
-A_FEW_STEPS = ["--set", "training.steps=15"]
-A_FEW_IMAGES = ["--set", "training.epochs=1", "--set", "dataset.samples=400"]
+A_FEW_STEPS = ["--set", "training.steps=5"]
+A_FEW_IMAGES = ["--set", "training.epochs=1", "--set", "dataset.samples=200"]
 JOBS = [
     pytest.param("train", [], "runs/digits", lambda found: found["test_accuracy"] > 0.95, id="train"),
     pytest.param("boosting", [], "runs/flights", lambda found: found["test_auc"] > 0.68, id="boosting"),
