@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import sys
-import types
+
+TYPE_CHECKING = False  # as typing's own: nothing that takes long is loaded before Ctrl-C is heeded
+if TYPE_CHECKING:
+    import types
 
 
 def _without_trace(kind: type[BaseException], error: BaseException, trace: types.TracebackType | None) -> None:

@@ -29,25 +29,17 @@ def purge(older_than: str, *, everything: bool, yes: bool, as_json: bool) -> int
                 say(f"  {show_bytes(size):>9}  {folder}", to_stdout=True)
         if finished and _agreed(len(finished), yes=yes, as_json=as_json):
             removed = ctx.store.purge(before)
-            for run_id in removed:
-                shutil.rmtree(paths.runs_dir() / run_id, ignore_errors=True)
+            freed = sum(_removed(paths.runs_dir() / run_id) for run_id in removed)
         else:
-            removed = []
+            removed, freed = [], 0
         if everything and (yes or removed):
             ctx.store.forget_observations()
     if everything and (yes or removed):
-        shutil.rmtree(paths.cache_dir(), ignore_errors=True)
-        for old in _put_aside():
-            old.unlink(missing_ok=True)
-    freed = sum(kept.values()) - sum(_size(Path(folder)) for folder in kept)
+        freed += sum(map(_removed, (paths.cache_dir(), *_put_aside())))
     if as_json:
-        document({"schema": "1.0", "kept_bytes": kept, "removed_runs": removed, "freed_bytes": max(0, freed)})
+        document({"schema": "1.0", "kept_bytes": kept, "removed_runs": removed, "freed_bytes": freed})
     else:
-        say(
-            f"{good('✓')} {len(removed)} runs forgotten, {show_bytes(max(0, freed))} freed."
-            if removed
-            else "Nothing was removed."
-        )
+        say(f"{good('✓')} {len(removed)} runs forgotten, {show_bytes(freed)} freed." if removed else "Nothing was removed.")
     return 0
 
 
@@ -60,6 +52,16 @@ def forget(*, as_json: bool) -> int:
     else:
         say(f"{good('✓')} What {count} runs taught was forgotten." if count else "Nothing was learned yet.")
     return 0
+
+
+def _removed(place: Path) -> int:
+    """Remove a folder or a file; the bytes that it held and holds no more."""
+    held = _size(place)
+    if place.is_dir():
+        shutil.rmtree(place, ignore_errors=True)
+    else:
+        place.unlink(missing_ok=True)
+    return held - _size(place)
 
 
 def _put_aside() -> list[Path]:
@@ -87,5 +89,7 @@ def _age(text: str) -> float:
         raise UsageError(f"--older-than {text}: {why}") from None
 
 
-def _size(folder: Path) -> int:
-    return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else 0
+def _size(place: Path) -> int:
+    if place.is_file():
+        return place.lstat().st_size
+    return sum(path.lstat().st_size for path in place.rglob("*") if path.is_file()) if place.is_dir() else 0

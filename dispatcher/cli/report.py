@@ -44,7 +44,8 @@ def report(run: str, *, html: Path | None, show: bool, as_json: bool) -> int:
     else:
         from dispatcher.cli.render.receipt import report_lines
 
-        say("\n".join([*report_lines(found, log, width()), *queue_lines(queue, width())]), to_stdout=True)
+        lines = report_lines(found, log, width(), setup_log=runs.log_path(found, "setup.log"))
+        say("\n".join([*lines, *queue_lines(queue, width())]), to_stdout=True)
         if file:
             say(dim(f"page: {file}"))
     if show and file:

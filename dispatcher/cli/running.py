@@ -44,14 +44,8 @@ def start(loaded: LoadedJob, plan: Plan, flags: dict[str, Any], again: Changed) 
         loaded = again(plan.chosen.changes)
     quiet = flags["quiet"] or flags["progress"] == "quiet" or flags["as_json"]
     here = plan.chosen is not None and plan.chosen.offer.where == "local" and not flags.get("on")
-    if here:
-        if not quiet:
-            say("\n".join(here_lines(plan, width())))
-        _say_setup(loaded, flags)
-        if loaded.config.results and not quiet:
-            say(dim("· results: is for rented machines; outputs stay here, and are copied nowhere"))
-        if keep is not None and not quiet:
-            say(dim("· --keep is for machines elsewhere; nothing has to be held of this one"))
+    if here and not flags.get("resume"):
+        _introduce(loaded, plan, flags, quiet=quiet, keep=keep)
     hidden = values(loaded.config.secrets, loaded.workdir)
     listener = JsonLines(hidden) if flags["as_json"] else Screen(quiet=quiet, hidden=hidden)
     will, stage = runs.Will(), Stage()
@@ -62,6 +56,9 @@ def start(loaded: LoadedJob, plan: Plan, flags: dict[str, Any], again: Changed) 
         obeying(will, stage) if here else obeying_elsewhere(will, stage),
     ):
         before = ctx.store.find(flags["resume"]) if flags.get("resume") else None
+        if before and here:
+            submit.saved_by(before, loaded)
+            _introduce(loaded, plan, flags, quiet=quiet, keep=keep)
         if flags.get("on"):
             lender = ctx.store.find(flags["on"])
             run = submit.submit_on(ctx, loaded, plan, settings, lender, resume=before)
@@ -79,6 +76,17 @@ def start(loaded: LoadedJob, plan: Plan, flags: dict[str, Any], again: Changed) 
     with runs.opened(listener, about=run.id) as ctx:
         run = runs.stop(ctx, run.id, STOP_GRACE)
     return told(run, quiet=quiet)
+
+
+def _introduce(loaded: LoadedJob, plan: Plan, flags: dict[str, Any], *, quiet: bool, keep: float | None) -> None:
+    """Before a run on this computer: what it needs, why here, and what is not done here."""
+    if not quiet:
+        say("\n".join(here_lines(plan, width())))
+    _say_setup(loaded, flags)
+    if loaded.config.results and not quiet:
+        say(dim("· results: is for rented machines; outputs stay here, and are copied nowhere"))
+    if keep is not None and not quiet:
+        say(dim("· --keep is for machines elsewhere; nothing has to be held of this one"))
 
 
 def seconds_of(flag: str, text: str | None) -> float | None:

@@ -123,6 +123,8 @@ def _known(found: Survey, asked: set[str], named: str) -> Iterator[tuple[str, En
         yield "setup", Entry(_scalar(found.setup), "done on rented machines; here only with --setup")
     if found.outputs:
         yield "outputs", Entry(f"[{', '.join(map(_scalar, found.outputs))}]", "what it seems to leave: is this all?")
+    if not found.data and "dataset.path" in asked and (folder := found.data_folder):
+        yield "dataset.path", Entry(_scalar(folder), "this folder is here: does the script read it?", guess=True)
     if found.data and "dataset.path" in asked:
         guess = bool(found.script) and not found.data.named
         yield from ((setting, replace(entry, guess=guess)) for setting, entry in _data(found.data, guess=guess))

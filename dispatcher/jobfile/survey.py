@@ -21,6 +21,7 @@ SURELY_DATA: tuple[str, ...] = (".npz", ".npy", ".h5", ".hdf5", ".jsonl", ".libs
 IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
 WEIGHTS = (".pt", ".pth", ".ckpt", ".safetensors", ".pkl", ".joblib", ".onnx", ".cbm", ".ubj")
 LEFT = ("outputs", "output", "runs", "results", "checkpoints", "models", "logs", "lightning_logs", "wandb", "mlruns")
+DATA_FOLDERS = ("data", "dataset", "datasets")
 INSTALLS = (
     ("uv.lock", "uv sync"),
     ("requirements.txt", "pip install -r requirements.txt"),
@@ -60,6 +61,11 @@ class Survey:
     setup: str | None = None
     data: Data | None = None
     outputs: tuple[str, ...] = ()
+
+    @property
+    def data_folder(self) -> str:
+        """A folder whose name says that data are in it; "" where there is none."""
+        return next((name for name in DATA_FOLDERS if (self.folder / name).is_dir()), "")
 
 
 def survey(folder: Path, script: str | None = None) -> Survey:

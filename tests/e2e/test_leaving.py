@@ -129,6 +129,9 @@ def test_ctrl_c_while_the_program_is_loaded_shows_no_trace(shell: Shell) -> None
     words = [sys.executable, "-c", "import dispatcher.cli; raise KeyboardInterrupt"]
     done = subprocess.run(words, cwd=shell.folder, capture_output=True, timeout=30)
     assert (-signal.SIGINT, b"") == (done.returncode, done.stderr)
+    words[2] = "import sys; before = set(sys.modules); import dispatcher.cli; print(sorted(set(sys.modules) - before))"
+    done = subprocess.run(words, cwd=shell.folder, capture_output=True, timeout=30)
+    assert b"['__future__', 'dispatcher', 'dispatcher.cli']" == done.stdout.strip()  # nothing takes long before it is heeded
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,7 @@ def console_page(attempt: Attempt) -> str:
     return "https://console.cloud.google.com/compute/instances" if attempt.where == "gcp" else ""
 
 
-def report_lines(run: Run, log: Path | None, width: int) -> list[str]:
+def report_lines(run: Run, log: Path | None, width: int, *, setup_log: Path | None = None) -> list[str]:
     """A run's receipt: planned against actual, phases, outputs, what it would have cost elsewhere, proof of teardown."""
     attempt = run.attempt
     there = "this machine" if attempt is None or attempt.where == "local" else place(attempt)
@@ -107,7 +107,8 @@ def report_lines(run: Run, log: Path | None, width: int) -> list[str]:
     lines += _attempts(run, width) + _phases(run, width) + _outputs(run, width) + _elsewhere(run, width)
     lines += ["", f"{bold('TEARDOWN')}  {_teardown(run)}"]
     lines += [line for proof in run.teardown_proof for line in wrapped(f"  {proof}", width, "    ")]
-    return [*lines, "", dim(f"log: {log}" if log else "no output was written")]
+    lines += ["", dim(f"log: {log}" if log else "no output was written")]
+    return [*lines, dim(f"setup's log: {setup_log}")] if setup_log else lines
 
 
 def _teardown(run: Run) -> str:

@@ -10,7 +10,7 @@ import pytest
 
 from dispatcher.cli.render.aftermath import missing_module, no_python, setup_lines, tail
 from dispatcher.cli.render.live import JsonLines, Screen
-from dispatcher.cli.render.receipt import last_words
+from dispatcher.cli.render.receipt import last_words, report_lines
 from dispatcher.domain.run import Outcome, Run, RunState
 from dispatcher.events import LogBytes, Warned
 
@@ -63,6 +63,7 @@ def test_a_failed_setup_shows_its_last_lines_without_control_characters(tmp_path
     assert "    line 3" not in said
     assert any(str(log) in line for line in said)
     assert [] == setup_lines(None)
+    assert f"setup's log: {log}" in report_lines(ended(reason="setup-failed", exit_code=104), None, 80, setup_log=log)[-1]
 
 
 def test_the_end_of_a_huge_or_absent_log_is_read_quickly(tmp_path):

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 import pytest
 
+from dispatcher import paths
 from dispatcher.cli import flags, purging, run, running
 from dispatcher.cli.main import VERBS, _run, _tells_events, cli
 from dispatcher.cli.run import _picked
@@ -370,3 +371,22 @@ def test_where_the_file_is_wrong_too_it_is_told_with_the_flags(job, capsys):
         "--max-time x: not a" in said,
         "2 │ name: A" in said,
     ]
+
+
+def test_a_run_to_go_on_from_is_looked_for_before_anything_is_said_to_be_started(job, capsys):
+    assert 2 == _run([str(job), "--resume", "nosuch"])
+    said = capsys.readouterr().err
+    assert (True, False) == ("There is no run 'nosuch'" in said, "needs" in said or "started" in said)
+
+
+def test_where_nothing_is_removed_nothing_is_freed_and_a_cache_is_counted_to_the_byte(capsys):
+    assert [0, 0] == [purged(capsys)["freed_bytes"] for _ in range(2)]
+    paths.cache_dir().mkdir(parents=True)
+    (paths.cache_dir() / "kept").write_bytes(b"x" * 4321)
+    assert 4321 == purged(capsys, "--all", "--yes")["freed_bytes"]
+    assert not paths.cache_dir().exists()
+
+
+def purged(capsys, *words: str) -> dict[str, object]:
+    assert 0 == _run(["purge", "--json", *words])
+    return json.loads(capsys.readouterr().out)

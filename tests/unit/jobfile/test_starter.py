@@ -255,3 +255,12 @@ def test_other_scripts_of_a_folder_are_named(tmp_path: Path) -> None:
         (tmp_path / name).write_text(text)
     assert ("fit.py", "tool.py") == beside(tmp_path, "train.py")
     assert 4 == len(beside(tmp_path, None))
+
+
+def test_a_folder_of_data_that_nothing_is_known_of_is_named_in_place_of_an_example(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "train.py").write_text("import sys\n")
+    text, job = written(tmp_path)
+    assert "#   path: data  " in text
+    assert "input.csv" not in text
+    assert job.config.dataset is None
