@@ -59,7 +59,6 @@ RULES: tuple[Rule, ...] = (
     Rule(
         lambda _, d: _capability(d) < 5.0,
         "{device} has compute capability {capability}: PyTorch's wheels have dropped it (2.0 and later need 5.0).",
-        fatal=False,
     ),
     Rule(
         lambda _, d: 5.0 <= _capability(d) < 7.5,

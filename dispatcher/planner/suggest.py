@@ -51,12 +51,21 @@ def ideas(job: JobConfig, here: tuple[Device, Offer], terms: Terms, bound: froze
         trial = apply(job, change)
         need = assess(trial, device, learned=terms.learned, traced=terms.traced, probed=terms.probed)
         ruling = judged(need, offer, terms)
-        if ruling.fits:
+        if ruling.fits and not _in_vain(change, need, found):
             one = Idea(_suggestion(change, results, before, need, bound, ruling), trial, need, ruling)
             (found if ruling.surely else perhaps).append(one)
         if len(found) >= MOST:
             break
     return tuple(found or perhaps[:1])
+
+
+def _in_vain(change: Change, need: Assessment, found: list[Idea]) -> bool:
+    """Whether a change does no more than one of fewer settings that was found already."""
+    memory = (need.gpu or need.ram).range.likely
+    return any(
+        one.suggestion.change.items() <= change.items() and memory >= 0.99 * (one.need.gpu or one.need.ram).range.likely
+        for one in found
+    )
 
 
 def apply(job: JobConfig, change: Change) -> JobConfig:

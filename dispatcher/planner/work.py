@@ -7,6 +7,8 @@ from dispatcher.planner.assessment import Assessment
 from dispatcher.planner.workload import infer_family
 from dispatcher.units import show_count, show_flop
 
+MOST_WRITTEN = 1e15
+"""Numbers below it are written out."""
 NOUNS = {"vision": "images", "detection": "images", "diffusion": "images", "transformer": "sequences", "tabular": "rows"}
 
 
@@ -45,4 +47,8 @@ def _extent(job: JobConfig) -> str:
         return ""
     size = f"{data.samples:,} {'rows' if data.columns else noun}" + (f" × {data.columns:,} columns" if data.columns else "")
     size += _search(job)
-    return size + (f" × {training.epochs:g} {'epoch' if training.epochs == 1 else 'epochs'}" if training.epochs else "")
+    return size + (f" × {_number(training.epochs)} {'epoch' if training.epochs == 1 else 'epochs'}" if training.epochs else "")
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value == round(value) and value < MOST_WRITTEN else f"{value:g}"

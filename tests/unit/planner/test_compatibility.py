@@ -125,3 +125,8 @@ def test_validation_takes_a_forward_pass_of_its_samples_after_every_epoch():
     assert 0.2 < whole / seconds[None] < 0.5
     assert "validation" in lines[1000]
     assert "validation" not in lines[None]
+
+
+def test_a_gpu_that_no_wheel_runs_on_is_no_place_to_train():
+    (why,) = forbidden(job(model="resnet50").training, device(compute_capability=3.7))
+    assert "dropped it" in why

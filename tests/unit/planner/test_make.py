@@ -337,3 +337,13 @@ def test_over_budget_the_cheapest_is_named_with_its_market_and_region_and_gpu_me
     made = planned(SMALL, offer(market="spot", region="sa-east-1"), keys=keys, here=desk)
     assert made.estimate.gpu_memory is not None
     assert any("aws g4dn.xlarge spot in sa-east-1: $" in one for one in made.warnings)
+
+
+def test_what_an_earlier_suggestion_does_with_fewer_changes_is_not_suggested_again():
+    desk = own(device_memory_gib=24.0, device_memory_free_gib=23.5, ram_gib=128.0, ram_available_gib=120.0)
+    keys = {"task": "finetune", "training": {"batch_size": 1, "steps": 9, "precision": "bf16", "gradient_checkpointing": True}}
+    made = planned(LLAMA, here=(device(memory_gib=24.0, compute_capability=8.6), desk), keys=keys)
+    helps = [(one.change.items(), one.gpu_memory_gib) for one in made.suggestions]
+    assert helps
+    pairs = [(few, many) for i, few in enumerate(helps) for many in helps[i + 1 :] if few[0] <= many[0]]
+    assert [] == [(few, many) for few, many in pairs if many[1] >= 0.99 * few[1]]
