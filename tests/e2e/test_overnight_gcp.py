@@ -265,3 +265,16 @@ def test_overnight_gcp_setup_says_what_is_lacking_and_takes_everything_back(gcp:
     late = gcp.mlrun(gcp.write(TRAINS + DESCRIBED), "--at", "23:00", "--yes")
     assert 103 == late.code
     assert "mlrun setup gcp --overnight --region us-central1" in late.err
+
+
+@pytest.mark.long
+def test_overnight_gcp_is_stopped_while_it_goes_on(gcp: Shell, lab: Any) -> None:
+    night = submit(gcp, TRAINS.replace("python train.py", "echo begun; sleep 300"))
+    fire(lab, night)
+    gcp.until(lambda: lab.gce.control("schedules", {}) == [], "the machine takes the triggers away")
+    stopped = gcp.mlrun("stop", "trains", "--grace", "1s", timeout=LONGEST)
+    assert [] == alive(lab), stopped.said
+    told = gcp.mlrun("report", "last", "--json").json()
+    assert ("finished", True) == (told["state"], told["teardown"]["confirmed"]), stopped.said
+    morning(gcp, lab)
+    assert [] == nights(gcp)

@@ -20,7 +20,7 @@ from dispatcher.backends.gcp.codes import Kind
 from dispatcher.backends.gcp.images import image_for
 from dispatcher.backends.gcp.launch import Launcher, Refused
 from dispatcher.backends.gcp.listing import live_quotes
-from dispatcher.backends.gcp.machines import GONE, machine_of, ours
+from dispatcher.backends.gcp.machines import GONE, ended_because, machine_of, ours
 from dispatcher.backends.gcp.payload import Site, labels_of, machine_type, request
 from dispatcher.catalog.prices import Quote
 from dispatcher.domain.plan import Offer
@@ -102,9 +102,7 @@ class GcpBackend(CloudBackend[Gcp]):
         """Talk to the machine: let in, its key pinned, its identity checked."""
         from dispatcher.backends.gcp.contact import Contact
 
-        launch = self._keyring(machine.label).launch()
-        if launch:
-            self._admit(machine.label, launch)
+        self._admit(machine.label, self._keyring(machine.label).launch() or self._standing(machine))
         return Contact(self.account, machine, self._keyring(machine.label), self._clock).made()
 
     def terminate(self, label: Label) -> None:
@@ -179,6 +177,16 @@ class GcpBackend(CloudBackend[Gcp]):
             network.let_in(self.account, Site(**launch["site"]), label, launch["request"]["labels"], networks)
 
         self._admitted(label, let_in)
+
+    def _standing(self, machine: ProvisionedMachine) -> dict[str, Any]:
+        """Of a machine that another computer, or nobody's, launched: what a launch tells of its place."""
+        zone = str(machine.details["zone"])
+        found = machines.at(self.account, zone, str(machine.label))
+        if found is None:
+            raise ended_because(None, machine.label)
+        link = str(found.network_interfaces[0].network)
+        site = {"region": str(machine.region), "zone": zone, "network": f"global/networks/{link.rpartition('/')[2]}"}
+        return {"site": site, "request": {"labels": machines.tags_of(found)}}
 
     def _signed_in(self) -> bool:
         return self.account.has_credentials()
