@@ -323,7 +323,7 @@ class JobConfig(Strict):
         description="the command, as a shell reads it"
     )
     name: Name | None = Field(None, description="the file's stem if not said")
-    workdir: Text = Field(".", description="what travels; .gitignore and .dispatchignore are honoured")
+    workdir: Text = Field(".", description="what travels; .gitignore and .dispatchignore are honoured, the latter for data too")
     setup: Text | None = Field(None, description="what must be installed first; here only with --setup")
     env: Environment = Field(default_factory=dict, alias="envs", description="environment variables")
     secrets: Variables = Field((), description="names only; values from the environment, .env or the keyring")
