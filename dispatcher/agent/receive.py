@@ -16,7 +16,7 @@ import zlib
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # whatever else is imported delays every start
-    from typing import Any, Dict, Iterator, List, Tuple
+    from typing import Any, Dict, Iterable, Iterator, List, Tuple
 
 CHUNK = 1 << 20
 WORTH_RESUMING = 1 << 20
@@ -40,8 +40,14 @@ class Inflow:
             os.posix_spawnp("zstd", ["zstd", "-dcq"], os.environ, file_actions=actions)
             os.close(sink)
 
-    def pieces(self, size: int) -> Iterator[memoryview]:
+    def pieces(self, size: int) -> Iterable[memoryview]:
         """So many bytes, as they come."""
+        if len(self._buffer) - self._at < size:
+            return self._awaited(size)
+        self._at += size  # small files come many at once
+        return (memoryview(self._buffer)[self._at - size : self._at],)
+
+    def _awaited(self, size: int) -> Iterator[memoryview]:
         while size > 0:
             if self._at == len(self._buffer):
                 self._buffer, self._at = self._more(), 0
@@ -116,8 +122,8 @@ class Folder:
                 if folder != self.part:
                     os.rmdir(folder)
 
-    def switch(self, rows: List[List[Any]], fresh: Dict[int, str]) -> None:
-        """Have the folder hold exactly the rows, beside what is not ours."""
+    def switch(self, rows: List[List[Any]], fresh: Dict[int, str], digest: str) -> None:
+        """Have the folder hold exactly the rows, whose digest this is, beside what is not ours."""
         wanted = {row[0] for row in rows}
         stale = [path for path in self.listed if path not in wanted]
         with contextlib.suppress(OSError):
@@ -137,7 +143,7 @@ class Folder:
             marks.append(mark)
         part = self.record + ".part"
         with open(part, "w") as file:
-            said = {"origin": self.origin, "digest": digest_of(rows), "marks": marks}
+            said = {"origin": self.origin, "digest": digest, "marks": marks}
             file.write(json.dumps(dict(said, **columns_of(rows))))
         os.rename(part, self.record)
 
@@ -181,7 +187,7 @@ def main(argv: List[str]) -> int:
         needed = json.loads(_line())
     folder.clear_part({rows[number][0] for number in [*fresh, *(row[0] for row in needed if row[1])]})
     _fill(folder.part, rows, needed, fresh, head)
-    folder.switch(rows, fresh)
+    folder.switch(rows, fresh, head["digest"] or digest_of(rows))
     _say(done=True)
     return 0
 
@@ -219,11 +225,7 @@ def _fill(part: str, rows: List[List[Any]], needed: List[List[Any]], fresh: Dict
         path, size, runs = rows[number][:3]
         _make_way(part, os.path.dirname(path), made)
         name = os.path.join(part, path)
-        if not offset:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(name)
-        flags = os.O_WRONLY | os.O_NOFOLLOW | (os.O_APPEND if offset else os.O_CREAT | os.O_EXCL)
-        handle = os.open(name, flags, 0o755 if runs else 0o644)
+        handle = _opened(name, offset, 0o755 if runs else 0o644)
         try:
             if offset:
                 os.ftruncate(handle, offset)
@@ -238,6 +240,17 @@ def _fill(part: str, rows: List[List[Any]], needed: List[List[Any]], fresh: Dict
             rows[number][3] = b"".join(inflow.pieces(32)).hex()
 
 
+def _opened(name: str, offset: int, mode: int) -> int:
+    """A file to write: what an interrupted push began, or a new one in place of whatever stands there."""
+    if offset:
+        return os.open(name, os.O_WRONLY | os.O_NOFOLLOW | os.O_APPEND, mode)
+    flags = os.O_WRONLY | os.O_NOFOLLOW | os.O_CREAT | os.O_EXCL
+    with contextlib.suppress(FileExistsError):
+        return os.open(name, flags, mode)
+    os.unlink(name)
+    return os.open(name, flags, mode)
+
+
 def _remove(folder: str) -> None:
     import shutil
 
@@ -249,15 +262,11 @@ def _lent(source: str, part: str, path: str, runs: int, made: set[str]) -> bool:
     _make_way(part, os.path.dirname(path), made)
     target = os.path.join(part, path)
     try:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(target)
-        with open(source, "rb") as old, open(target, "xb") as new:
+        with open(source, "rb") as old, open(_opened(target, 0, 0o755 if runs else 0o644), "wb") as new:
             try:
                 fcntl.ioctl(new, CLONE, old.fileno())
             except OSError:
-                for chunk in iter(lambda: old.read(CHUNK), b""):
-                    new.write(chunk)
-        os.chmod(target, 0o755 if runs else 0o644)
+                new.writelines(iter(lambda: old.read(CHUNK), b""))
     except OSError:
         return False
     return True
