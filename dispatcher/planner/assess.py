@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 from dispatcher.domain.hardware import Device
 from dispatcher.domain.job import JobConfig
-from dispatcher.domain.plan import Amount, Range
+from dispatcher.domain.plan import Amount, GpuRequest, Offer, Range
 from dispatcher.domain.workload import TableWorkload, Workload
 from dispatcher.planner.assessment import Assessment
 from dispatcher.planner.compatibility import disappointing, forbidden
 from dispatcher.planner.constants import constant
 from dispatcher.planner.duration import Extent, step_time, validation_seconds, work_of
 from dispatcher.planner.host_memory import ram
+from dispatcher.planner.matching import accepts
 from dispatcher.planner.memory import device_memory
 from dispatcher.planner.optimizers import state_bytes
 from dispatcher.planner.workload import workload
@@ -174,13 +175,20 @@ def _stated(job: JobConfig, device: Device) -> Assessment:
     memory = Amount(Range(asked, asked, asked), {"stated": asked} if asked else {}, "stated")
     gpu = None
     if device.kind != "cpu" and wanted.gpu:
-        least = min((g.min_memory_gib for g in wanted.gpu if g.min_memory_gib), default=0.0)
+        least = _asked_gib(wanted.gpu, device)
         gpu = Amount(Range(least, least, least), {"stated": least} if least else {}, "stated")
     disk = _disk(job, {})
     if not disk.terms:
         disk = Amount(disk.range, {}, "stated")
     lacking = ("The job file asks for a GPU, and there is none.",) if device.kind == "cpu" and wanted.gpu else ()
     return Assessment(device=device, gpu=gpu, ram=memory, disk=disk, basis="stated", forbidden=lacking)
+
+
+def _asked_gib(requests: tuple[GpuRequest, ...], device: Device) -> float:
+    """GiB that are asked of this GPU: by the request that names it, or is the least; else by the least that names a size."""
+    this = Offer("any", None, device.name, device.count, device.memory_gib)
+    met = [one.min_memory_gib for one in requests if accepts(one, this)]
+    return min(met or [one.min_memory_gib for one in requests if one.min_memory_gib], default=0.0)
 
 
 def _disk(job: JobConfig, terms: dict[str, float], unsaid: float = 0.0) -> Amount:

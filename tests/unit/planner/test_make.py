@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -347,3 +348,15 @@ def test_what_an_earlier_suggestion_does_with_fewer_changes_is_not_suggested_aga
     assert helps
     pairs = [(few, many) for i, few in enumerate(helps) for many in helps[i + 1 :] if few[0] <= many[0]]
     assert [] == [(few, many) for few, many in pairs if many[1] >= 0.99 * few[1]]
+
+
+@pytest.mark.parametrize(
+    ("name", "gib", "fits"), [("T4", 16.0, True), ("L4", 24.0, True), ("A10G", 24.0, True), ("M60", 8.0, False)]
+)
+def test_of_several_gpus_that_are_asked_for_each_is_one(name, gib, fits):
+    config = {"run": "true", "resources": {"gpu": ["T4", "L4:1", "24GB+"]}}
+    loaded = from_mapping({**config, "where": "aws"})
+    place = world(offer(device=name, device_memory_gib=gib))
+    there = replace(place, device_of=lambda one: device("cuda", name=one.device, memory_gib=one.device_memory_gib))
+    made = plan_all(loaded.config, JobSummary("j", None, ""), there, bound=frozenset())
+    assert fits == bool([one for one in made.candidates if one.surely])
