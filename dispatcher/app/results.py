@@ -1,4 +1,4 @@
-"""Where a run's results are kept beside this computer, asked before anything is started."""
+"""Where results of a run are kept, asked before it starts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`setup aws --results`: the role with which machines keep results in a bucket."""
+"""`setup aws --results`: the role of machines that keep results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Results in a bucket: put there beside the job, brought home from there where its machine is gone."""
+"""Results kept in a bucket, and brought home where the machine is gone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What looks after a job on its machine, and puts into a bucket what it leaves."""
+"""What copies into a bucket what a job leaves on its machine."""
 
 from __future__ import annotations
 

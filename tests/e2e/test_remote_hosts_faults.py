@@ -14,7 +14,7 @@ from tests.lab.visiting import Login, metadata
 
 pytestmark = pytest.mark.long
 NAME = "i-1"
-ROOT = "/home/ubuntu/.local/share/dispatcher"
+ROOT = "~ubuntu/.local/share/dispatcher"
 DESCRIBED = """
     name: there
     model: {family: tabular, library: sklearn, algorithm: random-forest, trees: 10}
@@ -46,6 +46,11 @@ def desk(lab: Any, shell: Shell, tmp_path: Path) -> Iterator[Shell]:
     lab.hosts.destroy(NAME)
 
 
+def inside(lab: Any, words: str) -> str:
+    """What a shell there says, as root."""
+    return str(lab.hosts.run(NAME, "sh", "-c", words))
+
+
 def alone(lab: Any) -> bool:
     """Whether nobody is logged in any more."""
     said = lab.hosts.run(NAME, "loginctl", "show-user", "ubuntu", "--property=State", check=False).strip()
@@ -61,7 +66,7 @@ def test_a_detached_job_outlives_the_service_manager_of_a_user_who_does_not_ling
     assert begun.code == 0, begun.said
     desk.until(lambda: alone(lab), "whoever started it is gone")
     label = desk.last()["label"]
-    lab.hosts.run(NAME, "touch", f"{ROOT}/runs/{label}.work/enough")
+    inside(lab, f"touch {ROOT}/runs/{label}.work/enough")
     done = desk.mlrun("attach", "last", timeout=LONGEST)
     assert (3, b"begun\nended\n") == (done.code, done.stdout), done.said
 
@@ -72,13 +77,12 @@ def test_a_job_that_restarts_its_computer_is_lost_said_so_and_cleared_away(desk:
     assert (106, b"begun\n") == (running.returncode, out), err.decode()
     assert ("finished", "lost") == (desk.last()["state"], desk.last()["outcome"])
     assert "Traceback" not in err.decode()
-    left = lab.hosts.run(NAME, "sh", "-c", f"ls {ROOT}/runs | grep -c mlrun- || true").split()
+    left = inside(lab, f"ls {ROOT}/runs | grep -c mlrun- || true").split()
     assert ["0"] == left
 
 
 def test_a_full_disk_there_is_said_before_the_job_and_after_it(desk: Shell, lab: Any) -> None:
-    lab.hosts.run(NAME, "mkdir", "-p", ROOT)
-    lab.hosts.run(NAME, "mount", "-t", "tmpfs", "-o", "size=6m,uid=1000,gid=1000", "none", ROOT)
+    inside(lab, f"mkdir -p {ROOT} && mount -t tmpfs -o size=6m,uid=1000,gid=1000 none {ROOT}")
     (desk.folder / "data.bin").write_bytes(bytes(range(256)) * 40_000)
     refused = desk.mlrun(desk.write("    run: echo never\n" + DESCRIBED), timeout=LONGEST)
     assert (104, b"") == (refused.code, refused.stdout), refused.said
@@ -88,4 +92,4 @@ def test_a_full_disk_there_is_said_before_the_job_and_after_it(desk: Shell, lab:
     done = desk.mlrun(desk.write(fills + DESCRIBED), timeout=LONGEST)
     assert (0, "made\n") == (done.code, (desk.folder / "out.txt").read_text()), done.said
     assert done.stdout.startswith(b"begun\n")
-    lab.hosts.run(NAME, "umount", ROOT)
+    inside(lab, f"umount {ROOT}")
