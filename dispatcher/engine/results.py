@@ -1,4 +1,4 @@
-"""Results kept in a bucket, and brought home where the machine is gone."""
+"""Results kept in a bucket, brought home where the machine is gone."""
 
 from __future__ import annotations
 
