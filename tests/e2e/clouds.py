@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import subprocess
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,6 +126,20 @@ class OnGcp(Rented):
     def wire(self, **settings: Any) -> None:
         (machine,) = self.machines()
         self.lab.hosts.set_wire(machine["host"], **settings)
+
+
+def rest(running: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
+    """What it still writes, to both streams, until it has ended. Of what was read ahead with the first line nothing is lost."""
+    assert running.stdout is not None
+    assert running.stderr is not None
+    watchdog = threading.Timer(2 * LONGEST, running.kill)
+    watchdog.start()
+    try:
+        with ThreadPoolExecutor(1) as pool, running:
+            err = pool.submit(running.stderr.read)
+            return running.stdout.read(), err.result()
+    finally:
+        watchdog.cancel()
 
 
 CLOUDS = {one.name: one for one in (OnAws, OnGcp)}

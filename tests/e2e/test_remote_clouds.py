@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from tests.e2e.clouds import COUNTS, LONGEST, Rented, both, on, rented
+from tests.e2e.clouds import COUNTS, Rented, both, on, rented, rest
 
 __all__ = ["rented"]
 
@@ -49,7 +49,7 @@ def test_a_detached_job_goes_on_alone_is_followed_from_the_very_byte_and_by_anot
     assert following.stdout is not None
     assert following.stdout.readline() == b"line 1\n"
     following.send_signal(signal.SIGINT)
-    first, _ = following.communicate(timeout=LONGEST)
+    first, _ = rest(following)
     assert following.returncode == 0
     assert rented.mlrun("logs", run["id"]).stdout.startswith(b"line 1\n" + first)
     here = dict(shell.env)
@@ -97,7 +97,7 @@ def test_ctrl_c_before_the_start_cancels_and_gives_all_back(rented: Rented, numb
     running = rented.begin(COUNTS)
     rented.shell.until(rented.machines, "a machine is made")
     running.send_signal(number)
-    _, err = running.communicate(timeout=LONGEST)
+    _, err = rest(running)
     assert running.returncode == 130, err.decode()
     assert ("finished", "cancelled", True) == (*rented.last("state", "outcome"), rented.last()["teardown"]["confirmed"])
     assert rented.machines() == []
@@ -112,7 +112,7 @@ def test_killed_while_it_runs_and_left_by_ctrl_c_it_goes_on_and_stop_ends_it(ren
     assert running.stdout is not None
     assert [b"line 1\n", b"line 2\n"] == [running.stdout.readline(), running.stdout.readline()]
     running.send_signal(signal.SIGINT)
-    _, err = running.communicate(timeout=LONGEST)
+    _, err = rest(running)
     assert running.returncode == 0, err.decode()
     assert (True, True) == (b"mlrun attach" in err, b"ends by itself at" in err)
     assert len(rented.machines()) == 1
@@ -158,7 +158,7 @@ def test_a_link_that_is_cut_for_a_while_loses_no_byte(rented: Rented) -> None:
     said = iter(running.stderr.readline, b"")
     assert any(b"Lost contact" in line for line in said)
     rented.wire()
-    out, err = running.communicate(timeout=LONGEST)
+    out, err = rest(running)
     assert (7, b"in contact again" in err) == (running.returncode, True), err.decode()
     assert out == b"".join(b"line %d\n" % number for number in range(2, 401))
     assert rented.machines() == []
@@ -169,7 +169,7 @@ def test_a_spot_machine_that_is_taken_back_tells_its_job_and_is_108(rented: Rent
     rented.cloud().control("set", {"notice_seconds": 15.0})
     running = rented.follow("    run: trap 'echo saved; exit 0' TERM; echo line 1; while true; do sleep 0.1; done\n", "--spot")
     rented.preempt()
-    out, err = running.communicate(timeout=LONGEST)
+    out, err = rest(running)
     assert running.returncode == 108, err.decode()
     assert out.endswith(b"saved\n")
     assert ("finished", "preempted", []) == (*rented.last("state", "outcome"), rented.machines())
@@ -189,7 +189,7 @@ def test_a_job_with_a_checkpoint_goes_on_from_it_on_another_machine(rented: Rent
     assert running.stdout is not None
     assert running.stdout.readline() == b"from 0 resume=no\n"
     rented.preempt()
-    out, err = running.communicate(timeout=2 * LONGEST)
+    out, err = rest(running)
     assert running.returncode == 0, err.decode()
     steps = [int(line.split()[1]) for line in out.splitlines() if line.startswith(b"step")]
     assert list(range(steps[0], 61)) == steps
