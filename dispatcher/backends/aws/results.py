@@ -1,4 +1,4 @@
-"""Results of runs in S3: the role that writes them, what comes back."""
+"""Results in S3: the role that writes them, what comes back."""
 
 from __future__ import annotations
 
