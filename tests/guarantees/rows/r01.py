@@ -11,5 +11,5 @@ TARGET = (
 def measure(size: Size = Size.WHOLE) -> Row:
     cells, effects, wrong = total(tried("crashed", size))
     measured = f"{effects} effects of one run in four places, {cells} cells: {len(wrong)} wrong"
-    enough = effects >= 80 and cells >= size.of(160, 80, 20)
+    enough = effects >= 80 and cells >= size.of(160, 80, 15)
     return Row("R1", TARGET, "; ".join([measured, *wrong[:3]]), not wrong and enough)

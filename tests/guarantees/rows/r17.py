@@ -22,7 +22,7 @@ def measure(size: Size = Size.WHOLE) -> Row:
     dice, over, count, closest = random.Random(17), [], 0, 0.0
     for cloud in ("aws", "gcp"):
         with inside(cloud) as here, mock.patch("dispatcher.app.limits.check_limits"):
-            for _ in range(size.of(150, 8, 3)):
+            for _ in range(size.of(150, 8, 2)):
                 billed, shown, how = billed_and_shown(here, dice)
                 count += 1
                 closest = max(closest, billed / shown)

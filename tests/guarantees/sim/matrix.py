@@ -18,7 +18,7 @@ from tests.guarantees.sim.cells import RETURNS, ROOT, Place, cell, hung_cell, pl
 
 PLACES = {"crashed": ("aws", "gcp", "ssh", "local"), "dumb": ("aws", "gcp"), "hung": ("aws", "gcp"), "guarded": ("aws",)}
 WITHIN_THE_HOUR = {"at once": 0.0, "after a minute": 60.0, "after an hour": 3600.0}
-STEPS = {"crashed": (1, 1, 6), "dumb": (1, 5, 9), "hung": (1, 11, 17), "guarded": (1, 11, 17)}
+STEPS = {"crashed": (1, 1, 8), "dumb": (1, 5, 9), "hung": (1, 11, 17), "guarded": (1, 11, 17)}
 """Of so many effects one is tried, in each size."""
 ARMED = "aws CreateSchedule mlrun-end"
 LIGHT = ("file copy", ".run.json.part")
