@@ -10,7 +10,7 @@ import sys
 from typing import Any, Dict, List, Optional
 
 TAIL_BYTES = 1 << 16
-BLOCK = 1 << 12
+BLOCK = 1 << 16
 
 
 def read(folder: str, name: str) -> Dict[str, Any]:
@@ -84,7 +84,7 @@ def disk_free_gb(place: str) -> Optional[float]:
 
 
 def no_room(folder: str) -> bool:
-    """Whether the folder's disk is full, or what its owner may have of it used up: not one more block is taken."""
+    """Whether the folder's disk is full, or what its owner may have of it used up: it takes next to nothing more."""
     path = os.path.join(folder, "room.part")
     try:
         handle = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)

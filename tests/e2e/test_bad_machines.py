@@ -68,7 +68,7 @@ def test_a_full_disk_is_said_and_leaves_nothing(shell: Shell, kilobytes: int) ->
 
 def test_a_disk_that_fills_while_the_job_runs_keeps_its_outcome(shell: Shell) -> None:
     done = in_small_home(
-        shell, "size=6m", "", 'echo "code $?"; "$1" report --json last', run="head -c 16000000 /dev/zero; echo end; exit 3"
+        shell, "size=24m", "", 'echo "code $?"; "$1" report --json last', run="head -c 60000000 /dev/zero; echo end; exit 3"
     )
     assert b"code 3" in done.stdout, done.stderr
     assert b'"finished"' in done.stdout
