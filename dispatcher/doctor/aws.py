@@ -166,9 +166,7 @@ def death(*, reaps: bool, schedules: bool) -> Check:
     own = "Every machine ends itself by two timers of its own, armed at its birth."
     layers = []
     if schedules:
-        layers.append(
-            "Each that you start yourself gets a schedule that ends it minutes after its limit, if you may set it."
-        )
+        layers.append("Each that you start yourself gets a schedule that ends it minutes after its limit, if you may set it.")
     if reaps:
         layers.append("The reaper in this account ends those that hang, within a quarter of an hour after their limit.")
     if layers:

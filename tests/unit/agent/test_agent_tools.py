@@ -68,17 +68,24 @@ def test_a_gpu_tool_that_fails_or_says_nonsense_changes_nothing(bench, tools):
     assert (3, "exited") == (status.exit_code, status.reason)
 
 
-def test_a_job_starts_in_a_unit_of_the_users_manager_where_there_is_one(bench, tools, monkeypatch):
-    """The manager is a fake program that runs what it is given."""
-    (bench.work.parent / "run0" / "systemd").mkdir(parents=True)
-    (bench.work.parent / "run0" / "systemd" / "private").touch()
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(bench.work.parent / "run0"))
-    tools("systemd-run", f'echo "$@" > {bench.work}/asked; while [ "$1" != -- ]; do shift; done; shift; exec "$@"')
-    log, status = bench.run('test "$TOKEN" = hidden && echo in', secrets={"TOKEN": "hidden"})
-    assert (b"in\n", 0) == (log, status.exit_code)
-    asked = (bench.work / "asked").read_text()
-    assert f"--user --scope --quiet --collect --unit={bench.label}" in asked
-    assert "hidden" not in asked
+@pytest.mark.parametrize("lingers", [True, False])
+def test_a_job_starts_in_a_unit_of_the_users_manager_where_that_outlives_a_logout(
+    tmp_path, tools, module, monkeypatch, lingers
+):
+    """The manager is a fake program that notes what it is asked and what it is handed."""
+    agent = module("agent")
+    (tmp_path / "systemd").mkdir()
+    (tmp_path / "systemd" / "private").touch()
+    (tmp_path / (agent.pwd.getpwuid(os.getuid()).pw_name if lingers else "somebody")).touch()
+    monkeypatch.setattr(agent, "LINGERING", str(tmp_path))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    tools("systemd-run", f'echo "$@" > {tmp_path}/asked; cat > {tmp_path}/handed')
+    assert lingers == agent._in_scope("mlrun-k-1", str(tmp_path), b"hidden")
+    assert lingers == (tmp_path / "asked").exists()
+    if lingers:
+        assert "--user --scope --quiet --collect --unit=mlrun-k-1" in (tmp_path / "asked").read_text()
+        assert "hidden" not in (tmp_path / "asked").read_text()
+        assert (tmp_path / "handed").read_text() == "hidden"
 
 
 def test_a_manager_that_refuses_keeps_no_job_from_running(bench, tools, monkeypatch):
