@@ -148,9 +148,7 @@ def test_an_aws_machine_keeps_what_a_job_left_for_its_grace_and_then_ends(backen
     assert until(lambda: not lab.ledger.open(), 90)
 
 
-@pytest.mark.parametrize(
-    ("fault", "printed"), [("no-ssh", "It printed last: ."), ("never-boots", "not reached in 8 s")]
-)
+@pytest.mark.parametrize(("fault", "printed"), [("no-ssh", "It printed last: ."), ("never-boots", "not reached in 8 s")])
 def test_an_aws_machine_that_does_not_answer_is_given_up_in_time_with_its_last_words(
     backend, label, lab, monkeypatch, fault, printed
 ):
