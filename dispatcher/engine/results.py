@@ -12,6 +12,7 @@ from typing import Any, cast
 from dispatcher.domain.run import Output, Run
 from dispatcher.engine.checkpoints import home_of, keep_only
 from dispatcher.engine.context import Context, Work
+from dispatcher.engine.elsewhere import STARTED
 from dispatcher.engine.following import record_end
 from dispatcher.engine.patience import GivenUp, waited
 from dispatcher.engine.step import AllHome, Left
@@ -78,20 +79,16 @@ def without_machine(ctx: Context, work: Work, otherwise: Exception) -> Exception
     What the bucket has is brought home first. Where that cannot be, the run is left, to be tried again.
     """
     run, place = work.run, place_of(work.run)
-    if place is None or place.where != work.attempt.where or run.started is None:
+    if place is None or place.where != work.attempt.where or run.state not in STARTED:
         return otherwise
     try:
         found = _side(ctx, place).look(place, work.label)
         return otherwise if found is None else _brought(ctx, work, place, found, otherwise)
-    except MlrunError as error:
+    except Exception as error:  # noqa: BLE001  (a read that broke off, a full disk, a bug: what is in the bucket is not given up)
         if ctx.cancel.is_set():
             return otherwise
-        _warn(
-            ctx,
-            work,
-            f"The machine is gone, and what {place.url} has is not here yet: {error.message}",
-            f"mlrun fetch {run.id[:4]}",
-        )
+        words = f"The machine is gone, and what {place.url} has is not here yet: {_why(error)}"
+        _warn(ctx, work, words, f"mlrun fetch {run.id[:4]}")
         return Left()
 
 
@@ -102,8 +99,8 @@ def bring_checkpoint(ctx: Context, work: Work) -> None:
     try:
         if found := _side(ctx, place).look(place, work.label):
             _checkpoint(ctx, work, place, found)
-    except MlrunError as error:
-        _warn(ctx, work, f"The checkpoint in {place.url} cannot be had: {error.message}")
+    except Exception as error:  # noqa: BLE001  (whatever it is: the run goes on without)
+        _warn(ctx, work, f"The checkpoint in {place.url} cannot be had: {_why(error)}")
 
 
 def _brought(ctx: Context, work: Work, place: Place, found: Kept, otherwise: Exception) -> Exception:
@@ -201,6 +198,12 @@ def _said(ctx: Context, work: Work) -> dict[str, Any]:
 
 def _side(ctx: Context, place: Place) -> Results:
     return cast(Results, getattr(ctx.backend(place.where), "results"))  # noqa: B009  (only some backends have it)
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, MlrunError):
+        return error.message
+    return str((isinstance(error, OSError) and error.strerror) or error or type(error).__name__)
 
 
 def _warn(ctx: Context, work: Work, words: str, fix: str = "") -> None:
