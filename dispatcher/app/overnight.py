@@ -197,8 +197,12 @@ def start_now(night: Night, now: float) -> Night:
     if night.cron:
         text = f"{night.name} comes again: starting it between its times is not part of this version."
         raise UsageError(text, fix="mlrun JOB")
-    of(night.where).start_now(night)
     begun = replace(night, started_now=now)
+    try:
+        of(night.where).start_now(night)
+    except TeardownUnconfirmed:
+        nights.keep(begun)  # its machine is there; only the trigger is not gone
+        raise
     nights.keep(begun)
     return begun
 

@@ -22,7 +22,7 @@ from dispatcher.backends.cloud import bootstrap
 from dispatcher.backends.cloud.keyring import Keyring
 from dispatcher.backends.cloud.tags import HOST_KEY, tags_of
 from dispatcher.domain.plan import Offer
-from dispatcher.errors import NoCapacity, TeardownUnconfirmed
+from dispatcher.errors import MlrunError, NoCapacity, TeardownUnconfirmed
 from dispatcher.jobfile.settings import Aws
 from dispatcher.overnight.base import Trigger
 from dispatcher.overnight.bundle import Bundle
@@ -103,8 +103,8 @@ class AwsNights(Mornings):
         """The trigger first: it is what could cost."""
         try:
             self._forget_trigger(night)
-        except AwsFailure as failure:
-            why = self.account.told(failure).message
+        except (AwsFailure, MlrunError) as failure:
+            why = (self.account.told(failure) if isinstance(failure, AwsFailure) else failure).message
             fix = f"aws scheduler delete-schedule --region {night.region} --name {schedule.trigger_name(night.id)}"
             text = f"The trigger {schedule.trigger_name(night.id)} still stands, and fires at its time: {why}"
             raise TeardownUnconfirmed(text, fix=fix) from failure

@@ -19,11 +19,11 @@ from dispatcher.backends.gcp.client import Account
 from dispatcher.backends.gcp.codes import GcpFailure, Kind
 from dispatcher.backends.gcp.images import image_for
 from dispatcher.backends.gcp.nights_bucket import Bucket
-from dispatcher.backends.gcp.nights_looks import Looks
+from dispatcher.backends.gcp.nights_looks import OFF, Looks
 from dispatcher.backends.gcp.nights_words import HOME, JOBS, MOST_RUNGS, Rung
 from dispatcher.backends.gcp.payload import labels_of, request
 from dispatcher.domain.plan import Offer
-from dispatcher.errors import CloudRefused, NoCapacity, TeardownUnconfirmed, UsageError
+from dispatcher.errors import CloudRefused, MlrunError, NoCapacity, TeardownUnconfirmed, UsageError
 from dispatcher.jobfile.settings import Gcp
 from dispatcher.overnight.base import Trigger
 from dispatcher.overnight.bundle import Bundle
@@ -99,16 +99,23 @@ class GcpNights(Looks):
             return None
 
     def disarm(self, night: Night) -> None:
-        """Every trigger of the ladder."""
-        name = nights_words.trigger_name(night.id)
-        try:
-            for job in self._standing(night):
-                name = job["name"].rpartition("/")[2]
+        """Every trigger of the ladder, by its name: nothing is listed first, and one failure keeps none of the others."""
+        failures: dict[str, MlrunError] = {}
+        for number in range(len(night.rungs) or MOST_RUNGS):
+            name = nights_words.trigger_name(night.id, number)
+            try:
                 self._forget(name)
-        except GcpFailure as failure:
-            fix = f"gcloud scheduler jobs delete {name} --location {HOME}"
-            text = f"The trigger {name} still stands, and fires at its time: {failure.told().message}"
-            raise TeardownUnconfirmed(text, fix=fix) from failure
+            except GcpFailure as failure:
+                failures[name] = failure.told()
+            except MlrunError as error:
+                failures[name] = error
+        if not failures:
+            return
+        why = next(iter(failures.values()))
+        names = ", ".join(failures)
+        fix = "; ".join(f"gcloud scheduler jobs delete {name} --location {HOME}" for name in failures)
+        one = "The trigger {} may still stand, and fires" if len(failures) == 1 else "The triggers {} may still stand, and fire"
+        raise TeardownUnconfirmed(f"{one.format(names)} at its time: {why.message}", fix=fix) from why
 
     def start_now(self, night: Night) -> None:
         """What the triggers would ask, asked now, in their words and by their ids, rung by rung."""
@@ -216,7 +223,7 @@ class GcpNights(Looks):
         try:
             self.account.rest(f"{JOBS.format(project=self.account.project)}/{name}", "the end of a trigger", verb="DELETE")
         except GcpFailure as failure:
-            if failure.kind is not Kind.ABSENT:
+            if failure.kind is not Kind.ABSENT and OFF not in failure.said:
                 raise
 
     def _has_secret(self, name: str) -> bool:

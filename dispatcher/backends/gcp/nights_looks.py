@@ -81,7 +81,7 @@ class Looks:
 
     def _without_bucket(self, night: Night, *, alive: bool) -> Seen | None:
         """None where no machine was made either."""
-        if not alive and not any(failure is None for _, failure in self._inserts(night)):
+        if not alive and None not in self._inserts(night)[0]:
             return None
         words = f"The bucket {night.bucket} is gone, and with it what the run put there"
         return Seen("running" if alive else "gone", words, "bucket-gone")
@@ -90,11 +90,13 @@ class Looks:
         stands = bool(jobs)
         if now < night.begins + SETTLE_SECONDS:
             return Seen("waiting", stands=stands)
-        tried = self._inserts(night)
-        if any(failure is None for _, failure in tried):
+        tried, pending = self._inserts(night)
+        if pending:
+            return Seen("waiting", "Google is making its machine", stands=stands)
+        if None in tried:
             words = "Its machine was made, and is gone without a word in the bucket"
             return Seen("gone", words, self._reason(night) or "lost", stands=stands)
-        codes = ", ".join(sorted({failure.code for _, failure in tried if failure}))
+        codes = ", ".join(sorted({failure.code for failure in tried if failure}))
         last = night.begins + GAP_SECONDS * max(0, len(night.rungs) - 1) + SETTLE_SECONDS
         if now < last and stands:
             said = f"Google has had none so far ({codes}); it goes on with the next zone or type" if codes else ""
@@ -114,14 +116,16 @@ class Looks:
         kinds = {str(one.operation_type) for zone in _zones(night) for one in self._operations(night, zone)}
         return f"spot: {PREEMPTED}" if PREEMPTED in kinds else ""
 
-    def _inserts(self, night: Night) -> list[tuple[str, GcpFailure | None]]:
-        """Every try of the ladder that Google accepted: its zone, and what it failed of."""
-        return [
-            (zone, operation_failure(one, "a machine", zone))
+    def _inserts(self, night: Night) -> tuple[list[GcpFailure | None], bool]:
+        """What each try of the ladder failed of, None where it made a machine; and whether one is not decided yet."""
+        found = [
+            (zone, one)
             for zone in _zones(night)
             for one in self._operations(night, zone)
             if str(one.operation_type) == "insert"
         ]
+        done = [operation_failure(one, "a machine", zone) for zone, one in found if one.status == type(one).Status.DONE]
+        return done, len(done) < len(found)
 
     def _operations(self, night: Night, zone: str) -> list[Any]:
         pages = self.account.pages("ZoneOperations", "list", "the operations", zone=zone)

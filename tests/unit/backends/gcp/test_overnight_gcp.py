@@ -300,14 +300,49 @@ def test_overnight_gcp_started_now_it_walks_the_ladder_and_the_triggers_go(armed
     end(gce)
 
 
-def test_overnight_gcp_a_trigger_that_cannot_be_deleted_is_loud(armed, ready, gce):
+def test_overnight_gcp_a_trigger_that_cannot_be_deleted_is_loud_and_the_others_go(armed, ready, gce):
     night = armed()
     gce.faults.add("scheduler.projects.locations.jobs.delete", code="forbidden", n=1)
-    with pytest.raises(TeardownUnconfirmed, match="still stands") as why:
+    with pytest.raises(TeardownUnconfirmed, match="may still stand") as why:
         ready.nights.disarm(night)
-    assert why.value.fix.startswith(f"gcloud scheduler jobs delete {night.trigger}")
+    assert why.value.fix == f"gcloud scheduler jobs delete {night.trigger} --location {nights_words.HOME}"
+    assert [night.trigger] == [one.rpartition("/")[2] for one in gce.control("schedules", {})]
     ready.nights.disarm(night)
     ready.nights.disarm(night)
+
+
+@pytest.mark.parametrize("fault", [{"when": "drop_before"}, {"code": "authError"}])
+def test_overnight_gcp_triggers_that_cannot_be_taken_back_are_told_by_their_names(armed, ready, gce, fault):
+    gce.faults.add("scheduler.projects.locations.jobs.create", code="forbidden", match={"body.name": "*-4"})
+    every = [gce.faults.add(f"scheduler.projects.locations.jobs.{verb}", n=-1, **fault) for verb in ("list", "delete")]
+    with pytest.raises(TeardownUnconfirmed, match="-3, mlrun-night-") as why:
+        armed()
+    assert 3 == len(gce.control("schedules", {}))
+    assert 4 == why.value.fix.count("gcloud scheduler jobs delete mlrun-night-")
+    for one in every:
+        one.n = 0
+    [trigger] = ready.nights.triggers(())
+    kept = replace(ready.nights.recall(trigger), rungs=())  # as it was written down before anything was made
+    ready.nights.disarm(kept)
+    assert [] == gce.control("schedules", {})
+
+
+def test_overnight_gcp_a_machine_that_google_is_still_making_is_waited_for(armed, ready, gce, time, monkeypatch):
+    night = armed()
+    time.advance(HOUR + 120)
+    end(gce)
+    assert "gone" == ready.nights.look(night, time.now()).phase
+    operations = ready.nights._operations
+
+    def undecided(night, zone):
+        found = operations(night, zone)
+        for one in found:
+            one.status = "RUNNING"
+        return found
+
+    monkeypatch.setattr(ready.nights, "_operations", undecided)
+    seen = ready.nights.look(night, time.now() + 2 * HOUR)
+    assert ("waiting", "Google is making its machine") == (seen.phase, seen.words)
 
 
 def test_overnight_gcp_where_the_scheduler_is_off_there_are_no_triggers(backend, gce):
