@@ -161,7 +161,7 @@ class Night:
         """The machine waits for this, at most to its hard limit."""
         before, ours = held(), hold(HOLD_SECONDS)
         self.missed, kept = [], []
-        if found.get("exit_code") != 0:
+        if found.get("exit_code") != 0 or found.get("reason") != "exited":  # a polite end may be a machine's taken back
             try:
                 self.ship_checkpoint()
             except OSError as error:

@@ -261,6 +261,21 @@ def test_overnight_a_checkpoint_is_copied_whole_every_so_often_and_at_a_bad_end(
     assert [("ckpt/step", b"1\n"), ("ckpt/step", b"2\n")] == seen
 
 
+def test_overnight_a_job_that_ends_politely_as_its_machine_is_taken_back_leaves_its_last_checkpoint(
+    programs, visited, monkeypatch
+):
+    cloud, start = visited("mkdir ckpt; echo 9 > ckpt/step", checkpoint="ckpt")
+    start()
+    night = programs[1].Night
+    look = night.look
+    monkeypatch.setattr(night, "look", lambda self: look(self) | {"reason": "preempted"})
+    monkeypatch.setattr(night, "ship", lambda *_: None)
+    assert 0 == programs[1].main(cloud)
+    assert 0 == cloud.said()["status"]["exit_code"]
+    [row] = json.loads(cloud.kept["checkpoint.json"])["files"]
+    assert b"9\n" == cloud.kept["files/" + row["sha256"]]
+
+
 def test_overnight_what_is_whole_is_there_before_the_end(programs, machine, monkeypatch):
     monkeypatch.setattr(programs[1], "SETTLED_SECONDS", 0)
     cloud = machine("mkdir out; echo one > out/one; sleep 0.5; echo two > out/two; sleep 0.5; rm out/one", keep=0.1, tell=0.1)
