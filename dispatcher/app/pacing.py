@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +25,8 @@ AGAIN_SECONDS = 60.0
 LATEST = 1 << 13
 """Bytes that are read of a flood of output, and only so often: whoever writes much is not slowed down."""
 FLOOD_SECONDS = 0.25
+FAR_SECONDS = 1e9
+"""A job that says it will take thirty years has miscounted."""
 MOST_MARKS = 4000
 """Of more, every second one is forgotten."""
 
@@ -60,7 +63,8 @@ class Pacing:
         """An event of the core; the job's own counts go no further than here."""
         if not isinstance(event, Counted):
             self._emit(event)
-        with self._lock:
+        words: list[Event] = []
+        with self._lock, suppress(Exception):  # it is advice: whatever a job wrote, the run goes on
             words = self._heard(event)
         for word in words:
             self._emit(word)
@@ -76,8 +80,11 @@ class Pacing:
         at = event.time - followed.began
         if isinstance(event, LogBytes):
             if len(event.data) >= LATEST and at - followed.read < FLOOD_SECONDS:
+                followed.output.missed()
                 return []
             followed.read = at
+            if len(event.data) > LATEST:
+                followed.output.missed()
             followed.add(followed.output.feed(_latest(event.data), at))
         elif isinstance(event, Counted):
             followed.add([mark] if (mark := told(event.row, at)) else [])
@@ -102,6 +109,8 @@ def _judged(run: Run, followed: _Followed, now: float) -> list[Event]:
     if found is None or found.total is None or found.done >= found.total:
         return []
     left = (found.total - found.done) * found.seconds.likely
+    if left > FAR_SECONDS:
+        return []
     said = [*_too_late(run, found, now, left), *_otherwise(run, followed, now, left)]
     new = [event for event in said if type(event).__name__ not in followed.said]
     followed.said |= {type(event).__name__ for event in new}

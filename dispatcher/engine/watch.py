@@ -13,6 +13,7 @@ from dispatcher.errors import MlrunError, RecordUnusable
 from dispatcher.events import Counted, Sampled, Warned
 from dispatcher.hosts import job as jobs
 from dispatcher.hosts.base import Host
+from dispatcher.metrics.progress import number
 
 LOOK_SECONDS = 0.1
 SAMPLE_SECONDS = 2.0
@@ -55,7 +56,8 @@ class Watch:
                 self._stop(0.0)
             if due <= 0:
                 due = SAMPLE_SECONDS
-                self._tell(samples, notices, counts)
+                with suppress(Exception):  # what a job wrote must not end the thread that heeds Ctrl-C
+                    self._tell(samples, notices, counts)
 
     def _tell(self, samples: Lines, notices: Lines, counts: Lines) -> None:
         run, now = self._work.run.id, self._ctx.clock.now()
@@ -109,10 +111,10 @@ def sampled(run: str, time: float, sample: dict[str, Any]) -> Sampled:
     return Sampled(
         run,
         time,
-        cpus=float(sample.get("cpus") or 0.0),
-        ram_gib=float(sample.get("ram_gib") or 0.0),
-        gpu_utilisation=sample.get("gpu_utilisation"),
-        gpu_memory_gib=sample.get("gpu_memory_gib"),
+        cpus=number(sample.get("cpus")) or 0.0,
+        ram_gib=number(sample.get("ram_gib")) or 0.0,
+        gpu_utilisation=number(sample.get("gpu_utilisation")),
+        gpu_memory_gib=number(sample.get("gpu_memory_gib")),
     )
 
 
@@ -126,6 +128,6 @@ def _until_quiet(chunks: Iterator[bytes]) -> Iterator[bytes]:
 def _object(line: bytes) -> dict[str, Any]:
     try:
         value = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}

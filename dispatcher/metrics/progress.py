@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-SCALED = r"[\d.]+[kMG]?"
 PATTERNS: tuple[tuple[str, str], ...] = (
     # tqdm, which Hugging Face and Lightning use too: 45%|████▌     | 450/1000 [00:10<00:12, 45.0it/s, loss=0.3]
     (
         "tqdm",
-        r"(?:^|(?P<name>[^|%]*?)[:\s]\s*)\d{1,3}%\|[^|]*\|\s*(?P<done>[\d.]+[kMG]?)/(?P<total>[\d.]+[kMG]?) \[(?P<rest>.*)\]",
+        r"(?:^\s*|(?P<name>[^|%]{0,80}?)[:\s]\s*)\d{1,3}%\|[^|]*\|\s*"
+        r"(?P<done>[\d.]+[kMG]?)/(?P<total>[\d.]+[kMG]?) \[(?P<rest>.*)\]",
     ),
-    ("tqdm", r"(?:^|(?P<name>[^|%]*?):\s*)(?P<done>\d+)it \[(?P<rest>\d.*)\]"),
+    ("tqdm", r"(?:^\s*|(?P<name>[^|%]{0,80}?):\s*)(?P<done>\d+)it \[(?P<rest>\d.*)\]"),
     # Lightning's rich bar: Epoch 0/9 ━━━━━━━━ 23/188 0:00:01 • 0:00:10 15.50it/s
     ("Lightning", r"^Epoch (?P<epoch>\d+)/(?P<last>\d+)\s+[━╸╺ ]+ (?P<done>\d+)/(?P<total>\d+) "),
     # Keras: 12/1563 ━━━━━━━━━━━━ 5s 3ms/step - loss: 0.5, or with [====>....], or 1563/1563 - 5s - loss: 0.4
     ("Keras", r"^\s*(?P<done>\d+)/(?P<total>\d+|Unknown) +(?:\[[=>.]+\]|[━ ]*━[━ ]*|- \d+m?s\b)"),
     ("Keras", r"^Epoch (?P<epoch>\d+)/(?P<epochs>\d+)\s*$"),
     # Hugging Face's log, where its bar is off: {'loss': 2.3, 'learning_rate': 5e-05, 'epoch': 0.5}
-    ("Hugging Face", r"^\{'loss': .*'epoch': '?(?P<part>[\d.]+)'?.*\}"),
+    ("Hugging Face", r"^\{'loss': .*'epoch': '?(?P<part>[\d.]++)'?.*\}"),
     # PyTorch's examples: Epoch: [0][ 10/1563]
     ("the job's lines", r"Epoch:? ?\[(?P<epoch>\d+)\] ?\[\s*(?P<done>\d+)/(?P<total>\d+)\]"),
     ("the job's lines", r"\bepochs?:?\s*\[?(?P<epoch>\d+)\s*(?:/|of)\s*(?P<epochs>\d+)\]?"),
@@ -43,6 +44,11 @@ _ASIDE = re.compile(
 """Bars beside the training: what they take shows as a pause of the training's own."""
 _EPOCHS = re.compile(r"\bepochs?\b(?!\s*\d)", re.IGNORECASE)
 _EPOCH = re.compile(r"\bepoch\b", re.IGNORECASE)
+_NEEDS = {"tqdm": (" [",), "Lightning": ("Epoch ",), "Hugging Face": ("'epoch'",)}
+"""What a line has that the slower patterns could match."""
+_BARS = ("%|", "it [", "━", "[=", "[>", "[.")
+"""Only a bar counts before its line has ended."""
+_BLANKS = re.compile(r"\s+")
 _BREAK = re.compile(r"[\r\n]|\x08+")
 _PAINT = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 LONGEST = 4096
@@ -73,19 +79,30 @@ class Output:
     def __init__(self) -> None:
         self._open = ""
         self._read = ""
+        self._lost = False
         self._epochs: float | None = None
         self._in_epochs = False
+
+    def missed(self) -> None:
+        """Bytes were left out: what comes until the next line begins is the rest of one that was not read."""
+        self._open, self._lost = "", True
 
     def feed(self, data: bytes, at: float) -> list[Mark]:
         """The marks in bytes that came at `at`; a bar that still stands open counts at once, and not again."""
         text = _PAINT.sub("", self._open + data.decode("utf-8", "replace"))
-        *whole, self._open = _BREAK.split(text)
-        self._open = self._open[-LONGEST:]
+        *whole, rest = _BREAK.split(text)
+        if self._lost:
+            if not whole:
+                return []
+            self._lost = False
+            del whole[0]
+        self._open = rest[-LONGEST:]
+        bar = any(sign in self._open for sign in _BARS)
         found: list[Mark] = []
-        for line in (*whole, self._open):
+        for line in (*whole, self._open) if bar else whole:
             if line and line != self._read:
-                found += self._line(line[:LONGEST], at)
-        self._read = self._open
+                found += self._line(_BLANKS.sub(" ", line[:LONGEST]), at)
+        self._read = self._open if bar else ""
         return found
 
     def _line(self, line: str, at: float) -> Iterator[Mark]:
@@ -94,7 +111,7 @@ class Output:
                 yield mark
             return
         for source, pattern in _COMPILED:
-            if not (match := pattern.search(line)):
+            if not all(sign in line for sign in _NEEDS.get(source, ())) or not (match := pattern.search(line)):
                 continue
             said = match.groupdict()
             if "epochs" in said:
@@ -111,9 +128,10 @@ class Output:
 
     def _of(self, said: dict[str, str | None], source: str, at: float) -> Mark | None:
         if part := said.get("part"):
-            return Mark(at, "epoch", float(part), None, source)
-        if rounds := said.get("round"):
-            return Mark(at, "round", float(rounds) + 1, None, source)
+            seen = _number(part)
+            return None if seen is None else Mark(at, "epoch", seen, None, source)
+        if (rounds := _number(said.get("round"))) is not None:
+            return Mark(at, "round", rounds + 1, None, source)
         name = said.get("name") or ""
         if _ASIDE.search(name) or re.search(r"[kMG]?i?B/s", said.get("rest") or ""):
             return None
@@ -123,7 +141,7 @@ class Output:
         if _EPOCHS.search(name):
             self._in_epochs, self._epochs = True, total
             return Mark(at, "epoch", done, total, source)
-        epochs = float(said["last"] or 0) + 1 if "last" in said else self._epochs
+        epochs = (_number(said["last"]) or 0.0) + 1 if "last" in said else self._epochs
         each = self._in_epochs or bool(_EPOCH.search(name)) or "epoch" in said
         unit = name.lower() if name.lower() in ("round", "tree", "batch") else "step"
         named = re.sub(r"\d+", "", name).strip()
@@ -134,8 +152,8 @@ def told(row: Mapping[str, Any], at: float) -> Mark | None:
     """The mark in a row of DISPATCHER_PROGRESS: {"step": 40, "total": 100, "epoch": 3, "epochs": 20}, or {"fraction": 0.1}."""
 
     def figure(*names: str) -> float | None:
-        values = (row.get(name) for name in names)
-        return next((float(v) for v in values if isinstance(v, int | float) and not isinstance(v, bool) and v >= 0), None)
+        values = (number(row.get(name)) for name in names)
+        return next((value for value in values if value is not None and value >= 0), None)
 
     source, epochs = "DISPATCHER_PROGRESS", figure("epochs")
     step, total = figure("step", "global_step", "iteration"), figure("total", "steps", "total_steps", "max_steps")
@@ -146,6 +164,17 @@ def told(row: Mapping[str, Any], at: float) -> Mark | None:
         return Mark(at, "fraction", part, 1.0, source)
     epoch = figure("epoch")
     return Mark(at, "epoch", epoch, epochs, source) if epoch is not None else None
+
+
+def number(value: object) -> float | None:
+    """A figure as a job or its agent wrote it; None for what is none, or is more than any computer counts."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    try:
+        found = float(value)
+    except OverflowError:
+        return None
+    return found if math.isfinite(found) else None
 
 
 def _row(line: str, at: float) -> Mark | None:
@@ -163,6 +192,6 @@ def _number(text: str | None) -> float | None:
         return None
     scale = SCALES.get(text[-1])
     try:
-        return float(text[:-1]) * scale if scale else float(text)
+        return number(float(text[:-1]) * scale if scale else float(text))
     except ValueError:
         return None

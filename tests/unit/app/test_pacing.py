@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from dispatcher.app.pacing import Pacing
 from dispatcher.domain.run import Attempt, Label, Run, RunState
 from dispatcher.events import Counted, LogBytes, Progress, Sampled, StateChanged, Warned
@@ -66,3 +68,38 @@ def test_the_jobs_own_count_does_as_well_and_goes_no_further():
 
 def test_a_run_that_was_taken_up_later_is_not_judged_by_when_its_output_came():
     assert told(going(seconds=10_000, stop=5_000), begun=False) == []
+
+
+@pytest.mark.parametrize("line", [b"{'loss': 1.0, 'epoch': ...}\n", b'{"step": ' + b"9" * 400 + b"}\n"])
+def test_no_printed_line_and_no_error_of_ours_reaches_the_run(line):
+    def broken(_run: str) -> Run:
+        raise OSError("no record")
+
+    heard: list = []
+    pacing = Pacing(broken, heard.append)
+    pacing.hear(StateChanged("a" * 10, BEGAN, RunState.RUNNING))
+    for second in (1, 70):
+        pacing.hear(LogBytes("a" * 10, BEGAN + second, 0, line + b"step 4/9\n"))
+    pacing.hear(Sampled("a" * 10, BEGAN + 71, 1.0, 1.0))
+
+    assert len(heard) == 4
+
+
+def test_a_total_that_no_computer_counts_is_not_judged():
+    assert told(going(seconds=10_000, stop=5_000), how="rows", total=10**300) == []
+    assert told(going(seconds=10_000, stop=5_000), how="rows", total=10**400) == []
+
+
+def test_of_a_flood_only_whole_lines_count():
+    run, said = going(seconds=10_000, stop=5_000), []
+    pacing = Pacing(lambda _: run, said.append)
+    pacing.hear(StateChanged(run.id, BEGAN, RunState.RUNNING))
+    for second in range(1, 130):
+        line = b"step %05d/10000\n" % second
+        cut = line * 600 + line[:8]  # the next piece begins with the rest of it
+        pacing.hear(LogBytes(run.id, BEGAN + second, 0, cut))
+        pacing.hear(LogBytes(run.id, BEGAN + second + 0.1, 0, line[8:] + cut))
+        pacing.hear(Sampled(run.id, BEGAN + second, 1.0, 1.0))
+
+    (word,) = [one for one in said if isinstance(one, Warned)]
+    assert "50% done" in word.message

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from dispatcher.metrics.progress import Mark, Output, told
@@ -102,3 +104,46 @@ def test_rows_that_count_nothing_are_left_out(row):
 
 def test_bytes_that_are_no_text_do_no_harm():
     assert Output().feed(bytes(range(256)) * 50, 1.0) == []
+
+
+HOSTILE = [" " * 4096, "\t" * 4096, "a " * 2048, "1%|" * 1365, " 1%||1/1 [" * 409, "9it [9" * 600, "1/1 [" + "=" * 4090,
+           "{'loss': " + "'epoch': 1.1.1" * 290, "step " + "1" * 4000, '{"' + "[" * 4000]  # fmt: skip
+
+
+@pytest.mark.parametrize("line", HOSTILE)
+def test_no_line_takes_long_to_read(line):
+    output, begun = Output(), time.process_time()
+
+    output.feed(line.encode(), 1.0)
+    output.feed(b"\n", 2.0)
+
+    assert time.process_time() - begun < 20  # it took minutes
+
+
+ABSURD = [
+    "{'loss': 1.0, 'epoch': 1.2.3}",
+    "{'loss': 1.0, 'epoch': ...}",
+    f'{{"step": {"9" * 400}}}',
+    '{"step": Infinity}',
+    f"[{'9' * 400}] loss: 1",
+    f"step {'9' * 400}",
+]
+
+
+@pytest.mark.parametrize("line", ABSURD)
+def test_figures_that_are_none_are_left_out(line):
+    assert Output().feed(f"{line}\n".encode(), 1.0) == []
+
+
+def test_a_total_without_end_is_none():
+    assert told({"step": 1, "max_steps": float("inf")}, 1.0) == Mark(1.0, "step", 1, None, "DISPATCHER_PROGRESS")
+
+
+def test_the_rest_of_a_line_whose_beginning_was_missed_is_not_read():
+    output = Output()
+    output.feed(b"step 1", 1.0)
+    output.missed()
+
+    marks = [*output.feed(b"2/1563 ", 2.0), *output.feed(b"\nstep 13/1563\n", 3.0)]
+
+    assert [mark.done for mark in marks] == [13]
