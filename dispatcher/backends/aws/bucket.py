@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from dispatcher.backends.aws.client import HOME, Account
+from dispatcher.backends.aws.client import HOME, Account, reading
 from dispatcher.backends.aws.codes import AwsFailure
+from dispatcher.backends.cloud.codes import telling
 from dispatcher.errors import SyncFailed
 
 KEPT_DAYS = 30
@@ -86,7 +87,9 @@ class Bucket:
     def read(self, key: str) -> bytes | None:
         """A small object; None where there is none. Raises AwsFailure for a bucket that is gone."""
         try:
-            return bytes(self._ask("get_object", "an object", Key=key)["Body"].read())
+            found = self._ask("get_object", "an object", Key=key)["Body"]
+            with reading("an object", self.region):
+                return bytes(found.read())
         except AwsFailure as failure:
             if failure.code == "NoSuchKey":
                 return None
@@ -95,7 +98,8 @@ class Bucket:
     def stream(self, key: str) -> Iterator[bytes]:
         """An object, piece by piece."""
         found = self._call("get_object", "an object", Key=key)["Body"]
-        yield from found.iter_chunks(CHUNK)
+        with telling(), reading("an object", self.region):
+            yield from found.iter_chunks(CHUNK)
 
     def delete(self, key: str) -> None:
         """Remove an object, whether it is there or not."""

@@ -7,12 +7,14 @@ import json
 import re
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
 import boto3
 import botocore.exceptions as refused
 from botocore.config import Config
+from urllib3.exceptions import HTTPError
 
 from dispatcher.backends.aws.codes import AwsFailure
 from dispatcher.errors import LoginNeeded, MlrunError, UsageError
@@ -161,6 +163,15 @@ class Account:
             text = "AWS's endpoint is a stand-in on this computer, but the credentials look real; they are not sent there"
             raise UsageError(text, fix="unset AWS_ENDPOINT_URL, or use the stand-in's own credentials")
         self.lab = True
+
+
+@contextmanager
+def reading(doing: str, region: str) -> Iterator[None]:
+    """While an answer comes piece by piece: a connection that is lost is an AwsFailure."""
+    try:
+        yield
+    except (refused.BotoCoreError, refused.HTTPClientError, HTTPError, OSError) as error:
+        raise AwsFailure("ConnectionFailed", str(error), doing, place=region) from error
 
 
 def _loopback(host: str) -> bool:

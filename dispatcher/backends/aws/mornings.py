@@ -14,6 +14,7 @@ from dispatcher.backends.aws.client import Account
 from dispatcher.backends.aws.codes import AwsFailure
 from dispatcher.backends.aws.machines import ENDING, by_label, reason, state
 from dispatcher.backends.aws.schedule import LATEST_SECONDS, trigger_name
+from dispatcher.backends.cloud.codes import telling
 from dispatcher.hosts.base import Entry
 from dispatcher.overnight import kept
 from dispatcher.overnight.base import Seen
@@ -54,16 +55,19 @@ class Mornings:
 
     def part(self, night: Night, seen: Seen, number: int) -> Seen:
         """From its own folder in the bucket."""
-        return kept.part(Bucket(self.account, night.region), seen, number)
+        with telling():
+            return kept.part(Bucket(self.account, night.region), seen, number)
 
     def bring_log(self, seen: Seen, night: Night, folder: Path) -> None:
         """Pieces in their order, as one file."""
-        kept.bring_log(Bucket(self.account, night.region), seen.place, folder)
+        with telling():
+            kept.bring_log(Bucket(self.account, night.region), seen.place, folder)
 
     def bring_files(self, seen: Seen, night: Night, rows: Sequence[dict[str, Any]], folder: Path) -> None:
         """Each verified against the manifest before any has its name."""
         entries = [Entry(one["path"], one["size"], int(one["mode"]) & 0o666 | 0o600, one["sha256"]) for one in rows]
-        kept.bring_files(Bucket(self.account, night.region), seen.place, str(night.label), entries, folder)
+        with telling():
+            kept.bring_files(Bucket(self.account, night.region), seen.place, str(night.label), entries, folder)
 
     def _stands(self, night: Night) -> bool:
         try:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Generic, TypeVar
+
+from dispatcher.errors import CloudRefused, MlrunError
 
 T = TypeVar("T")
 
@@ -39,3 +42,16 @@ class Failure(Exception):
     def where(self) -> str:
         """The place that answered, to be put behind the cloud's name."""
         return f" in {self.place}" if self.place else ""
+
+    def told(self) -> MlrunError:
+        """The error for people, in our tree."""
+        return CloudRefused(f"{self.doing}{self.where}: {self.said} ({self.code})")
+
+
+@contextmanager
+def telling() -> Iterator[None]:
+    """A refusal in here becomes the error for people."""
+    try:
+        yield
+    except Failure as failure:
+        raise failure.told() from failure

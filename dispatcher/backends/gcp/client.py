@@ -7,6 +7,7 @@ import os
 import re
 import threading
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -199,6 +200,18 @@ class Account:
         found.refresh(Request())
         told = self._session().get(TOKEN_INFO, params={"access_token": found.token}, timeout=SECONDS).json()
         return str(told.get("email") or told.get("sub") or told.get("azp") or "unknown")
+
+
+@contextmanager
+def reading(doing: str) -> Iterator[None]:
+    """While an answer comes piece by piece: a connection that is lost is a GcpFailure."""
+    import requests.exceptions as lost
+    from urllib3.exceptions import HTTPError
+
+    try:
+        yield
+    except (lost.RequestException, HTTPError, OSError) as error:
+        raise GcpFailure("ConnectionFailed", _words(str(error)), doing) from error
 
 
 def _refusal(answer: Any, doing: str) -> GcpFailure:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from dispatcher.backends.gcp.client import Account
+from dispatcher.backends.cloud.codes import telling
+from dispatcher.backends.gcp.client import Account, reading
 from dispatcher.backends.gcp.codes import GcpFailure, Kind
 from dispatcher.errors import SyncFailed
 
@@ -81,7 +82,8 @@ class Bucket:
             answer = self.account.answer("GET", self._object(key), "an object", {"alt": "media"}, stream=True)
         except GcpFailure as failure:
             raise failure.told() from failure
-        yield from answer.iter_content(CHUNK)
+        with telling(), reading("an object"):
+            yield from answer.iter_content(CHUNK)
 
     def objects(self, prefix: str) -> Iterator[dict[str, Any]]:
         """Every object below a prefix, by name. Raises GcpFailure."""

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from dispatcher.backends.cloud.codes import telling
 from dispatcher.backends.cloud.tags import LABEL
 from dispatcher.backends.gcp import machines, nights_words
 from dispatcher.backends.gcp.client import Account, operation_failure
@@ -57,16 +58,19 @@ class Looks:
 
     def part(self, night: Night, seen: Seen, number: int) -> Seen:
         """From its own folder in the bucket."""
-        return kept.part(Bucket(self.account, night.region), seen, number)
+        with telling():
+            return kept.part(Bucket(self.account, night.region), seen, number)
 
     def bring_log(self, seen: Seen, night: Night, folder: Path) -> None:
         """Pieces in their order, as one file."""
-        kept.bring_log(Bucket(self.account, night.region), seen.place, folder)
+        with telling():
+            kept.bring_log(Bucket(self.account, night.region), seen.place, folder)
 
     def bring_files(self, seen: Seen, night: Night, rows: Sequence[dict[str, Any]], folder: Path) -> None:
         """Each verified against the manifest before any has its name."""
         entries = [Entry(one["path"], one["size"], int(one["mode"]) & 0o666 | 0o600, one["sha256"]) for one in rows]
-        kept.bring_files(Bucket(self.account, night.region), seen.place, str(night.label), entries, folder)
+        with telling():
+            kept.bring_files(Bucket(self.account, night.region), seen.place, str(night.label), entries, folder)
 
     def _said(self, night: Night, *, alive: bool) -> Seen | None:
         """What its machine wrote; None where it wrote nothing."""

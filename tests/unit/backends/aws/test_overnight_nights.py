@@ -5,18 +5,21 @@ from __future__ import annotations
 import base64
 import copy
 import gzip
+import io
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+from botocore.response import StreamingBody
 
 from dispatcher import paths
 from dispatcher.backends.aws import roles, schedule, standing
 from dispatcher.backends.aws.backend import AwsBackend
 from dispatcher.backends.aws.bucket import Bucket
+from dispatcher.backends.aws.codes import AwsFailure
 from dispatcher.domain.run import new_run_id
-from dispatcher.errors import CloudRefused, NoCapacity, TeardownUnconfirmed, UsageError
+from dispatcher.errors import CloudRefused, HostUnreachable, NoCapacity, TeardownUnconfirmed, UsageError
 from dispatcher.hosts.base import Entry, Tree
 from dispatcher.hosts.job import JobSpec
 from dispatcher.moments import zone_named
@@ -94,6 +97,16 @@ def test_overnight_the_bucket_is_private_encrypted_and_empties_itself(ready):
     assert ["AES256"] == [one["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"] for one in rules]
     [rule] = account.call("s3", REGION, "get_bucket_lifecycle_configuration", "x", Bucket=name)["Rules"]
     assert (30, "Enabled") == (rule["Expiration"]["Days"], rule["Status"])
+
+
+def test_overnight_a_line_that_drops_while_a_bucket_is_read_is_an_error_of_ours(ready, monkeypatch):
+    bucket = Bucket(ready.account, REGION)
+    bucket.put("x", b"short")
+    monkeypatch.setattr(ready.account, "ask", lambda *_, **__: {"Body": StreamingBody(io.BytesIO(b"short"), 100)})
+    with pytest.raises(HostUnreachable, match="an object"):
+        list(bucket.stream("x"))
+    with pytest.raises(AwsFailure, match="ConnectionFailed"):
+        bucket.read("x")
 
 
 def test_overnight_a_machine_arms_its_end_first_and_fits_into_user_data(ec2, armed):

@@ -17,10 +17,11 @@ from dispatcher.backends.gcp.backend import GcpBackend
 from dispatcher.backends.gcp.nights_bucket import Bucket
 from dispatcher.domain.plan import Offer
 from dispatcher.domain.run import new_run_id
-from dispatcher.errors import CloudRefused, NoCapacity, TeardownUnconfirmed, UsageError
+from dispatcher.errors import CloudRefused, HostUnreachable, NoCapacity, TeardownUnconfirmed, UsageError
 from dispatcher.hosts.base import Entry, Tree
 from dispatcher.hosts.job import JobSpec
 from dispatcher.jobfile.settings import Gcp
+from dispatcher.overnight.base import Seen
 from dispatcher.overnight.bundle import pack
 from dispatcher.overnight.night import Night
 from tests.lab.clock import PaperClock
@@ -343,6 +344,27 @@ def test_overnight_gcp_a_machine_that_google_is_still_making_is_waited_for(armed
     monkeypatch.setattr(ready.nights, "_operations", undecided)
     seen = ready.nights.look(night, time.now() + 2 * HOUR)
     assert ("waiting", "Google is making its machine") == (seen.phase, seen.words)
+
+
+def test_overnight_gcp_a_line_that_drops_while_a_bucket_is_read_is_an_error_of_ours(armed, ready, gce, monkeypatch, tmp_path):
+    night = armed()
+    Bucket(ready.account, REGION).put(f"out/{night.label}/1/log/00000", b"said\n")
+    seen = Seen("over", place=f"out/{night.label}/1")
+    answer = ready.account.answer
+
+    def cut(verb, url, doing, query, **sent):
+        found = answer(verb, url, doing, query, **sent)
+        found.raw.length_remaining = 100  # as many more bytes were promised
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ready.account, "answer", cut)
+        with pytest.raises(HostUnreachable, match="an object"):
+            ready.nights.bring_log(seen, night, tmp_path / "home")
+    gce.faults.add("storage.objects.list", when="drop_before")
+    with pytest.raises(HostUnreachable, match="objects"):
+        ready.nights.bring_log(seen, night, tmp_path / "home")
+    ready.nights.disarm(night)
 
 
 def test_overnight_gcp_where_the_scheduler_is_off_there_are_no_triggers(backend, gce):
