@@ -63,7 +63,7 @@ def stop(folder: str, options: List[str]) -> int:
     """End the job: SIGINT, SIGTERM, SIGKILL, with `--grace` seconds after the first. Returns when it has ended."""
     grace = float(options[options.index("--grace") + 1]) if "--grace" in options else 30.0
     if look(folder)["phase"] not in ("absent", "ended", "lost"):
-        write(folder, "stop.json", {"grace": grace})
+        write(folder, "stop.json", {"grace": grace}, "stop.part")
         if not _await_watcher(folder, grace):
             _ladder_without_watcher(folder, grace)
     return status(folder, [])

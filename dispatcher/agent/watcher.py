@@ -334,7 +334,7 @@ class Watcher:
         """Disk that is ours already, so that a disk the job filled still takes the outcome; less of one that is nearly full."""
         room = disk_free_gb(self.folder)
         large = RESERVE_BYTES if room is None or room >= LEAST_ROOM_GB else 0
-        for name, size in (("reserve", large), ("outcome.part", 1 << 14)):
+        for name, size in (("reserve", large), ("outcome.part", 1 << 14), ("stop.part", 1 << 12)):
             with contextlib.suppress(OSError):
                 handle = os.open(os.path.join(self.folder, name), os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
                 with open(handle, "wb") as file:
@@ -349,8 +349,9 @@ class Watcher:
         outcome.update(self.gauge.peaks())  # while a disk that the job filled is still full
         for tool in self.gauge.tools:
             send(tool.pid, signal.SIGKILL)
-        with contextlib.suppress(OSError):
-            os.unlink(os.path.join(self.folder, "reserve"))
+        for name in ("reserve", "stop.part"):
+            with contextlib.suppress(OSError):
+                os.unlink(os.path.join(self.folder, name))
         if reason == "oom-host" and not scarce and self.gauge.scarcity.limit < UNLIMITED:
             outcome["memory_limit_gib"] = round(self.gauge.scarcity.limit / GIB, 3)
         outcome.update(started=self.started, ended=time.time(), setup_seconds=self.setup_seconds)
