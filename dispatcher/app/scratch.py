@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Iterable, Iterator
@@ -21,7 +22,7 @@ ROOM = 0.5
 
 @contextmanager
 def scratch(workdir: Path, empty: Iterable[str] = ()) -> Iterator[tuple[Path, Path]]:
-    """(a folder of ours, the copy in it) for as long as it is needed. Folders in `empty` are there, without what is in them.
+    """(a folder of ours, the copy in it) for as long as it is needed. Folders in `empty` are the copy's own, and empty.
 
     Raises HostError where the folder is too large to be copied.
     """
@@ -33,9 +34,9 @@ def scratch(workdir: Path, empty: Iterable[str] = ()) -> Iterator[tuple[Path, Pa
         copy = home / "work"
         copy.mkdir(mode=0o700, parents=True)
         try:
-            _copy(workdir.resolve(), copy, frozenset(path.strip("/") for path in empty))
+            _copy(workdir.resolve(), copy, frozenset(os.path.normpath(path).strip("/") for path in empty))
         except OSError as error:
-            raise HostError(f"The folder {workdir} cannot be copied: {error.strerror}", fix="Free disk space there.") from error
+            raise _uncopied(workdir, base, error) from error
         yield home, copy
     finally:
         _remove(home)
@@ -47,22 +48,15 @@ def _copy(source: Path, target: Path, empty: frozenset[str]) -> None:
     for folder, names, files in os.walk(source):
         here = Path(folder)
         there = target / here.relative_to(source)
-        for name in list(names):
-            inner = here / name
-            path = inner.relative_to(source).as_posix()
-            if inner.is_symlink():
-                _link(inner, there / name, source, target)
-            elif (inner / "pyvenv.cfg").is_file() or (inner / "conda-meta").is_dir():
-                (there / name).symlink_to(inner)  # an environment knows its place: it is used from there
-            elif name not in LEFT_OUT:
-                (there / name).mkdir(mode=0o700)
-            if path in empty or name in LEFT_OUT or (there / name).is_symlink():
-                names.remove(name)
+        names[:] = [name for name in names if _enter(here / name, there / name, source, target, empty)]
         for name in files:
             one = here / name
-            if one.is_symlink():
+            if one.relative_to(source).as_posix() in empty:
+                if one.is_symlink() and not one.exists():
+                    (there / name).mkdir(mode=0o700)  # it leads to a disk that is away
+            elif one.is_symlink():
                 _link(one, there / name, source, target)
-            elif one.is_file() and one.relative_to(source).as_posix() not in empty:
+            elif one.is_file():
                 left -= one.stat().st_size
                 if left < 0:
                     raise HostError(
@@ -70,6 +64,48 @@ def _copy(source: Path, target: Path, empty: frozenset[str]) -> None:
                         fix="Keep data outside of workdir, and name their place in dataset.path.",
                     )
                 shutil.copy2(one, there / name)
+
+
+def _enter(inner: Path, there: Path, source: Path, target: Path, empty: frozenset[str]) -> bool:
+    """Make a folder's place in the copy; whether what is in it is to be copied."""
+    if inner.is_symlink() or inner.relative_to(source).as_posix() in empty:
+        _linked(inner, there, source, target, empty)
+    elif (inner / "pyvenv.cfg").is_file() or (inner / "conda-meta").is_dir():
+        there.symlink_to(inner)  # an environment knows its place: it is used from there
+    elif inner.name not in LEFT_OUT:
+        there.mkdir(mode=0o700)
+        return True
+    return False
+
+
+def _linked(folder: Path, there: Path, source: Path, target: Path, empty: frozenset[str]) -> None:
+    """A link to a folder; where one to be empty lies behind it, a folder of ours, with links to the rest."""
+    path = there.relative_to(target).as_posix()
+    if path in empty:
+        there.mkdir(mode=0o700)
+    elif any(one.startswith(f"{path}/") for one in empty):
+        there.mkdir(mode=0o700)
+        for inner in folder.iterdir():
+            if inner.is_dir():
+                _linked(inner, there / inner.name, source, target, empty)
+            elif f"{path}/{inner.name}" not in empty:
+                (there / inner.name).symlink_to(inner.resolve())
+    elif folder.is_symlink():
+        _link(folder, there, source, target)
+    else:
+        there.symlink_to(folder.resolve())
+
+
+def _uncopied(workdir: Path, base: Path, error: OSError) -> HostError:
+    number = error.errno
+    why = f"{error.strerror or error}" + (f" ({error.filename})" if error.filename else "")
+    if number in (errno.ENOSPC, errno.EDQUOT):
+        fix = f"Free disk space for {base}, or move the cache with XDG_CACHE_HOME."
+    elif number in (errno.EACCES, errno.EPERM):
+        fix = "See that you may read it, or move it out of workdir."
+    else:
+        fix = "Correct that, or probe without it: move it out of workdir."
+    return HostError(f"The folder {workdir} cannot be copied: {why}", fix=fix)
 
 
 def _link(link: Path, there: Path, source: Path, target: Path) -> None:

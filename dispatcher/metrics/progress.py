@@ -13,8 +13,10 @@ PATTERNS: tuple[tuple[str, str], ...] = (
     # tqdm, which Hugging Face and Lightning use too: 45%|████▌     | 450/1000 [00:10<00:12, 45.0it/s, loss=0.3]
     (
         "tqdm",
-        r"(?:^\s*|(?P<name>[^|%]{0,80}?)[:\s]\s*)\d{1,3}%\|[^|]*\|\s*"
-        r"(?P<done>[\d.]+[kMG]?)/(?P<total>[\d.]+[kMG]?) \[(?P<rest>.*)\]",
+        (
+            r"(?:^\s*|(?P<name>[^|%]{0,80}?)[:\s]\s*)\d{1,3}%\|[^|]*\|\s*"
+            r"(?P<done>[\d.]+[kMG]?)/(?P<total>[\d.]+[kMG]?) \[(?P<rest>.*)\]"
+        ),
     ),
     ("tqdm", r"(?:^\s*|(?P<name>[^|%]{0,80}?):\s*)(?P<done>\d+)it \[(?P<rest>\d.*)\]"),
     # Lightning's rich bar: Epoch 0/9 ━━━━━━━━ 23/188 0:00:01 • 0:00:10 15.50it/s

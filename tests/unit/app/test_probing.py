@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -148,3 +149,40 @@ def test_what_a_killed_probe_left_is_removed_by_the_next(tmp_path: Path) -> None
     with scratch(tmp_path) as (home, _):
         assert home.name == str(os.getpid())
         assert not left.exists()
+
+
+def test_what_a_job_makes_never_lands_behind_a_link_of_the_users(tmp_path: Path) -> None:
+    work, far = tmp_path / "work", tmp_path / "far"
+    for folder in (work, far / "runs", far / "big" / "ckpt", far / "big" / "data"):
+        folder.mkdir(parents=True)
+    (far / "runs" / "best.pt").write_text("the user's")
+    (far / "big" / "ckpt" / "last.pt").write_text("the user's")
+    (work / "runs").symlink_to(far / "runs")
+    (work / "big").symlink_to(far / "big")
+    (work / "away").symlink_to(tmp_path / "unmounted")
+
+    with scratch(work, ["./runs/", "big/ckpt", "away"]) as (_, copy):
+        for folder in ("runs", "big/ckpt", "away"):
+            assert list((copy / folder).iterdir()) == []
+            assert (copy / folder).resolve().is_relative_to(copy.resolve())
+        (copy / "runs" / "best.pt").write_text("a probe's")
+        assert (copy / "big" / "data").resolve() == (far / "big" / "data").resolve()
+
+    assert (far / "runs" / "best.pt").read_text() == "the user's"
+
+
+def test_what_keeps_a_folder_from_being_copied_is_said(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("x")
+
+    def refuse(number: int) -> HostError:
+        error = OSError(number, os.strerror(number), str(tmp_path / "data"))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("dispatcher.app.scratch.shutil.copy2", lambda *_: (_ for _ in ()).throw(error))
+            with pytest.raises(HostError) as caught, scratch(tmp_path):
+                pass
+        return caught.value
+
+    assert "disk space" in refuse(errno.ENOSPC).fix
+    denied = refuse(errno.EACCES)
+    assert "may read" in denied.fix
+    assert str(tmp_path / "data") in denied.message
