@@ -3,9 +3,12 @@
 import datetime as dt
 import hashlib
 import hmac
+import http.client
 import json
 import os
 import re
+import socket
+import ssl
 import sys
 import tarfile
 import time
@@ -18,6 +21,11 @@ ROOT = "/var/lib/mlrun/runs"
 IMDS = "http://169.254.169.254/latest/"
 CHUNK = 1 << 20
 TRIES = 6
+ASK_SECONDS = 60
+START_SECONDS = 600
+"""A bucket or a metadata service that is away for less loses no night."""
+LONGEST_PAUSE = 60.0
+FAILED = (OSError, http.client.HTTPException)
 
 
 class Refused(Exception):
@@ -26,6 +34,29 @@ class Refused(Exception):
     def __init__(self, reason, words):
         Exception.__init__(self, words)
         self.reason = reason
+
+
+def passes(error):
+    """Whether the same may be well in a while: the network, or a service that says so of itself."""
+    if isinstance(error, urllib.error.HTTPError):
+        return error.code >= 500 or error.code in (408, 429)
+    away = (urllib.error.URLError, ConnectionError, socket.timeout, ssl.SSLError, http.client.HTTPException)
+    return isinstance(error, away)
+
+
+def patiently(act, seconds, pause=1.0, worth=passes):
+    """What `act` comes to, which is tried again and again for so long; then its last failure."""
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            return act()
+        except FAILED as error:
+            left = until - time.monotonic()
+            if left <= 0 or not worth(error):
+                raise
+            print("tried again in a while: %s" % error, file=sys.stderr)
+        time.sleep(min(pause, left))
+        pause = min(pause * 2, LONGEST_PAUSE)
 
 
 class Cloud:
@@ -39,6 +70,9 @@ class Cloud:
         self.place = "/".join(part for part in (told.get("below", "out"), told["label"], own) if part)
 
     def metadata(self, path):
+        return patiently(lambda: self._metadata(path), ASK_SECONDS)
+
+    def _metadata(self, path):
         ttl = {"X-aws-ec2-metadata-token-ttl-seconds": "60"}
         token = _open(urllib.request.Request(IMDS + "api/token", method="PUT", headers=ttl)).read().decode()
         asked = urllib.request.Request(IMDS + path, headers={"X-aws-ec2-metadata-token": token})
@@ -70,7 +104,7 @@ class Cloud:
             except urllib.error.HTTPError as error:
                 if number + 1 == TRIES or error.code in (400, 404):
                     raise
-            except OSError:
+            except FAILED:
                 if number + 1 == TRIES:
                     raise
             self._until = 0.0
@@ -112,6 +146,11 @@ class Cloud:
         return urllib.request.Request(base + path, data=None if method == "GET" else data, headers=headers, method=method)
 
 
+def at_all(error):
+    """At a machine's start its metadata may not be there yet, whatever they say; a file that is missing stays so."""
+    return passes(error) or isinstance(error, urllib.error.HTTPError)
+
+
 def told():
     """What this machine was told at its birth."""
     with open(os.path.join(HERE, "night.json")) as file:
@@ -120,26 +159,40 @@ def told():
 
 def unpack(cloud):
     """The bundle, whole and unchanged, in its place."""
-    path, digest = os.path.join(ROOT, "night.tar.gz"), hashlib.sha256()
+    path = os.path.join(ROOT, "night.tar.gz")
     try:
-        with cloud.get(cloud.told["bundle"]) as source, open(path, "wb") as file:
-            for chunk in iter(lambda: source.read(CHUNK), b""):
-                digest.update(chunk)
-                file.write(chunk)
+        digest = patiently(lambda: download(cloud, path), START_SECONDS, cloud.told.get("pause", 1.0))
     except urllib.error.HTTPError as error:
         code = re.search(r"<Code>(\w+)", error.read(4096).decode("utf-8", "replace"))
         raise Refused("bundle-missing", "The bundle cannot be read: %s" % (code.group(1) if code else error.code))
-    if digest.hexdigest() != cloud.told["sha256"]:
+    except FAILED as error:
+        raise Refused("bundle-missing", "The bundle cannot be read: %s" % error)
+    if digest != cloud.told["sha256"]:
         raise Refused("bundle-corrupted", "The bundle in the bucket is not the one that was put there")
     with tarfile.open(path) as bundle:
         bundle.extractall(ROOT)
     os.unlink(path)
 
 
+def download(cloud, path):
+    """The bundle as the bucket has it, all of it; its SHA-256."""
+    digest, size = hashlib.sha256(), 0
+    with cloud.get(cloud.told["bundle"]) as source, open(path, "wb") as file:
+        whole = source.headers["Content-Length"]
+        for chunk in iter(lambda: source.read(CHUNK), b""):
+            digest.update(chunk)
+            file.write(chunk)
+            size += len(chunk)
+    if whole is not None and size != int(whole):
+        raise ConnectionError("the connection ended after %d of %s bytes" % (size, whole))
+    return digest.hexdigest()
+
+
 def report(cloud, reason, words):
     """The last word of a machine on which no job was started."""
     said = {"refused": reason, "words": words, "instance": cloud.instance, "ended": time.time()}
-    cloud.put("outcome.json", json.dumps(said).encode())
+    body = json.dumps(said).encode()
+    patiently(lambda: cloud.put("outcome.json", body), START_SECONDS, cloud.told.get("pause", 1.0))
 
 
 def _open(request):
@@ -147,7 +200,7 @@ def _open(request):
 
 
 def main():
-    cloud = Cloud(told())
+    cloud = patiently(lambda: Cloud(told()), START_SECONDS, worth=at_all)
     try:
         if not cloud.told.get("visited") and not os.path.exists(os.path.join(ROOT, "night", "night.py")):
             unpack(cloud)

@@ -30,7 +30,8 @@ class Cloud:
         self.bucket = "storage/v1/b/%s/o" % told["bucket"]
 
     def ask(self, path):
-        return _open(urllib.request.Request(META + path, headers={"Metadata-Flavor": "Google"})).read().decode()
+        asked = urllib.request.Request(META + path, headers={"Metadata-Flavor": "Google"})
+        return fetch.patiently(lambda: _open(asked).read().decode(), fetch.ASK_SECONDS)
 
     def metadata(self, path):
         return self.ask(NAMES[path]).rpartition("/")[2]
@@ -111,7 +112,7 @@ class Cloud:
             except urllib.error.HTTPError as error:
                 if len(tries) == fetch.TRIES or error.code in FINAL:
                     raise
-            except OSError:
+            except fetch.FAILED:
                 if len(tries) == fetch.TRIES:
                     raise
             self._until = 0.0
@@ -132,7 +133,7 @@ def _open(request):
 
 
 def main():
-    cloud = Cloud(fetch.told())
+    cloud = fetch.patiently(lambda: Cloud(fetch.told()), fetch.START_SECONDS, worth=fetch.at_all)
     over = bool(cloud.told.get("until")) and time.time() > cloud.told["until"]
     if over or not cloud.told["times"]:
         cloud.forget_triggers()

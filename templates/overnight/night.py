@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.error
 
-from fetch import CHUNK, ROOT, Refused, report
+from fetch import ASK_SECONDS, CHUNK, FAILED, ROOT, Refused, patiently, report
 
 LARGEST = 5 * 10**9
 """What one request may put into a bucket."""
@@ -17,6 +17,11 @@ LEAST_SECONDS = 60
 SETTLED_SECONDS = 10
 """A file that was not touched for so long is taken for whole."""
 HOLD_SECONDS = 3600
+"""What is left to say at the end is tried again for so long."""
+BETWEEN_SECONDS = 600
+"""The same, where other jobs of the night wait for it."""
+LOOKS = 60
+"""A job whose state cannot be read so often in a row is given up."""
 LOG_PIECE = 8 << 20
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -24,11 +29,12 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 class Night:
     """One job, from its start to its last word. A machine that is `visited` has it started by whoever comes."""
 
-    def __init__(self, cloud, job):
-        self.cloud, self.told, self.job = cloud, cloud.told, job
+    def __init__(self, cloud, job, patience=HOLD_SECONDS):
+        self.cloud, self.told, self.job, self.patience = cloud, cloud.told, job, patience
         self.label = self.told["label"]
         self.folder = os.path.join(ROOT, self.label)
-        self.logged, self.pieces = 0, 0
+        self.pieces, self.logged, self.upto = self.shipped()
+        self.machine, self.unread = {}, 0
         self.sent, self.seen, self.missed = set(), {}, []
         self.told_last = self.kept_last = 0.0
         self.saved, self.saved_last = [], time.time()
@@ -69,7 +75,16 @@ class Night:
         return found
 
     def look(self):
-        return json.loads(self.agent("status").stdout)
+        """What the agent says; for a while it may say nothing, as on a full disk."""
+        try:
+            found = json.loads(self.agent("status").stdout)
+            found["phase"]
+        except (ValueError, TypeError, KeyError) as error:
+            self.unread += 1
+            print("the state of the job cannot be read: %s" % error, file=sys.stderr)
+            return {"phase": "lost" if self.unread >= LOOKS else "unknown"}
+        self.unread = 0
+        return found
 
     def agent(self, verb, stdin=b""):
         program = os.path.join(ROOT, self.job["agent"], "agent.py")
@@ -90,7 +105,7 @@ class Night:
             if time.time() - self.saved_last > self.job.get("checkpoint_seconds", 600.0):
                 self.saved_last = time.time()
                 self.ship_checkpoint()
-        except OSError as error:
+        except FAILED as error:
             print("the bucket does not take it now: %s" % error, file=sys.stderr)
 
     def ship_log(self):
@@ -98,13 +113,33 @@ class Night:
             try:
                 with open(os.path.join(self.folder, "log"), "rb") as file:
                     file.seek(self.logged)
-                    piece = file.read(LOG_PIECE)
+                    piece = file.read(self.upto - self.logged or LOG_PIECE)
             except OSError:
                 return
             if not piece:
                 return
+            if self.upto == self.logged:
+                self.upto = self.logged + len(piece)
+                self.promise()
             self.cloud.put("log/%08d" % self.pieces, piece)
-            self.pieces, self.logged = self.pieces + 1, self.logged + len(piece)
+            self.pieces += 1
+            self.logged = self.upto = self.logged + len(piece)
+
+    def promise(self):
+        """A piece that was sent is the same when it is sent again, after a reboot too: none is written over by another."""
+        try:
+            write(os.path.join(self.folder, "shipped"), json.dumps([self.pieces, self.logged, self.upto]))
+        except OSError as error:
+            print("a reboot would send the log again: %s" % error, file=sys.stderr)
+
+    def shipped(self):
+        """The number of the next piece of the log, and from where to where it goes."""
+        try:
+            with open(os.path.join(self.folder, "shipped")) as file:
+                pieces, logged, upto = json.load(file)
+                return int(pieces), int(logged), int(upto)
+        except (OSError, ValueError, TypeError):
+            return 0, 0, 0
 
     def ship_settled(self):
         """Outputs that nobody writes to any more, while the job goes on."""
@@ -159,35 +194,40 @@ class Night:
 
     def finish(self, found):
         """The machine waits for this, at most to its hard limit."""
-        before, ours = held(), hold(HOLD_SECONDS)
+        before, ours = held(), hold(self.patience)
+        self.until = time.monotonic() + self.patience
         self.missed, kept = [], []
         if found.get("exit_code") != 0 or found.get("reason") != "exited":  # a polite end may be a machine's taken back
             try:
-                self.ship_checkpoint()
-            except OSError as error:
+                self.surely(self.ship_checkpoint)
+            except FAILED as error:
                 print("the checkpoint is not copied: %s" % error, file=sys.stderr)
         for row in self.manifest(self.job["outputs"]):
             if "refused" in row:
                 self.missed.append({"path": row["path"], "why": row["refused"]})
                 continue
             try:
-                if self.ship_file(os.path.join(self.job["spec"]["cwd"], row["path"]), row):
+                if self.surely(self.ship_file, os.path.join(self.job["spec"]["cwd"], row["path"]), row):
                     kept.append(row)
-            except OSError as error:
+            except FAILED as error:
                 self.missed.append({"path": row["path"], "why": "the bucket does not take it: %s" % error})
-        self.ship_log()
+        self.surely(self.ship_log)
         setup = os.path.join(self.folder, "setup.log")
         if os.path.exists(setup):
             with open(setup, "rb") as file:
                 file.seek(max(0, os.path.getsize(setup) - (1 << 20)))
-                self.cloud.put("setup.log", file.read())
+                self.surely(self.cloud.put, "setup.log", file.read())
         said = dict(self.about(found), outputs=kept, missed=self.missed, pieces=self.pieces, log_size=self.logged)
-        self.cloud.put("outcome.json", json.dumps(said).encode())
+        self.surely(self.cloud.put, "outcome.json", json.dumps(said).encode())
         if self.told.get("visited"):
             write(os.path.join(HERE, "done.json"), json.dumps({"missed": self.missed}))
             if held() == ours:
                 write(os.path.join(ROOT, "hold"), "%d\n" % before)
         return 0
+
+    def surely(self, act, *given):
+        """At the end nothing comes after: a bucket that is away is waited for as long as the machine is held."""
+        return patiently(lambda: act(*given), max(ASK_SECONDS, self.until - time.monotonic()), self.told.get("pause", 1.0))
 
     def manifest(self, patterns):
         program = os.path.join(ROOT, self.job["agent"], "manifest.py")
@@ -199,9 +239,19 @@ class Night:
 
     def about(self, found):
         now = time.time()
-        kind, zone = (self.cloud.metadata("meta-data/" + name) for name in ("instance-type", "placement/availability-zone"))
-        machine = {"id": self.cloud.instance, "type": kind, "zone": zone}
-        return {"status": found, "machine": machine, "born": now - uptime(), "ended": now}
+        return {"status": found, "machine": self.described(), "born": now - uptime(), "ended": now}
+
+    def described(self):
+        """Of what kind this machine is, where its metadata say so: no job is lost for that."""
+        if not self.machine:
+            named = {"type": "instance-type", "zone": "placement/availability-zone"}
+            try:
+                found = {key: self.cloud.metadata("meta-data/" + path) for key, path in named.items()}
+            except FAILED as error:
+                print("the machine's kind is not known: %s" % error, file=sys.stderr)
+                return {"id": self.cloud.instance}
+            self.machine = dict(found, id=self.cloud.instance)
+        return self.machine
 
 
 class Part:
@@ -230,7 +280,10 @@ def uptime():
 def hold(seconds):
     """What ends this machine waits so long, or longer where it was told so before; until when."""
     until = max(held(), int(uptime() + seconds))
-    write(os.path.join(ROOT, "hold"), "%d\n" % until)
+    try:
+        write(os.path.join(ROOT, "hold"), "%d\n" % until)
+    except OSError as error:
+        print("the machine is not held: %s" % error, file=sys.stderr)
     return until
 
 
@@ -258,9 +311,9 @@ def digest(path):
     return found.hexdigest()
 
 
-def run(cloud, job):
+def run(cloud, job, patience=HOLD_SECONDS):
     try:
-        return Night(cloud, job).run()
+        return Night(cloud, job, patience).run()
     except Refused as why:
         report(cloud, why.reason, str(why))
         return 1
@@ -270,11 +323,12 @@ def in_turn(cloud, jobs):
     """Several jobs, one after another: what becomes of one is not the next one's affair, but for the time that is left."""
     for number, job in enumerate(jobs, 1):
         try:
-            run(Part(cloud, number, job), job)
-        except OSError as error:
-            print("job %d: the bucket does not take it: %s" % (number, error), file=sys.stderr)
-    said = dict(Night(cloud, jobs[-1]).about({}), queue=len(jobs))
-    cloud.put("outcome.json", json.dumps(said).encode())
+            run(Part(cloud, number, job), job, BETWEEN_SECONDS if number < len(jobs) else HOLD_SECONDS)
+        except Exception as error:  # whatever it is, the next job is not to blame
+            print("job %d: %s: %s" % (number, type(error).__name__, error), file=sys.stderr)
+    said = json.dumps(dict(Night(cloud, jobs[-1]).about({}), queue=len(jobs))).encode()
+    hold(HOLD_SECONDS)
+    patiently(lambda: cloud.put("outcome.json", said), HOLD_SECONDS, cloud.told.get("pause", 1.0))
     return 0
 
 

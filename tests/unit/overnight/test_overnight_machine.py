@@ -2,110 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
-import io
 import json
 import os
 import subprocess
 import sys
 import threading
 import time
-import urllib.error
 from functools import partial
-from pathlib import Path
 
 import pytest
 
-from dispatcher import paths
-from dispatcher.hosts.base import Entry, Tree
 from dispatcher.hosts.job import AGENT, JobSpec, agent_folder, document
 from dispatcher.overnight import keeping
-from dispatcher.overnight.bundle import job_of, pack, pack_all
-
-LABEL = "mlrun-0123456789-1"
-FOLDER = paths.templates_dir() / "overnight"
-
-
-def load(name: str, file: Path):
-    spec = importlib.util.spec_from_file_location(name, file)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-class Memory:
-    """As fetch.Cloud, without a cloud."""
-
-    def __init__(self, told):
-        self.told, self.instance, self.kept, self.refusing, self.parameters = told, "i-1", {}, 0, {}
-
-    def metadata(self, path):
-        return {"meta-data/instance-type": "t3.micro", "meta-data/placement/availability-zone": "us-east-1a"}[path]
-
-    def put(self, name, body, size=None, digest=""):
-        if self.refusing:
-            self.refusing -= 1
-            raise urllib.error.URLError("the bucket is away")
-        if callable(body):
-            with body() as file:
-                body = file.read()
-            assert len(body) == size
-        self.kept[name] = body
-
-    def get(self, key):
-        if key not in self.kept:
-            raise urllib.error.HTTPError("u", 404, "no", {}, io.BytesIO(b"<Error><Code>NoSuchKey</Code></Error>"))
-        return io.BytesIO(self.kept[key])
-
-    def secret(self, place):
-        return self.parameters[place]
-
-    def said(self):
-        return json.loads(self.kept["outcome.json"])
-
-    def log(self):
-        return b"".join(self.kept[name] for name in sorted(self.kept) if name.startswith("log/"))
-
-
-@pytest.fixture
-def programs(tmp_path, monkeypatch):
-    """fetch and night as the machine has them, their root here."""
-    fetch = load("fetch", FOLDER / "fetch.py")
-    monkeypatch.setitem(sys.modules, "fetch", fetch)
-    night = load("night", FOLDER / "night.py")
-    root = tmp_path / "runs"
-    root.mkdir()
-    for module in (fetch, night):
-        monkeypatch.setattr(module, "ROOT", str(root))
-        monkeypatch.setattr(module, "HERE", str(root / "night"))
-    monkeypatch.setattr(night, "uptime", lambda: 30.0)
-    monkeypatch.setattr(night, "LEAST_SECONDS", 1)
-    return fetch, night, root
-
-
-@pytest.fixture
-def machine(programs, tmp_path):
-    """A bucket with a bundle whose job is this command; what the machine is told."""
-
-    def make(command, outputs=("out/",), **told):
-        root = programs[2]
-        work = tmp_path / "work"
-        work.mkdir(exist_ok=True)
-        (work / "seed.txt").write_text("seed")
-        spec = JobSpec(LABEL, command, f"{root}/{LABEL}.work", sample_seconds=0.2)
-        bundle = pack(tmp_path / "b.tar.gz", Tree(work, (Entry("seed.txt", 4),)), spec, outputs)
-        usual = {"label": LABEL, "bundle": bundle.key, "sha256": bundle.sha256, "deadline": 600.0, "every": 0.1, "secrets": {}}
-        cloud = Memory(usual | told)
-        cloud.kept[bundle.key] = bundle.file.read_bytes()
-        return cloud
-
-    return make
-
-
-def run(programs, cloud) -> int:
-    fetch, night, _ = programs
-    fetch.unpack(cloud)
-    return night.main(cloud)
+from tests.unit.overnight.conftest import FOLDER, LABEL, Memory, part, run
 
 
 def test_overnight_a_job_runs_and_everything_is_in_the_bucket(programs, machine):
@@ -156,33 +65,6 @@ def test_overnight_a_bucket_that_is_away_for_a_while_stops_no_job(programs, mach
     run(programs, cloud)
     assert b"1\n2\n3\n4\n5\n6\n" == cloud.log()
     assert 0 == cloud.said()["status"]["exit_code"]
-
-
-@pytest.fixture
-def queue(programs, tmp_path):
-    """A bundle of several jobs in one folder, each with the seconds it may take."""
-
-    def make(*jobs, **told):
-        root = programs[2]
-        work = tmp_path / "work"
-        work.mkdir()
-        (work / "seed.txt").write_text("seed")
-        told_jobs = []
-        for number, (command, seconds, secrets) in enumerate(jobs, 1):
-            spec = JobSpec(f"{LABEL[:-1]}{number}", command, f"{root}/{LABEL}.work", sample_seconds=0.2)
-            told_jobs.append(job_of(spec, ["out/"]) | {"seconds": seconds, "secrets": secrets, "latest": None})
-        trees = {f"{LABEL}.work": Tree(work, (Entry("seed.txt", 4),))}
-        bundle = pack_all(tmp_path / "b.tar.gz", trees, {"queue": told_jobs})
-        usual = {"label": LABEL, "bundle": bundle.key, "sha256": bundle.sha256, "deadline": 600.0, "every": 0.1}
-        cloud = Memory(usual | {"secrets": {}} | told)
-        cloud.kept[bundle.key] = bundle.file.read_bytes()
-        return cloud
-
-    return make
-
-
-def part(cloud, number):
-    return json.loads(cloud.kept[f"{number}/outcome.json"])
 
 
 def test_overnight_a_queue_runs_its_jobs_in_turn_each_in_a_folder_of_its_own(programs, queue):
