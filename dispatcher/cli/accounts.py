@@ -45,7 +45,7 @@ def setup() -> None:
 )
 @click.option("--reaper", is_flag=True, help="What ends machines that hang: a schedule and one small function.")
 @click.option("--results", "place", metavar="s3://…", help="The role with which machines keep results there, and only there.")
-@click.option("--overnight", is_flag=True, help="What runs need that AWS starts by itself: two roles, a bucket in a region.")
+@click.option("--overnight", is_flag=True, help="What runs need that AWS starts by itself: roles, a bucket in a region.")
 @YES
 @AS_JSON
 def setup_aws(

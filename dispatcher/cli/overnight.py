@@ -94,13 +94,14 @@ def setup(regions: Sequence[str], agree: Callable[[str], None], *, as_json: bool
     settings = load_settings().aws
     account = Account(settings.profile)
     buckets = [Bucket(account, region) for region in regions or settings.regions or (region_of(settings, account),)]
-    wanted = [f"role {name}" for name in (*roles.lacking(account), *ends.lacking(account))]
+    wanted = [f"role {name}" for name in (*roles.lacking(account, roles.EVERY), *ends.lacking(account))]
     wanted += [f"bucket {one.name} in {one.region}" for one in buckets if not one.there()]
     if not as_json:
         say(f"{bold('WHO')}       {account.identity()['Arn']}")
         may = f"reads its bundle and secrets below {roles.SECRETS}, writes below its own name"
         say(f"{bold('ROLES')}     {roles.MACHINE}: {may}")
         say(f"          {roles.SCHEDULER}: starts one machine that carries its owner, and passes it that role")
+        say(f"          {roles.KEEPER}: of machines with `results: auto`, writes below its own name")
         say(f"          {ends.ROLE}: ends machines at their limit, by a schedule that each one gets which you start yourself")
         say(f"{bold('BUCKETS')}   private, encrypted, everything in them goes after {KEPT_DAYS} days")
         for one in wanted:
@@ -116,17 +117,25 @@ def setup(regions: Sequence[str], agree: Callable[[str], None], *, as_json: bool
     return 0
 
 
-def take_back(regions: Sequence[str], agree: Callable[[str], None], *, as_json: bool) -> int:
-    """Remove roles and buckets; refused while a trigger stands."""
+def refuse_unfinished(where: str) -> None:
+    """Nights need what `--remove` takes until their results are home. Raises UsageError."""
     from dispatcher.app import overnight
+
+    if standing := list(dict.fromkeys(one.night[:6] for one in overnight.of(where).triggers(()))):
+        raise UsageError(f"Runs are still to come: {', '.join(standing)}.", fix=f"mlrun schedule rm {standing[0]}")
+    if going := [one[:6] for one in overnight.unfinished(where)]:
+        fix = f"mlrun ps brings home what is over; mlrun stop {going[0]} ends what goes on."
+        raise UsageError(f"Runs of the night are on their way, or not home yet: {', '.join(going)}.", fix=fix)
+
+
+def take_back(regions: Sequence[str], agree: Callable[[str], None], *, as_json: bool) -> int:
+    """Remove roles and buckets; refused while a trigger stands, or a night is not home."""
     from dispatcher.backends.aws import ends, reaper, roles
     from dispatcher.backends.aws.bucket import Bucket
     from dispatcher.backends.aws.client import Account
     from dispatcher.jobfile.settings import load_settings
 
-    if standing := overnight.of("aws").triggers(()):
-        names = ", ".join(one.night[:6] for one in standing)
-        raise UsageError(f"Runs are still to come: {names}.", fix=f"mlrun schedule rm {standing[0].night[:6]}")
+    refuse_unfinished("aws")
     settings = load_settings().aws
     account = Account(settings.profile)
     every = regions or settings.regions or account.regions()

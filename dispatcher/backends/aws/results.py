@@ -19,10 +19,9 @@ from dispatcher.overnight.base import Seen
 from dispatcher.overnight.keeping import Kept, Place
 
 OURS = "auto"
-"""The bucket that `mlrun setup aws --overnight` makes in each region, and its machines' role."""
+"""The bucket that `mlrun setup aws --overnight` makes in each region, and the role that may only write there."""
 LAB_HOST = "http://169.254.169.254"
 """Where a host of the lab reaches the lab's AWS."""
-ABOUT = "mlrun: machines keep their results here"
 
 
 class AwsResults:
@@ -90,13 +89,13 @@ class AwsResults:
 
     def _own(self, region: str) -> Place:
         bucket = Bucket(self.account, region)
-        lacking = [f"the role {name}" for name in roles.lacking(self.account) if name == roles.MACHINE]
+        lacking = [f"the role {name}" for name in roles.lacking(self.account, [roles.KEEPER])]
         lacking += [] if bucket.there() else [f"the bucket {bucket.name}"]
         if lacking:
             fix = f"mlrun setup aws --overnight --region {region}"
             raise CloudRefused(f"The account lacks {' and '.join(lacking)}, which results need", fix=fix)
-        role = self.role or roles.MACHINE
-        return Place("aws", bucket.name, region, "out", role, self.role or roles.machine_role_id(self.account))
+        role = self.role or roles.KEEPER
+        return Place("aws", bucket.name, region, "out", role, self.role or roles.machine_role_id(self.account, roles.KEEPER))
 
     def _bucket(self, place: Place) -> Bucket:
         return Bucket(self.account, place.region, place.bucket)
@@ -129,7 +128,7 @@ def make(account: Account, wish: str) -> list[str]:
     name, below = named(wish)
     role = role_for(name, below)
     made = [] if roles.there(account, role) else [role]
-    roles.have(account, role, roles.trust("ec2.amazonaws.com"), machine_policy(name, below), ABOUT)
+    roles.have(account, role, roles.trust("ec2.amazonaws.com"), machine_policy(name, below), roles.KEEPS)
     roles.have_profile(account, role)
     return made
 
@@ -158,7 +157,8 @@ def user_policy(wish: str) -> dict[str, Any]:
     passed = {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}}
     rows: list[tuple[str, str, str, dict[str, Any]]] = [
         ("ReadResults", "s3:GetObject", f"{place}/{f'{below}/' if below else ''}*", {}),
-        ("ListResults", "s3:ListBucket", place, {}),
+        ("WhereItIs", "s3:GetBucketLocation", place, {}),
+        ("ListResults", "s3:ListBucket", place, {"Condition": {"StringLike": {"s3:prefix": f"{below}/*" if below else "*"}}}),
         ("SeeTheRole", "iam:GetRole", role, {}),
         ("PassTheRole", "iam:PassRole", role, {"Condition": passed}),
     ]

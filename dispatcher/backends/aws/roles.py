@@ -1,8 +1,9 @@
-"""Two roles that nights need: the machine's own, and the scheduler's."""
+"""Roles: of nights' machines, of their scheduler, of machines that keep results."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from dispatcher.backends.aws.client import HOME, Account
@@ -10,19 +11,23 @@ from dispatcher.backends.aws.codes import AwsFailure
 from dispatcher.backends.cloud.tags import OWNER
 from dispatcher.errors import CloudRefused
 
-MACHINE, SCHEDULER = "mlrun-night", "mlrun-scheduler"
+MACHINE, SCHEDULER, KEEPER = "mlrun-night", "mlrun-scheduler", "mlrun-results"
+BORNE = (MACHINE, KEEPER)
+"""Machines bear them."""
+EVERY = (MACHINE, SCHEDULER, KEEPER)
 POLICY = "mlrun"
 SECRETS = "/mlrun/"
 """Where in the parameter store secrets stand that machines may read."""
 ABOUT = "mlrun: runs that start while no computer of yours is on"
+KEEPS = "mlrun: machines keep their results here"
 MISSING = "NoSuchEntity"
 SPOT = "spot.amazonaws.com"
 """AWS's own role for spot machines, without which the first one of an account is refused; it stays, as others may use it."""
 
 
-def lacking(account: Account) -> list[str]:
-    """The roles that are not there."""
-    return [name for name in (MACHINE, SCHEDULER) if not there(account, name)]
+def lacking(account: Account, names: Sequence[str] = (MACHINE, SCHEDULER)) -> list[str]:
+    """Those of the roles that are not there; nights need the first two."""
+    return [name for name in names if not there(account, name)]
 
 
 def machine_role_id(account: Account, name: str = MACHINE, fix: str = "mlrun setup aws --overnight") -> str:
@@ -39,22 +44,25 @@ def scheduler_arn(account: Account) -> str:
 
 
 def make(account: Account) -> list[str]:
-    """Have both roles, each with what it must be allowed; those that were made now."""
+    """Have all three roles, each with what it must be allowed; those that were made now."""
     number = account.identity()["Account"]
-    made = lacking(account)
+    made = lacking(account, EVERY)
     have(account, MACHINE, trust("ec2.amazonaws.com"), machine_policy(number), ABOUT)
+    have(account, KEEPER, trust("ec2.amazonaws.com"), keeper_policy(number), KEEPS)
     only_here = {"StringEquals": {"aws:SourceAccount": number}}
     have(account, SCHEDULER, trust("scheduler.amazonaws.com", only_here), scheduler_policy(number), ABOUT)
-    have_profile(account, MACHINE)
+    for name in BORNE:
+        have_profile(account, name)
     _quietly(account, "create_service_linked_role", "InvalidInput", "EntityAlreadyExists", AWSServiceName=SPOT)
     return made
 
 
 def remove(account: Account) -> list[str]:
-    """Take both back; those that were there."""
-    found = [name for name in (MACHINE, SCHEDULER) if there(account, name)]
-    drop_profile(account, MACHINE)
-    for name in (MACHINE, SCHEDULER):
+    """Take them back; those that were there."""
+    found = [name for name in EVERY if there(account, name)]
+    for name in BORNE:
+        drop_profile(account, name)
+    for name in EVERY:
         drop(account, name)
     return found
 
@@ -73,11 +81,18 @@ def drop_profile(account: Account, name: str) -> None:
 
 def machine_policy(number: str) -> dict[str, Any]:
     """Read a bundle whose name it knows; write only below its own name; read secrets that were put there for machines."""
-    bucket = f"arn:aws:s3:::mlrun-{number}-*"
-    read = _allow("ReadABundle", ["s3:GetObject"], f"{bucket}/bundles/*")
-    write = _allow("WriteBelowItsOwnName", ["s3:PutObject"], f"{bucket}/out/*/${{aws:userid}}/*")
+    read = _allow("ReadABundle", ["s3:GetObject"], f"arn:aws:s3:::mlrun-{number}-*/bundles/*")
     secrets = _allow("ReadSecrets", ["ssm:GetParameter"], f"arn:aws:ssm:*:{number}:parameter{SECRETS}*")
-    return {"Version": "2012-10-17", "Statement": [read, write, secrets]}
+    return {"Version": "2012-10-17", "Statement": [read, _writes(number), secrets]}
+
+
+def keeper_policy(number: str) -> dict[str, Any]:
+    """Write only below its own name, in the buckets that nights have too: it reads nothing, and knows no secret."""
+    return {"Version": "2012-10-17", "Statement": [_writes(number)]}
+
+
+def _writes(number: str) -> dict[str, Any]:
+    return _allow("WriteBelowItsOwnName", ["s3:PutObject"], f"arn:aws:s3:::mlrun-{number}-*/out/*/${{aws:userid}}/*")
 
 
 def scheduler_policy(number: str) -> dict[str, Any]:

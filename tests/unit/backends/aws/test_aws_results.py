@@ -39,13 +39,32 @@ def test_a_place_is_looked_up_with_its_region_and_its_role_and_what_is_lacking_i
 
 
 def test_auto_is_the_bucket_that_setup_made(backend):
-    with pytest.raises(CloudRefused, match="mlrun-night and the bucket mlrun-123456789012-us-east-1") as lacking:
+    with pytest.raises(CloudRefused, match="mlrun-results and the bucket mlrun-123456789012-us-east-1") as lacking:
         backend.results.place("auto", REGION)
     assert "mlrun setup aws --overnight --region us-east-1" == lacking.value.fix
     roles.make(backend.account)
     Bucket(backend.account, REGION).make()
     found = backend.results.place("auto", REGION)
-    assert ("s3://mlrun-123456789012-us-east-1/out", "mlrun-night") == (found.url, found.role)
+    assert ("s3://mlrun-123456789012-us-east-1/out", "mlrun-results") == (found.url, found.role)
+
+
+def test_a_machine_that_keeps_results_in_our_bucket_reads_neither_secrets_nor_other_peoples_bundles():
+    may, own = [roles.keeper_policy("123456789012")], {"aws:userid": ["AROAX:i-1"]}
+    assert [] == iam.check(may[0])
+    bucket = "arn:aws:s3:::mlrun-123456789012-us-east-1"
+    assert judge(may, Need("s3:PutObject", f"{bucket}/out/mlrun-a-1/AROAX:i-1/log/0", own)).allowed
+    for action, what in (
+        ("s3:PutObject", f"{bucket}/out/mlrun-a-1/AROAX:i-2/log/0"),
+        ("s3:GetObject", f"{bucket}/bundles/b.tar.gz"),
+        ("ssm:GetParameter", "arn:aws:ssm:us-east-1:123456789012:parameter/mlrun/token"),
+    ):
+        assert not judge(may, Need(action, what, own)).allowed
+
+
+def test_who_brings_results_home_lists_no_other_folder_of_the_bucket():
+    may = [results.user_policy(PLACE)]
+    for prefix, allowed in (("pets/mlrun-a-1/", True), ("cats/", False), ("", False)):
+        assert allowed is judge(may, Need("s3:ListBucket", "arn:aws:s3:::my-bucket", {"s3:prefix": [prefix]})).allowed
 
 
 @pytest.mark.parametrize("wish", ["gs://my-bucket/pets", "s3://my.bucket/pets"])

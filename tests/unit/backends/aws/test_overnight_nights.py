@@ -78,13 +78,13 @@ def test_overnight_what_is_lacking_is_named_made_and_removed(backend):
     bucket = Bucket(backend.account, REGION)
     lacking = ["the role mlrun-night", "the role mlrun-scheduler", f"the bucket {bucket.name}"]
     assert lacking == nights.lacking(REGION)
-    assert ["mlrun-night", "mlrun-scheduler"] == roles.make(backend.account)
+    assert ["mlrun-night", "mlrun-scheduler", "mlrun-results"] == roles.make(backend.account)
     assert [] == roles.make(backend.account)
     bucket.make()
     bucket.make()
     bucket.put("nights/x.json", b"{}")
     assert [] == nights.lacking(REGION)
-    assert ["mlrun-night", "mlrun-scheduler"] == roles.remove(backend.account)
+    assert ["mlrun-night", "mlrun-scheduler", "mlrun-results"] == roles.remove(backend.account)
     bucket.remove()
     assert lacking == nights.lacking(REGION)
 
