@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dispatcher.app.pacing import expected
+from dispatcher.app.redact import Redactor
 from dispatcher.app.scratch import scratch
 from dispatcher.domain.hardware import Device, Machine
 from dispatcher.domain.probed import Probed
@@ -28,7 +29,7 @@ from dispatcher.jobfile.load import LoadedJob
 from dispatcher.jobfile.secrets import look_up
 from dispatcher.jobfile.settings import Settings
 from dispatcher.metrics.pace import Expected, pace
-from dispatcher.metrics.progress import Mark, Output, told
+from dispatcher.metrics.progress import Mark, Output, number, told
 from dispatcher.planner import devices
 from dispatcher.planner.assess import assess
 from dispatcher.planner.probed import Evidence
@@ -104,7 +105,8 @@ def _probed(
         if seen.too_large:
             return None, (f"The probe was ended: the job took {show_gib(seen.too_large)} of RAM, all that is to spare here.",)
         if status.reason not in ("stopped", "deadline") and (status.exit_code or status.signal):
-            return None, (_failed(host, label, status, seen),)
+            secrets = [secret.reveal() for secret in look_up(loaded).values()]
+            return None, (_failed(host, label, status, seen, secrets),)
         return _summed_up(seen, status, device, expected(config), shortened=shortened), ()
 
 
@@ -161,6 +163,8 @@ def _watch(host: LocalHost, label: str, seen: _Seen, limit: float, room: float) 
         over = bool(next(ends))
         seen.seconds = clock.monotonic() - begun
         while data := next(log):
+            if len(data) > LATEST:
+                output.missed()
             seen.marks += output.feed(data[-LATEST:], seen.seconds)
         seen.marks += [mark for line in lines.new() if (mark := told(line, seen.seconds))]
         if over:
@@ -168,7 +172,7 @@ def _watch(host: LocalHost, label: str, seen: _Seen, limit: float, room: float) 
         if seen.seconds >= due:
             due = seen.seconds + SAMPLE_SECONDS
             seen.samples += [{**one, "at": seen.seconds} for one in samples.new()]
-            if seen.samples and (taken := float(seen.samples[-1].get("ram_gib") or 0.0)) > room:
+            if seen.samples and (taken := number(seen.samples[-1].get("ram_gib")) or 0.0) > room:
                 seen.too_large = taken
                 return
         clock.sleep(LOOK_SECONDS)
@@ -177,7 +181,7 @@ def _watch(host: LocalHost, label: str, seen: _Seen, limit: float, room: float) 
 def _summed_up(seen: _Seen, status: JobStatus, device: Device, expected: Expected, *, shortened: bool) -> Probed:
     warm = [one for one in seen.samples if one["at"] >= seen.seconds / 2] or seen.samples
     gpu = status.gpu_peak_gib if (status.gpu_peak_gib or 0.0) > NO_GPU else None
-    busy = [float(one["gpu_utilisation"]) for one in warm if one.get("gpu_utilisation") is not None]
+    busy = [share for one in warm if (share := number(one.get("gpu_utilisation"))) is not None]
     finished = status.reason == "exited" and status.exit_code == 0
     seconds = status.ended - status.started if finished and status.ended and status.started else seen.seconds
     return Probed(
@@ -188,7 +192,7 @@ def _summed_up(seen: _Seen, status: JobStatus, device: Device, expected: Expecte
         ram_gib=status.ram_peak_gib,
         gpu_memory_gib=gpu,
         gpu_busy=_mean(busy) if gpu and busy else None,
-        cores_busy=_mean([float(one.get("cpus") or 0.0) for one in warm]),
+        cores_busy=_mean([number(one.get("cpus")) or 0.0 for one in warm]),
         pace=pace(seen.marks, expected),
     )
 
@@ -197,9 +201,13 @@ def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values) if values else 0.0
 
 
-def _failed(host: LocalHost, label: str, status: JobStatus, seen: _Seen) -> str:
+def _failed(host: LocalHost, label: str, status: JobStatus, seen: _Seen, secrets: Sequence[str]) -> str:
     how = f"signal {status.signal}" if status.signal else f"exit code {status.exit_code}"
-    last = next((line for line in reversed(next(host.read(f"{label}/log", 0)).splitlines()) if line.strip()), b"")
+    with (Path(host.root) / label / "log").open("rb") as log:
+        log.seek(max(0, log.seek(0, os.SEEK_END) - LATEST))
+        hider = Redactor(secrets)
+        shown = hider.feed(log.read()) + hider.rest()  # before it is cut into lines: a secret may have several
+    last = next((line for line in reversed(shown.splitlines()) if line.strip()), b"")
     said = f": {plain(last, 200)}" if last else ""
     return f"The probe showed nothing: the job ended after {seen.seconds:.0f} s with {how}{said}"
 

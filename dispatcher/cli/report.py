@@ -58,8 +58,8 @@ def _written(run: Run, wished: Path | None, queue: dict[str, Any]) -> Path | Non
     from dispatcher import paths
     from dispatcher.app import reports
     from dispatcher.app.hidden import values_of
+    from dispatcher.app.redact import Redactor
     from dispatcher.cli.render.page.page import LOG_LINES, Material, page
-    from dispatcher.cli.render.redact import Redactor
     from dispatcher.cli.render.sanitise import plain
 
     hidden = Redactor(values_of(run))

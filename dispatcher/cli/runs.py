@@ -12,12 +12,12 @@ import click
 
 from dispatcher.app import runs
 from dispatcher.app.hidden import values_of
+from dispatcher.app.redact import Redactor
 from dispatcher.cli.completing import run_names
 from dispatcher.cli.render.console import dim, document, say, width
 from dispatcher.cli.render.errors import warn
 from dispatcher.cli.render.live import JsonLines, Screen, ended
 from dispatcher.cli.render.records import run_record
-from dispatcher.cli.render.redact import Redactor
 from dispatcher.cli.render.sanitise import Sanitiser
 from dispatcher.domain.run import Run
 from dispatcher.engine.context import Context

@@ -15,11 +15,11 @@ from typing import Any
 
 from dispatcher.app import runs
 from dispatcher.app.hidden import values_of
+from dispatcher.app.redact import Redactor
 from dispatcher.cli.render.console import caution, dim, document, on_screen, say
 from dispatcher.cli.render.errors import warn
 from dispatcher.cli.render.journey import Journey
 from dispatcher.cli.render.records import attempt_record, moment, run_record
-from dispatcher.cli.render.redact import Redactor
 from dispatcher.cli.render.sanitise import Sanitiser
 from dispatcher.domain.plan import SCHEMA, Plan
 from dispatcher.domain.run import Run, RunState

@@ -97,6 +97,19 @@ def test_a_job_that_fails_when_it_is_probed_says_why(job: Path) -> None:
     assert any("exit code 1: no such table" in warning for warning in made.warnings)
 
 
+def test_the_last_line_of_a_failed_probe_is_the_last_and_shows_no_secret(job: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOKEN", "hf_not_to_be_seen")
+    job.write_text(job.read_text() + "secrets: [TOKEN]\n")
+    (job.parent / "train.py").write_text(
+        "import os\nfor one in range(60000): print('line', one)\nraise SystemExit('refused: ' + os.environ['TOKEN'])"
+    )
+
+    made = plan(job, probe=True)
+
+    assert any("exit code 1: refused: ***" in warning for warning in made.warnings)
+    assert "hf_not_to_be_seen" not in json.dumps(made.as_dict())
+
+
 def test_ctrl_c_ends_the_probe_and_removes_its_copy(job: Path) -> None:
     (job.parent / "train.py").write_text(SCRIPT.format(steps=5000))
     argv = [sys.executable, "-m", "dispatcher", "plan", str(job), "--probe"]

@@ -10,7 +10,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from dispatcher.cli.render.redact import Redactor
+from dispatcher.app.redact import Redactor
 
 SECRET = "hf_Qz/7+k e&ü=9"
 SPELLED = {
