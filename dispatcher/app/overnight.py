@@ -19,6 +19,7 @@ from dispatcher.app.rungs import rungs
 from dispatcher.app.submit import alike, beside_per_hour, compact, instructions
 from dispatcher.app.world import data_paths, tariff
 from dispatcher.backends import registry
+from dispatcher.backends.cloud.tags import CLIENT as TAG
 from dispatcher.domain.plan import Candidate, Offer, Plan
 from dispatcher.domain.run import Label, new_run_id
 from dispatcher.engine.context import Context, JobInstructions
@@ -184,12 +185,29 @@ def find(text: str) -> Night:
     return found[0]
 
 
-def remove(night: Night) -> None:
-    """Have nothing started. Raises TeardownUnconfirmed where the trigger may still fire; it stays on record then."""
-    of(night.where).disarm(night)
-    nights.forget(night)
-    if time.time() < night.due:
+def remove(night: Night) -> list[Night]:
+    """Have nothing started any more; those that are on their way and go on, which stay on record.
+
+    Raises TeardownUnconfirmed where a trigger may still fire; it stays on record then.
+    """
+    cloud, now = of(night.where), time.time()
+    if night.cron and any(one.id == night.id for one in nights.every()):
+        night = _expanded(night, now)
+    cloud.disarm(night)
+    begun = [one for one in nights.every() if night.id in (one.id, one.carries) and one.begins <= now and not one.cron]
+    going = [one for one in begun if cloud.look(one, now).phase != "never"]
+    if all(one.id != night.id for one in going):
+        nights.forget(night)
+    if now < night.begins and not going:
         shutil.rmtree(paths.runs_dir() / night.id, ignore_errors=True)  # keys that no machine was born with
+    return going
+
+
+def unfinished(where: str) -> list[str]:
+    """Nights in a cloud that are on their way, whoever submitted them, and this computer's whose results are not home."""
+    machines = (one for one in registry.load(where).leftovers() if one.kind == "instance" and one.label)
+    alive = [one.label.run for one in machines if one.label and one.tags.get(TAG) == CLIENT]
+    return list(dict.fromkeys([*alive, *(one.carries or one.id for one in nights.every() if one.where == where)]))
 
 
 def start_now(night: Night, now: float) -> Night:
@@ -224,16 +242,23 @@ def morning(ctx: Context) -> None:
 
 def _expand(ctx: Context, night: Night, now: float) -> None:
     """Each of its times that has come is a night of its own; after its last one, trigger and template go."""
+    night = _expanded(night, now)
+    if night.until and min(now, night.due) > night.until:
+        try:
+            of(night.where).disarm(night)
+            nights.forget(night)
+        except MlrunError as error:
+            ctx.tell(Warned("", now, f"{night.name}: {error.message}", error.fix))
+
+
+def _expanded(night: Night, now: float) -> Night:
+    """Written down anew, with a night for each of its times that has come."""
     while night.due <= min(now, night.until or now):
         following = next_firing(night.cron, night.moment).timestamp()
         nights.keep(night.firing(following))
         night = replace(night, due=following)
         nights.keep(night)
-    if night.until and min(now, night.due) > night.until:
-        try:
-            remove(night)
-        except MlrunError as error:
-            ctx.tell(Warned("", now, f"{night.name}: {error.message}", error.fix))
+    return night
 
 
 def _check_apart(cron: str, first: datetime, life: float) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from dispatcher.cli.overnight import refuse_unfinished
 from dispatcher.cli.render.console import bold, document, good, say, width
 from dispatcher.cli.render.tables import wrapped
-from dispatcher.errors import UsageError
 from dispatcher.jobfile.settings import load_settings
 
 USUAL = "us-central1"
@@ -61,16 +61,13 @@ def setup(regions: Sequence[str], agree: Callable[[str], None], *, as_json: bool
 
 
 def take_back(regions: Sequence[str], agree: Callable[[str], None], *, as_json: bool) -> int:
-    """Remove service accounts, their roles and buckets; refused while a trigger stands."""
+    """Remove service accounts, their roles and buckets; refused while a trigger stands, or a night is not home."""
     from dispatcher import catalog
-    from dispatcher.app import overnight
     from dispatcher.backends.gcp import nights_roles as roles
     from dispatcher.backends.gcp.client import Account
     from dispatcher.backends.gcp.nights_bucket import every
 
-    if standing := overnight.of("gcp").triggers(()):
-        names = ", ".join(one.night[:6] for one in standing)
-        raise UsageError(f"Runs are still to come: {names}.", fix=f"mlrun schedule rm {standing[0].night[:6]}")
+    refuse_unfinished("gcp")
     account = Account(load_settings().gcp.project)
     buckets = list(every(account, regions or catalog.regions("gcp")))
     what = [*(f"bucket {one.name} and everything in it" for one in buckets), "both service accounts and their roles"]

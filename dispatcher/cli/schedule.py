@@ -203,11 +203,15 @@ def _remove_there(schedule_id: str, *, as_json: bool) -> int:
     from dispatcher.app import overnight as nights
 
     found = nights.find(schedule_id)
-    nights.remove(found)
+    going = nights.remove(found)
     if as_json:
-        document({"schema": "1.0", "removed": overnight.record(found)})
-    else:
+        document({"schema": "1.0", "removed": overnight.record(found), "goes_on": [one.id for one in going]})
+        return 0
+    if all(one.id != found.id for one in going):
         say(f"{good('✓')} {found.id[:6]} removed: {overnight.CLOUDS[found.where]} will not start {found.name}.")
+    for one in going:
+        text = f"{one.id[:6]}: what has begun goes on, and comes home. To end it: mlrun stop {one.label.run[:6]}"
+        say("\n".join(wrapped(f"{caution('!')} {text}", width(), "  ")))
     return 0
 
 

@@ -11,9 +11,11 @@ import pytest
 
 from dispatcher.app import overnight
 from dispatcher.app.queues import siblings
+from dispatcher.backends.base import Leftover
+from dispatcher.cli.overnight import refuse_unfinished
 from dispatcher.domain.run import Label, Run, RunState
 from dispatcher.engine.context import Context
-from dispatcher.errors import HostUnreachable, TeardownUnconfirmed
+from dispatcher.errors import HostUnreachable, TeardownUnconfirmed, UsageError
 from dispatcher.overnight import night as nights
 from dispatcher.overnight.base import Seen
 from dispatcher.overnight.night import Night
@@ -256,3 +258,41 @@ def test_overnight_a_trigger_that_stays_keeps_its_record(ctx, cloud, night, monk
     overnight.morning(ctx)
     assert [night] == list(nights.every())
     assert "still stands" in told[-1].message
+
+
+@pytest.mark.parametrize(("phase", "stays"), [("running", True), ("over", True), ("waiting", True), ("never", False)])
+def test_overnight_what_runs_already_goes_on_when_its_schedule_is_removed(ctx, cloud, night, monkeypatch, phase, stays):
+    monkeypatch.setattr("time.time", lambda: NOW)
+    cloud.seen = Seen(phase)
+    assert ([night] if stays else []) == overnight.remove(night) == list(nights.every())
+    assert [night.id] == cloud.disarmed
+
+
+def test_overnight_removing_what_comes_again_keeps_the_run_that_goes_on(ctx, cloud, night, monkeypatch):
+    monkeypatch.setattr("time.time", lambda: NOW)
+    again = replace(night, cron="0 1 * * *", until=NOW + 9 * DAY)
+    nights.keep(again)
+    cloud.seen = Seen("running")
+    [going] = overnight.remove(again)
+    assert ([night.id], night.id, night.due) == (cloud.disarmed, going.carries, going.due)
+    assert [going] == list(nights.every())
+
+
+def test_overnight_what_is_not_to_come_any_more_is_forgotten_unasked(ctx, cloud, night, monkeypatch):
+    monkeypatch.setattr("time.time", lambda: night.due - 60)
+    cloud.trouble = HostUnreachable("nobody asks")
+    assert ([], []) == (overnight.remove(night), list(nights.every()))
+
+
+def test_overnight_accounts_are_not_taken_back_under_a_night(ctx, cloud, night, backend, monkeypatch):
+    monkeypatch.setattr(cloud, "triggers", lambda _regions: [], raising=False)
+    with pytest.raises(UsageError, match="not home yet: 012345"):
+        refuse_unfinished("aws")
+    nights.forget(night)
+    refuse_unfinished("aws")
+    tags = {"mlrun-client": "overnight"}
+    beside = Leftover("aws", "instance", "i-1", Label("aaaaaaaaaa"), tags={"mlrun-client": "laptop"})
+    monkeypatch.setattr(backend, "leftovers", lambda: [beside, replace(beside, label=Label("bbbbbbbbbb"), tags=tags)])
+    with pytest.raises(UsageError, match="not home yet: bbbbbb") as why:
+        refuse_unfinished("aws")
+    assert "mlrun stop bbbbbb" in why.value.fix
