@@ -111,6 +111,7 @@ class Attempt:
     """One try at a run on one offer. `offer` is the offer as data; times are Unix seconds.
 
     `beside_per_hour` is what its disk and its address cost, USD per hour. `launched` is None where nothing was made.
+    `gone`: when nothing answered to its label any more, where it still has to be confirmed that nothing is left.
     """
 
     label: Label
@@ -124,6 +125,7 @@ class Attempt:
     reason: str | None = None
     offer: dict[str, Any] = field(default_factory=dict)
     beside_per_hour: float = 0.0
+    gone: float | None = None
 
     @property
     def rented(self) -> bool:

@@ -75,6 +75,8 @@ def exit_code(run: Run) -> int:
 def explain(run: Run) -> str:
     """Why the run ended so, as a sentence without its full stop."""
     said = run.attempt.reason if run.attempt else None
+    if not said and run.reason == "oom-host" and run.attempt and run.attempt.where != "local":
+        return f"out of memory: the RAM of its machine ({run.attempt.machine or run.attempt.where}) was full"
     return said or WORDS.get(run.reason or "", run.reason or "")
 
 

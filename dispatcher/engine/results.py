@@ -89,6 +89,9 @@ def without_machine(ctx: Context, work: Work, otherwise: Exception) -> Exception
             return otherwise
         words = f"The machine is gone, and what {place.url} has is not here yet: {_why(error)}"
         _warn(ctx, work, words, f"mlrun fetch {run.id[:4]}")
+        if work.attempt.gone is None:  # it costs nothing any more, however long its run stays open
+            now = ctx.clock.now()
+            work.attempt.gone = min(now, run.ends_itself or now)
         return Left()
 
 

@@ -99,14 +99,14 @@ def all_gone(run: Run) -> bool:
 
 
 def spent(run: Run, now: float) -> float:
-    """USD for all attempts, from launch to confirmed end or to now. Unknown prices count as nothing."""
+    """USD for all attempts, from launch to the end, confirmed or seen from here, or to now. Unknown prices count as nothing."""
     return sum(_cost(attempt, now) for attempt in run.attempts)
 
 
 def _cost(attempt: Attempt, now: float) -> float:
     if attempt.launched is None or not attempt.rented:
         return 0.0
-    seconds = max(LEAST_SECONDS, (attempt.ended or now) - attempt.launched)
+    seconds = max(LEAST_SECONDS, (attempt.ended or attempt.gone or now) - attempt.launched)
     return ((attempt.price_per_hour or 0.0) + attempt.beside_per_hour) * seconds / 3600
 
 
@@ -121,7 +121,7 @@ def _intended(ctx: Context, work: Work) -> Intent | None:
 
 def _close(ctx: Context, work: Work, proof: str) -> None:
     run = work.run
-    work.attempt.ended = ctx.clock.now()
+    work.attempt.ended = work.attempt.gone or ctx.clock.now()
     run.teardown_proof.append(proof)
     run.cost_so_far = spent(run, work.attempt.ended)
     run.teardown_confirmed = all_gone(run)

@@ -116,3 +116,13 @@ def test_a_log_that_a_full_disk_cut_is_said_to_be_incomplete_however_the_job_end
     said = " ".join(" ".join(last_words(run, None, 80)).split())
     assert 1 == said.count("the disk was full, and the log is incomplete"), said
     assert ("on request" in said) is (reason == "stopped")
+
+
+@pytest.mark.parametrize(
+    ("where", "machine", "words"),
+    [("local", None, "this computer's RAM was full"), ("aws", "c6a.large", "the RAM of its machine (c6a.large) was full")],
+)
+def test_it_is_said_whose_memory_was_full(where, machine, words):
+    run = Run(id="a" * 10, name="job", reason="oom-host")
+    run.attempts = [Attempt(Label(run.id, 1), where, machine)]
+    assert f"out of memory: {words}" == explain(run)

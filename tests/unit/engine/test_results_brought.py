@@ -12,6 +12,7 @@ import pytest
 from dispatcher.domain.run import Attempt, Label, Run, RunState, new_run_id
 from dispatcher.engine.lifecycle import resume
 from dispatcher.engine.results import keep_in
+from dispatcher.engine.teardown import spent
 from dispatcher.errors import SyncFailed
 from dispatcher.events import Warned
 from dispatcher.overnight.base import Seen
@@ -63,9 +64,12 @@ def test_a_read_that_breaks_off_leaves_the_run_open_and_the_next_try_has_everyth
     [warned] = stage.of(Warned)
     assert warned.fix == f"mlrun fetch {run.id[:4]}"
     assert ("No space left on device" if isinstance(broken, OSError) else "cut") in warned.message
+    seen = stage.store.find(run.id).attempt.gone
+    assert (seen - run.attempt.launched) / 3600 == pytest.approx(spent(stage.store.find(run.id), seen + 10000))
     bucket.broken = None
     ended = resume(run.id, stage.context())
     assert (RunState.FINISHED, 0, b"all of it\n") == (ended.state, ended.exit_code, stage.log())
+    assert seen == ended.attempt.ended
 
 
 def test_whoever_stops_the_run_does_not_wait_for_a_bucket_that_breaks_off(stage, bucket):
