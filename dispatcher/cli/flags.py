@@ -73,7 +73,8 @@ def by_flag(flags: Mapping[str, Any]) -> Iterator[None]:
     except JobFileError as error:
         told = [replace(one, path=_flag(one.path, flags)) for one in error.problems]
         if not all(one.path.startswith("--") for one in told):
-            raise JobFileError(error.file, told) from None
+            error.problems = told
+            raise
         words = [_sentence(one) for one in told]
         raise UsageError(" ".join([*words[:-1], f"{told[-1].path}: {told[-1].message}"]), fix=told[-1].fix) from None
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from dispatcher.domain.plan import Plan
     from dispatcher.jobfile.load import LoadedJob
 
+AFTER = "dispatcher.after"
 RUN_HELP = """Plan a job, then run it: here if this machine is capable.
 
 \b
@@ -47,7 +48,16 @@ PLAN_HELP = """What a job needs, where it could run, and what that costs. Starts
 """
 
 
-@click.command(help=RUN_HELP, context_settings={"ignore_unknown_options": False})
+class JobCommand(click.Command):
+    """Keeps apart what stands after --."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Note the words after --, which click itself puts with those before."""
+        ctx.meta[AFTER] = tuple(args[args.index("--") + 1 :]) if "--" in args else ()
+        return super().parse_args(ctx, args)
+
+
+@click.command(cls=JobCommand, help=RUN_HELP, context_settings={"ignore_unknown_options": False})
 @JOB
 @click.argument("words", nargs=-1, type=click.UNPROCESSED)
 @click.option("--dry-run", "--dryrun", is_flag=True, help="Plan only; nothing is started.")
@@ -66,6 +76,12 @@ def run(job: Path, words: tuple[str, ...], **flags: Any) -> int:
     """The verb behind `mlrun JOB`."""
     from dispatcher.jobfile.load import load
 
+    stray = words[: len(words) - len(click.get_current_context().meta[AFTER])]
+    if stray:
+        raise UsageError(
+            f"{stray[0]!r} is too much here: one job file is run.",
+            fix=f"words for the job stand after --: mlrun {job} -- {' '.join(words)}",
+        )
     if job.suffix in (".py", ".ipynb"):
         raise UsageError(f"{job} is a script, not a job file.", fix=f"mlrun init {job}, or mlrun plan {job}")
     with by_flag(flags):

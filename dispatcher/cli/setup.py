@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
 from dispatcher.cli.render.console import bad, bold, caution, dim, document, good, say, width
 from dispatcher.cli.render.tables import table, wrapped
-from dispatcher.errors import UsageError
+from dispatcher.errors import MlrunError, UsageError
 
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Write JSON to stdout.")
 SHOWN = 4
 """Scripts that a note names."""
+DOCUMENTS = (".yaml", ".yml", ".json", ".toml", ".cfg", ".txt", ".md", ".csv")
 MARKS = {"ok": good("✓"), "note": dim("·"), "warning": caution("!"), "error": bad("✗")}
 
 
@@ -61,7 +62,20 @@ def _starter_text(script: Path | None, template: str | None) -> str:
         if template not in starter.templates():
             raise UsageError(f"There is no template {template!r}.", fix=f"One of: {', '.join(starter.templates())}")
         return starter.render(starter.from_template(template, Path()))
+    if script and script.suffix in DOCUMENTS:
+        _no_script(script)
     return starter.render(starter.choose(Path(), script=script))
+
+
+def _no_script(file: Path) -> NoReturn:
+    """Say what to do with a file that is no program: another tool's is named in a job file. Raises."""
+    from dispatcher.jobfile import foreign, yaml
+
+    try:
+        known = foreign.told(file.name, yaml.parse(file.read_bytes()).data)
+    except (MlrunError, OSError):
+        known = None
+    raise known or UsageError(f"{file} is no script that a job could start.", fix="name one: mlrun init train.py")
 
 
 def _tell_scripts() -> None:

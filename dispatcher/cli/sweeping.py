@@ -40,8 +40,10 @@ def sweep(*, check: bool, any_owner: bool, yes: bool, as_json: bool) -> int:
     settings = load_settings()
     with runs.opened(tell_warnings) as ctx:
         places = machines.swept_places(ctx, settings)
-        if not places and not as_json:
-            say(dim(f"· no cloud is looked at: {'; '.join(f'{cloud} {why}' for cloud, why in closed(settings).items())}"))
+        unseen = closed(settings)
+        if not as_json:
+            for cloud, why in unseen.items():
+                say(dim(f"· {cloud} is not looked at: {why}"))
         found = machines.survey(ctx, places, any_owner=any_owner)
         wrong = [one for one in found if one.left]
         if not as_json:
@@ -53,7 +55,7 @@ def sweep(*, check: bool, any_owner: bool, yes: bool, as_json: bool) -> int:
             machines.settle(ctx)
         doubtful = [run for run in ctx.store.open_runs() if run.doubt]
     if as_json:
-        document({"schema": "1.0", "leftovers": [_record(one) for one in found]})
+        document({"schema": "1.0", "leftovers": [_record(one) for one in found], "not_looked_at": unseen})
     elif not check and wrong:
         _tell(found)
     left = any(one.left for one in found) or bool(doubtful and not check)
@@ -63,7 +65,8 @@ def sweep(*, check: bool, any_owner: bool, yes: bool, as_json: bool) -> int:
 def _show(found: Sequence[Found], places: Sequence[str]) -> None:
     shown = [one for one in found if one.action != "shared"]
     if not shown:
-        say(f"{good('✓')} Nothing of ours exists in {' and '.join(places) or 'any cloud'}.", to_stdout=True)
+        nothing = f"{good('✓')} Nothing of ours exists in {' and '.join(places)}."
+        say(nothing if places else "Nothing was looked at: there is no cloud to ask.", to_stdout=True)
         return
     rows = [_row(one) for one in shown]
     for line in table(("WHERE", "WHAT", "RUN", "AGE", "PER HOUR", ""), rows, width=width(), right=(3, 4), shrink=1):

@@ -54,6 +54,29 @@ def test_init_writes_a_job_that_plans_and_never_writes_over_one(shell: Shell) ->
     assert written == (shell.folder / "train.yaml").read_text()
 
 
+def test_a_file_of_another_tool_leads_to_the_job_file_that_reads_it(shell: Shell) -> None:
+    shell.write("base_model: meta-llama/Llama-3.1-8B\nadapter: lora\nmicro_batch_size: 2\nlora_r: 8\n", "ax.yml")
+    for words in (["plan", "ax.yml"], ["init", "ax.yml", "-o", "job.yaml"]):
+        done = shell.mlrun(*words)
+        assert done.code == 100
+        assert "import: {from: axolotl, file: ax.yml}" in done.err
+    assert not (shell.folder / "job.yaml").exists()
+
+
+def test_a_second_job_file_is_too_much_and_nothing_starts(shell: Shell) -> None:
+    shell.write("run: touch started\n", "a.yaml")
+    done = shell.mlrun("a.yaml", "b.yaml")
+    assert done.code == 2
+    assert "'b.yaml' is too much here" in done.err
+    assert not (shell.folder / "started").exists()
+
+
+def test_a_sweep_that_asked_no_cloud_does_not_say_that_all_is_well(shell: Shell) -> None:
+    done = shell.mlrun("sweep")
+    assert (done.code, done.out) == (0, "Nothing was looked at: there is no cloud to ask.\n")
+    assert {"aws", "gcp"} == set(shell.mlrun("sweep", "--json").json()["not_looked_at"])
+
+
 def test_the_schema_is_draft_07_and_accepts_aliases(shell: Shell) -> None:
     schema = shell.mlrun("schema").json()
     jsonschema.Draft7Validator.check_schema(schema)
