@@ -101,8 +101,11 @@ class Gauge:
         devices = [row for row in map(_numbers, whole.splitlines()) if len(row) == 2]
         total = sum(row[1] for row in devices)
         self._base = total if self._base is None else self._base
-        used = sum(row[1] for row in map(_numbers, apps.splitlines()) if len(row) == 2 and int(row[0]) in family)
-        gib = round((used or max(0.0, total - self._base)) / 1024, 3)
+        rows = [row for row in map(_numbers, apps.splitlines()) if row]
+        ours = [row for row in rows if int(row[0]) in family]
+        used = sum(row[1] for row in ours if len(row) == 2)
+        hidden = not rows or (ours and not used)  # no process is named, or ours without its memory
+        gib = round((max(0.0, total - self._base) if hidden else used) / 1024, 3)
         self.gpu_peak = max(self.gpu_peak or 0.0, gib)
         return (max((row[0] for row in devices), default=0.0) / 100, gib)
 

@@ -60,6 +60,13 @@ def test_where_a_container_hides_process_ids_the_rise_above_the_first_look_count
     gauge = module("gauge").Gauge(str(bench.work), str(bench.work))
     assert (0.0, 0.0) == gauge._gpu_use("--\n0, 400\n", {101})
     assert (0.5, 2.0) == gauge._gpu_use("--\n50, 2448\n", {101})
+    assert (0.5, 2.0) == gauge._gpu_use("101, [N/A]\n--\n50, 2448\n", {101})
+
+
+def test_a_gpus_memory_that_other_programs_took_is_not_the_jobs(bench, tools, module):
+    gauge = module("gauge").Gauge(str(bench.work), str(bench.work))
+    assert (0.0, 0.0) == gauge._gpu_use("--\n0, 400\n", {101})
+    assert (0.9, 0.0) == gauge._gpu_use("999, 2000\n--\n90, 2448\n", {101})
 
 
 def test_a_gpu_tool_that_fails_or_says_nonsense_changes_nothing(bench, tools):
