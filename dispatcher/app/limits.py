@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import calendar
 import time
 from typing import TYPE_CHECKING
 
 from dispatcher.domain.plan import Candidate, Plan
 from dispatcher.errors import NothingFits
 from dispatcher.jobfile.settings import Limits
+from dispatcher.overnight import night as nights
+from dispatcher.overnight.night import Night
+from dispatcher.scheduling.cron import next_firing
 from dispatcher.units import show_usd
 
 if TYPE_CHECKING:
     from dispatcher.store.store import Store
 
 
-def check_limits(chosen: Candidate, limits: Limits, store: Store, now: float) -> None:
-    """Raise NothingFits where this run could, at worst, spend more than the settings allow."""
+def check_limits(chosen: Candidate, limits: Limits, store: Store, now: float, times: int = 1) -> None:
+    """Raise NothingFits where this run, which comes so often this month, could at worst spend more than the settings allow."""
     worst = chosen.cost.worst_case if chosen.cost else None
     if chosen.offer.market == "owned" or (limits.per_run is None and limits.per_month is None):
         return
@@ -26,11 +30,16 @@ def check_limits(chosen: Candidate, limits: Limits, store: Store, now: float) ->
             f"At worst this run costs {show_usd(worst)}, over limits.per_run {show_usd(limits.per_run)}.",
             fix="Lower budget.max_time or budget.max_cost, or raise the limit in config.yaml.",
         )
-    if limits.per_month is not None and (spent := month_so_far(store, now)) + worst > limits.per_month:
+    if limits.per_month is None:
+        return
+    armed = sum(night.cost_worst * times_this_month(night, now) for night in nights.every() if store.get(night.id) is None)
+    if (spent := month_so_far(store, now) + armed) + worst * times > limits.per_month:
+        nightly = f", {show_usd(armed)} of it by scheduled nights" if armed else ""
+        often = f" in {times} times" if times > 1 else ""
         raise NothingFits(
-            f"This month {show_usd(spent)} are spent or promised; at worst this run adds {show_usd(worst)}, "
-            f"over limits.per_month {show_usd(limits.per_month)}.",
-            fix="Wait for runs to end, or raise the limit in config.yaml.",
+            f"This month {show_usd(spent)} are spent or promised{nightly}; at worst this run adds {show_usd(worst * times)}"
+            f"{often}, over limits.per_month {show_usd(limits.per_month)}.",
+            fix="Wait for runs to end, mlrun schedule ls, or raise the limit in config.yaml.",
         )
 
 
@@ -50,6 +59,16 @@ def month_so_far(store: Store, now: float) -> float:
     open_runs = [run for run in store.open_runs() if run.submitted >= month_start(now)]
     finished = sum(one.usd for one in store.totals(month_start(now))) - sum(run.cost_so_far for run in open_runs)
     return finished + sum(max(run.cost_so_far, run.cost_worst or 0.0) for run in open_runs)
+
+
+def times_this_month(night: Night, now: float) -> int:
+    """How often a night may cost its worst until this month ends: one that comes again every time, any at least once."""
+    today = time.gmtime(now)
+    end = month_start(now) + 86400 * calendar.monthrange(today.tm_year, today.tm_mon)[1]
+    end, at, count = min(end, night.until or end), night.moment, 0
+    while night.cron and at.timestamp() < end:
+        at, count = next_firing(night.cron, at), count + 1
+    return max(1, count)
 
 
 def month_start(now: float) -> float:

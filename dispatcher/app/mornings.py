@@ -71,8 +71,8 @@ def _in_turn(ctx: Context, cloud: Nights, night: Night, seen: Seen, proof: str) 
     since = 0.0
     for number, part in enumerate(night.parts(), 1):
         own = cloud.part(night, seen, number)
-        if since and "born" in own.outcome:
-            own = replace(own, outcome=own.outcome | {"born": since})
+        if since:
+            own = replace(own, outcome=_born(own.outcome, since), state=_born(own.state, since, surely=own.phase == "gone"))
         run = _run(part, own)
         since = run.attempts[0].ended or since if run.attempts[0].launched else since
         run.job |= {
@@ -89,6 +89,11 @@ def _in_turn(ctx: Context, cloud: Nights, night: Night, seen: Seen, proof: str) 
     words = f"is over: {won} of its {len(runs)} jobs succeeded, {show_usd(spent)}{most}"
     _say(ctx, night, words, f"mlrun report {runs[0].id[:4]}")
     return runs[-1]
+
+
+def _born(told: dict[str, Any], since: float, *, surely: bool = False) -> dict[str, Any]:
+    """The same, of a job whose machine had done another until then."""
+    return told | {"born": since} if surely or "born" in told else told
 
 
 def _keep(ctx: Context, run: Run) -> None:

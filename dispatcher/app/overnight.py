@@ -13,7 +13,7 @@ from typing import cast
 
 from dispatcher import paths
 from dispatcher.app.access import usable
-from dispatcher.app.limits import check_limits
+from dispatcher.app.limits import check_limits, times_this_month
 from dispatcher.app.mornings import settled
 from dispatcher.app.rungs import rungs
 from dispatcher.app.submit import alike, beside_per_hour, compact, instructions
@@ -122,7 +122,8 @@ def sent(
     assert chosen is not None
     if due.timestamp() - now > LONGEST_AHEAD_DAYS * DAY:
         raise UsageError(f"A cloud keeps a run's bundle for {LONGEST_AHEAD_DAYS} days at most.", fix="Choose an earlier start.")
-    check_limits(chosen, settings.limits, store, now)
+    decided = frozen(_frozen(loaded, plan, chosen, due, now))
+    check_limits(chosen, settings.limits, store, now, times_this_month(decided, now))
     cloud = of(chosen.offer.where)
     region = str(chosen.offer.region)
     if missing := cloud.lacking(region):
@@ -131,7 +132,7 @@ def sent(
     if unset := cloud.unset_secrets(region, secrets):
         raise UsageError(f"{', '.join(unset)}: the cloud holds no such secret.", fix="; ".join(unset.values()))
     ladder = list(_ladder(plan, settings))
-    night = cloud.prepare(frozen(_frozen(loaded, plan, chosen, due, now)), ladder)
+    night = cloud.prepare(decided, ladder)
     keys = paths.runs_dir() / night.id
     keys.mkdir(mode=0o700, parents=True, exist_ok=True)
     nights.keep(night)  # what is being made is known before it is

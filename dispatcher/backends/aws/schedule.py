@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,8 +26,7 @@ LATEST_SECONDS = 3600
 RETRIES = 10
 DAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
 WEEKDAYS = re.compile(r"\*|[0-7A-Za-z]+([,-][0-7A-Za-z]+)*")
-PRICE_SLACK = 1.05
-"""Prices that rose by no more than this between plan and night are paid."""
+MICRO = 10**6
 CONTACT_SECONDS = 3600
 """Nobody ever comes to these machines: they have so long to fetch their bundle."""
 
@@ -82,7 +82,7 @@ def template(night: Night, rungs: Sequence[Rung], terms: Terms, tags: dict[str, 
 
 def fleet(night: Night, template_id: str, rungs: Sequence[Rung], token: str, tags: Mapping[str, str]) -> dict[str, Any]:
     """The request for one machine on the first rung that has it, none dearer than the plan's price."""
-    most = f"{night.max_hourly * PRICE_SLACK:.4f}"
+    most = f"{math.ceil(round(night.max_hourly * MICRO, 3)) / MICRO:.6f}"
     spot = night.market == "spot"
     way = {"AllocationStrategy": "price-capacity-optimized" if spot else "prioritized", "MaxTotalPrice": most}
     rows = [_override(rung, number, rungs[0].image, most if spot else "") for number, rung in enumerate(rungs)]

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from dispatcher.app.access import closed
-from dispatcher.app.limits import check_limits, foreseen
+from dispatcher.app.limits import check_limits, foreseen, times_this_month
 from dispatcher.app.reminders import reminders
 from dispatcher.app.rungs import none_dearer, rungs
 from dispatcher.app.sightings import look, matching
@@ -16,6 +16,8 @@ from dispatcher.domain.plan import Cost, Offer, Range, Tariff
 from dispatcher.domain.run import Attempt, Doubt, Label, Run, RunState, new_run_id
 from dispatcher.errors import HostUnreachable, NothingFits, UsageError
 from dispatcher.jobfile.settings import Limits, Settings
+from dispatcher.overnight import night as nights
+from dispatcher.overnight.night import Night
 from dispatcher.store.store import Store
 from tests.fakes import FakeCloud
 from tests.golden.plans import full_plan
@@ -71,6 +73,24 @@ def test_what_open_runs_may_cost_counts_in_this_months_limit(store):
     check_limits(rented(0.9), Limits(per_month=5), store, NOW)
     with pytest.raises(NothingFits, match=r"\$4.00 are spent or promised"):
         check_limits(rented(1.1), Limits(per_month=5), store, NOW)
+
+
+def test_what_armed_nights_may_cost_counts_in_this_months_limit(store, tmp_path, monkeypatch):
+    """NOW is 18 November, 11:06 UTC; one of the nights is a run already."""
+    monkeypatch.setenv("DISPATCHER_HOME", str(tmp_path / "home"))
+    once = Night("0000000001", "once", "aws", "us-east-1", NOW + 3600, "UTC", cost_worst=2.0)
+    daily = replace(once, id="0000000002", cron="0 1 * * *", due=1795050000.0, cost_worst=0.5)
+    run = replace(once, id="0000000003", cost_worst=50.0)
+    store.add(Run(run.id, "is-a-run", RunState.RUNNING, submitted=NOW, cost_worst=1.0))
+    for night in (once, daily, run):
+        nights.keep(night)
+    assert (1, 12) == (times_this_month(once, NOW), times_this_month(daily, NOW))
+    assert 4 == times_this_month(replace(daily, until=NOW + 4 * 86400), NOW)
+    check_limits(rented(0.9), Limits(per_month=10), store, NOW)
+    with pytest.raises(NothingFits, match=r"\$9.00 are spent or promised, \$8.00 of it by scheduled nights"):
+        check_limits(rented(1.1), Limits(per_month=10), store, NOW)
+    with pytest.raises(NothingFits, match=r"adds \$1.20 in 12 times"):
+        check_limits(rented(0.1), Limits(per_month=10), store, NOW, 12)
 
 
 def test_owned_machines_know_no_limit(store):

@@ -244,6 +244,18 @@ def test_overnight_a_queue_is_a_run_for_each_job_and_what_they_cost_together(ctx
     assert ([night.id], []) == (cloud.disarmed, list(nights.every()))
 
 
+@pytest.mark.parametrize("state", [{"born": NOW - 7200, "ended": NOW - 2400}, {"ended": NOW - 2400}, {}])
+def test_overnight_a_queues_job_that_was_cut_off_pays_from_the_end_of_the_one_before(ctx, cloud, night, state):
+    rows = [{"name": name, "latest": None, "outputs": [], "workdir": night.workdir} for name in "ab"]
+    nights.keep(replace(night, queue=tuple(rows), budget=20.0))
+    over(cloud, ended=NOW - 6000)
+    cloud.parts = [cloud.seen, Seen("gone", "its machine went away", state=state, place="out/x/y/2")]
+    overnight.morning(ctx)
+    first, second = ctx.store.find("a"), ctx.store.find("b")
+    assert NOW - 6000 == second.attempts[0].launched
+    assert [0.04, 0.12 if state else 0.002] == pytest.approx([first.cost_so_far, second.cost_so_far])
+
+
 def test_overnight_after_its_last_time_one_that_comes_again_is_taken_back(ctx, cloud, night):
     nights.keep(replace(night, cron="0 1 * * *", due=NOW - DAY, until=NOW - 3600))
     cloud.seen = Seen("waiting")

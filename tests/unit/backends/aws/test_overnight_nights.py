@@ -330,3 +330,9 @@ def without(place, action):
     kept = [one for one in several(changed["Statement"][place]["Action"]) if one != action]
     changed["Statement"][place]["Action"] = kept or ["nothing:AtAll"]
     return changed
+
+
+@pytest.mark.parametrize(("price", "most"), [(0.0104, "0.010400"), (0.10404, "0.104040"), (0.12345678, "0.123457")])
+def test_overnight_a_machine_may_cost_what_the_screen_said_and_no_more(price, most):
+    night = Night(new_run_id(), "trains", "aws", REGION, HOUR, "UTC", prices={"t3.large": price, "t3.small": 0.001})
+    assert most == schedule.fleet(night, "lt-1", [], "token", {})["OnDemandOptions"]["MaxTotalPrice"]
