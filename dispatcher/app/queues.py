@@ -15,7 +15,7 @@ from dispatcher.app.world import data_paths
 from dispatcher.domain.job import Budget
 from dispatcher.domain.plan import Candidate, Cost, Plan, Range
 from dispatcher.domain.run import Label, Run
-from dispatcher.errors import MlrunError, NothingFits, UsageError
+from dispatcher.errors import NothingFits, UsageError
 from dispatcher.hosts.base import Tree
 from dispatcher.hosts.sync import manifest
 from dispatcher.jobfile.load import LoadedJob
@@ -119,7 +119,7 @@ def _all_on(kind: str, made: Planned) -> tuple[Plan, ...]:
     """All jobs on this machine type, in the region and market that are cheapest together; empty where one does not fit."""
     try:
         plans = [plan_loaded(one, machine=kind, renting=True, starts=made.due) for one in made.loaded]
-    except MlrunError:
+    except NothingFits:
         return ()
     there = [{_place(one): at for at, one in enumerate(plan.candidates) if one.surely and one.offer.usable} for plan in plans]
     common = set(there[0]).intersection(*there[1:])

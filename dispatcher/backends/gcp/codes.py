@@ -41,6 +41,8 @@ KINDS = Codes[Kind]({
 _GLOBAL = re.compile(r"'?GPUS_ALL_REGIONS'?")
 _LIMIT = re.compile(r"Quota '(?P<metric>\w+)' exceeded\.\s+Limit: (?P<limit>[\d.]+)")
 
+_OFF = re.compile(r"apis/api/(?P<name>[\w.-]+\.googleapis\.com)")
+"""Where Google says that an interface is off, and where it is switched on; it says so by several codes."""
 OS_LOGIN = "requireOsLogin"
 """The organisation's constraint that forbids machines with users of their own."""
 NO_OS_LOGIN = "mlrun's machines have one user of their own, with a key of the run; OS Login is not built"
@@ -101,7 +103,7 @@ class GcpFailure(Failure):
         """The error for people, in our tree."""
         said = self.said.rstrip(".")
         text = f"Google Cloud{self.where} refused {self.doing}: {said} ({self.code})"
-        fix = FIXES.find(self.code) or _BY_KIND.get(self.kind, "")
+        fix = self._switched_on() or FIXES.find(self.code) or _BY_KIND.get(self.kind, "")
         if OS_LOGIN in self.said:
             return CloudRefused(f"{text}: the organisation demands OS Login. {NO_OS_LOGIN}", fix=OTHER_PROJECT)
         match self.kind:
@@ -115,3 +117,8 @@ class GcpFailure(Failure):
                 return HostUnreachable(f"Google Cloud{self.where} does not answer {self.doing}: {said}", fix=fix)
             case _:
                 return CloudRefused(text, fix=fix)
+
+    def _switched_on(self) -> str:
+        """The command, where an interface is off: the refusal tells which."""
+        found = _OFF.search(self.said)
+        return f"gcloud services enable {found['name']}" if found else ""

@@ -85,9 +85,8 @@ def make(account: Account, clock: Clock | None = None) -> list[str]:
         _have(account, grant)
     others, policy = _others(account)
     bound = [*others, *(_binding(account, one) for one in GRANTS)]
-    users = {"bindings": [{"role": USER, "members": [_member(account, SCHEDULER)]}]}
     _once_known(lambda: _set(account, policy, bound), clock)
-    _once_known(lambda: _ask(account, f"{_url(account, MACHINE)}:setIamPolicy", {"policy": users}), clock)
+    _once_known(lambda: _may_pass(account), clock)
     return made
 
 
@@ -169,6 +168,15 @@ def _set(account: Account, policy: dict[str, Any], bindings: list[dict[str, Any]
     """The policy's etag goes with it, so that a change by somebody else in between is not undone."""
     changed = {**policy, "bindings": bindings, "version": 3}
     _ask(account, POLICY.format(project=account.project, verb="set"), {"policy": changed})
+
+
+def _may_pass(account: Account) -> None:
+    """The triggers' account may pass on the machine's; who else may stays as it is."""
+    policy = _ask(account, f"{_url(account, MACHINE)}:getIamPolicy", {})
+    wanted = {"role": USER, "members": [_member(account, SCHEDULER)]}
+    if wanted not in (bound := policy.get("bindings", [])):
+        changed = {"policy": {**policy, "bindings": [*bound, wanted]}}
+        _ask(account, f"{_url(account, MACHINE)}:setIamPolicy", changed)
 
 
 def _role(account: Account, grant: Grant) -> dict[str, Any] | None:

@@ -11,7 +11,7 @@ from dispatcher.app import plans, queues
 from dispatcher.app.queues import together
 from dispatcher.app.schedules import Planned
 from dispatcher.cli.queues import lines, question
-from dispatcher.errors import NothingFits, UsageError
+from dispatcher.errors import LoginNeeded, NothingFits, UsageError
 from dispatcher.jobfile.load import load
 
 DUE = datetime(2026, 11, 22, 22, 0, tzinfo=UTC)
@@ -96,3 +96,14 @@ def test_what_is_asked_names_jobs_machine_and_the_most_it_can_cost(planned, monk
     assert "at worst $0.10: the machine ends by itself" in said
     assert "which the budget of $0.10 sets" in " ".join(said.split())
     assert f"Have a, b run on aws {offer.machine}, " in question(queue, made, DUE)
+
+
+def test_a_login_that_expired_meanwhile_is_told_as_that(planned, monkeypatch):
+    made = planned((1000, "20m"), (1000, "20m"))
+
+    def expired(*_args, **_more):
+        raise LoginNeeded("the login is over")
+
+    monkeypatch.setattr(queues, "plan_loaded", expired)
+    with pytest.raises(LoginNeeded):
+        together(made, None)

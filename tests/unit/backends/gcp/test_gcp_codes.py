@@ -7,6 +7,10 @@ import pytest
 from dispatcher.backends.gcp.codes import GcpFailure, Kind, classify, quota_of
 from dispatcher.errors import CloudRefused, HostUnreachable, LoginNeeded, NoCapacity, Quota
 
+OFF = (
+    "Secret Manager API has not been used in project 1 before or it is disabled. Enable it by visiting "
+    "https://console.developers.google.com/apis/api/secretmanager.googleapis.com/overview?project=1 then retry."
+)
 REGIONAL = "Quota 'NVIDIA_T4_GPUS' exceeded.  Limit: 0.0 in region us-central1."
 OS_LOGIN = "Constraint constraints/compute.requireOsLogin violated for project p."
 GLOBAL = "Quota 'GPUS_ALL_REGIONS' exceeded.  Limit: 0.0 globally."
@@ -59,6 +63,8 @@ def test_gcp_every_code_of_the_design_has_its_class(code, said, status, kind):
         ("authError", "", LoginNeeded, "gcloud auth application-default login"),
         ("ClockOff", "", LoginNeeded, "set-ntp"),
         ("SERVICE_DISABLED", "", CloudRefused, "gcloud services enable compute.googleapis.com"),
+        ("PERMISSION_DENIED", OFF, CloudRefused, "gcloud services enable secretmanager.googleapis.com"),
+        ("accessNotConfigured", OFF, CloudRefused, "gcloud services enable secretmanager.googleapis.com"),
         ("BILLING_DISABLED", "", CloudRefused, "billing"),
         ("forbidden", "", CloudRefused, "mlrun setup gcp"),
         ("conditionNotMet", OS_LOGIN, CloudRefused, "without that policy"),

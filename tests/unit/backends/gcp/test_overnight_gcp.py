@@ -114,8 +114,12 @@ def test_overnight_gcp_what_is_lacking_is_named_made_and_removed(backend, gce):
     bucket.make()
     bucket.put("nights/x.json", b"{}")
     assert [] == nights.lacking(REGION)
+    [users] = gce.identities.users.values()
+    users.insert(0, {"role": "roles/iam.serviceAccountAdmin", "members": ["user:ann@example.com"]})
     gce.identities.bindings.pop()
     assert ["the binding of mlrun_scheduler"] == nights.lacking(REGION)
+    nights_roles.make(account)
+    assert [2] == [len(one) for one in gce.identities.users.values()]
     assert ["mlrun-night", "mlrun-scheduler"] == nights_roles.remove(account)
     bucket.remove()
     assert lacking == nights.lacking(REGION)
