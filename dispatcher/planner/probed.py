@@ -49,7 +49,7 @@ class Evidence:
 
 def probed(need: Assessment, known: Evidence) -> Assessment:
     """The assessment with what the probe showed, which for this very device is measured."""
-    share = _share(need, known.probed)
+    share = _share(need, known)
     need = _memory(need, known, share)
     need = _described(need, known, share) if known.formula and known.formula.run else _alone(need, known, share)
     return replace(need, explain=(*need.explain, *words(known))) if need.explain else need
@@ -100,14 +100,17 @@ def _why(one: Probed) -> str:
     return "no progress was seen; tqdm, Keras, Lightning and Hugging Face show it, or JSON lines in $DISPATCHER_PROGRESS"
 
 
-def _share(need: Assessment, one: Probed) -> float:
+def _share(need: Assessment, known: Evidence) -> float:
+    one = known.probed
     there, here = need.device, one.device
     same = (there.name, there.count, there.usable_cores, there.cpu.name) == (
         here.name, here.count, here.usable_cores, here.cpu.name
     )  # fmt: skip
     if same:
         return SAME
-    return ALIKE if _kind(there, on_gpu=need.gpu is not None) == _kind(here, on_gpu=bool(one.gpu_memory_gib)) else OTHER
+    on_gpu = bool(one.gpu_memory_gib)
+    wants_gpu = need.gpu is not None or (known.formula is None and on_gpu)  # a job that nobody described is what was seen
+    return ALIKE if _kind(there, on_gpu=wants_gpu) == _kind(here, on_gpu=on_gpu) else OTHER
 
 
 def _kind(device: Device, *, on_gpu: bool) -> str:
@@ -171,14 +174,20 @@ def _alone(need: Assessment, known: Evidence, share: float) -> Assessment:
     """Without a description: the time here, scaled by what the devices can do."""
     measured, here = known.run, known.probed.device
     if measured is None or share == OTHER:
-        said = "It was probed without a GPU: its time on one is unknown." if share == OTHER and measured else ""
-        return replace(need, warnings=(*need.warnings, said)) if said else need
+        return replace(need, warnings=(*need.warnings, _elsewhere(need, known))) if measured else need
     if share == SAME:
         return replace(need, run=measured, basis="measured")
     scale = _gpu_scale(need.device, here) if known.probed.gpu_memory_gib else _cpu_scale(known, need.device)
     scale = Range(*(_waiting(need, known, one * measured.likely, measured.likely) / measured.likely for one in _ends(scale)))
     run = Range(measured.low * scale.low, measured.likely * scale.likely, measured.high * scale.high)
     return replace(need, run=run, basis="measured here, scaled by the devices' speed")
+
+
+def _elsewhere(need: Assessment, known: Evidence) -> str:
+    if not known.probed.gpu_memory_gib:
+        return "It was probed without a GPU: its time on one is unknown."
+    there = "without one" if need.device.kind == "cpu" else "on one of another kind"
+    return f"It was probed on a GPU: its time {there} is unknown."
 
 
 def _gpu_scale(there: Device, here: Device) -> Range:

@@ -125,6 +125,15 @@ def test_an_undescribed_job_that_was_probed_without_a_gpu_has_no_time_on_one():
     assert "unknown" in found.warnings[-1]
 
 
+def test_an_undescribed_job_that_was_probed_on_a_gpu_is_scaled_to_another_gpu_and_has_no_time_without_one():
+    faster, without = probed(bare(FASTER), Evidence(seen())), probed(bare(device("cpu")), Evidence(seen()))
+
+    assert faster.run.likely < 510.0
+    assert faster.warnings == ()
+    assert without.run is None
+    assert without.warnings == ("It was probed on a GPU: its time without one is unknown.",)
+
+
 def test_a_job_that_came_to_its_end_tells_its_time_unless_it_asks_whether_it_is_only_probed():
     done = seen(finished=True, seconds=40.0, pace=None)
 
