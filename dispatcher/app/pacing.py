@@ -140,12 +140,12 @@ def _otherwise(run: Run, followed: _Followed, now: float, left: float) -> list[E
     if planned is None:
         return []
     low, high, likely = planned
-    whole = now + left - (run.started or followed.began)
+    whole = now + left - _since(run, followed)
     if low <= whole <= high:
         return []
     attempt = run.attempt
     hourly = ((attempt.price_per_hour or 0.0) + attempt.beside_per_hour) if attempt and attempt.rented else 0.0
-    cost = f", and costs about {show_usd((whole + _around(run)) / 3600 * hourly)}" if hourly else ""
+    cost = f", and costs about {show_usd((whole + _beside(run)) / 3600 * hourly)}" if hourly else ""
     words = (
         f"{'slower' if whole > high else 'quicker'} than planned: at this pace about {show_seconds(whole)} in all{cost};"
         f" the plan said {show_seconds(likely)} ({show_seconds(low)} – {show_seconds(high)})"
@@ -168,18 +168,32 @@ def _chosen(run: Run) -> dict[str, Any]:
 
 
 def _planned(run: Run) -> tuple[float, float, float] | None:
-    """Seconds of the job itself as planned: low, high, likely; the plan's hours have what surrounds it, too."""
+    """Seconds as planned of what the agent does, setup and job: low, high, likely; the plan's hours have the rest, too."""
     hours = _chosen(run).get("hours")
     if not hours:
         return None
-    around = _around(run)
+    around = _beside(run)
     low, high, likely = (max(0.0, 3600 * float(hours[name]) - around) for name in ("low", "high", "likely"))
     return low, high, likely
 
 
-def _around(run: Run) -> float:
-    phases = _chosen(run).get("phases_seconds") or {}
-    return float(sum(phases.values()) - phases.get("run", 0.0))
+def _beside(run: Run) -> float:
+    """Seconds planned before the agent begins and after it ends."""
+    phases = _phases(run)
+    return sum(phases.values()) - phases.get("run", 0.0) - phases.get("setup", 0.0)
+
+
+def _phases(run: Run) -> dict[str, float]:
+    return {name: float(seconds) for name, seconds in (_chosen(run).get("phases_seconds") or {}).items()}
+
+
+def _since(run: Run, followed: _Followed) -> float:
+    """When what the plan counted began. A setup that it did not count had ended when the job first counted."""
+    asked = (run.job.get("instructions") or {}).get("setup")
+    here = run.attempt is None or run.attempt.where == "local"
+    if _phases(run).get("setup") or (here and not asked):
+        return run.started or followed.began
+    return followed.began + followed.marks[0].at
 
 
 def expected(config: JobConfig) -> Expected:

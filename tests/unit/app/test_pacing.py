@@ -60,6 +60,29 @@ def test_a_run_that_takes_longer_than_planned_is_told_with_what_it_costs():
     assert "costs about $1.00" in word.message
 
 
+def test_the_time_of_setup_is_not_held_against_a_job():
+    run = going(seconds=1_000)
+    run.job["instructions"] = {"setup": "pip install ."}
+    said: list = []
+    pacing = Pacing(lambda _: run, said.append)
+    pacing.hear(StateChanged(run.id, BEGAN, RunState.RUNNING))
+    for second in range(1, 200):
+        pacing.hear(Counted(run.id, BEGAN + 2_000 + second, {"step": second, "total": 1_000}))
+        pacing.hear(Sampled(run.id, BEGAN + 2_000 + second, 1.0, 1.0))
+
+    assert [one for one in said if isinstance(one, Progress)] == []
+
+
+def test_a_setup_that_was_planned_is_counted_once():
+    run = going(seconds=1_000, price=0.36)
+    run.plan["candidates"][0]["phases_seconds"] = {"run": 800.0, "setup": 200.0}
+
+    (word,) = told(run)
+
+    assert "the plan said 17 min (13 min – 22 min)" in word.message
+    assert "costs about $1.00" in word.message
+
+
 def test_the_jobs_own_count_does_as_well_and_goes_no_further():
     words = told(going(seconds=10_000, stop=5_000), how="rows")
 
