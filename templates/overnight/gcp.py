@@ -42,7 +42,7 @@ class Cloud:
     def put(self, name, body, size=None, digest=""):
         """Nothing is written over, for which a machine has no right: what changes has a new name each time."""
         if name.endswith(".json") and name != "outcome.json":
-            name += ".%014d" % (time.time() * 1000)
+            name += ".%020d" % time.time_ns()
         self.create("%s/%s" % (self.place, name), body, size)
 
     def create(self, key, body, size=None):

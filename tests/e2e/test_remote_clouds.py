@@ -60,6 +60,10 @@ def test_a_detached_job_goes_on_alone_is_followed_from_the_very_byte_and_by_anot
     assert (0, True) == (check.code, "another computer's" in check.out), check.said
     rented.enough(seen)
     followed = rented.mlrun("attach", "counts")
+    if (
+        "cannot be asked" in followed.err
+    ):  # a first link may fail where much goes on at once: nothing changed, and one comes back
+        followed = rented.mlrun("attach", "counts")
     lines = followed.stdout.splitlines()
     assert lines == [b"line %d" % number for number in range(1, len(lines) + 1)]
     assert "which fetches its outputs" in followed.err
