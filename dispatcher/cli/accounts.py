@@ -16,6 +16,7 @@ from dispatcher.jobfile.settings import Aws, load_settings
 
 if TYPE_CHECKING:
     from dispatcher.backends.aws.client import Account
+    from dispatcher.backends.cloud.standing import Standing
     from dispatcher.catalog.refreshed import Refreshed
 
 POLICY_HELP = "aws iam create-policy --policy-name mlrun --policy-document file://mlrun-policy.json"
@@ -138,18 +139,34 @@ def _remove_aws(account: Account, regions: tuple[str, ...], *, yes: bool, as_jso
             say(f"· security {one.kind} {one.id} in {one.region}")
         _agree("Remove them?", yes=yes, as_json=as_json)
     reaps = reaper.armed(account)
+    more, unseen = _others(account)
     kept = [one for one in found if not standing.remove(account, one)]
     rows = [{"kind": one.kind, "id": one.id, "region": one.region, "removed": one not in kept} for one in found]
     if as_json:
-        document({"schema": "1.0", "removed": rows})
+        beside = [{"kind": one.kind, "id": one.id, "remove": fix} for one, fix in more]
+        document({"schema": "1.0", "removed": rows, "standing": beside, "not_looked_at": unseen})
     else:
         for one in kept:
             say(f"{caution('!')} {one.id} in {one.region} is in use by a machine: mlrun sweep, then this again")
         if reaps:
             say(f"{caution('!')} The reaper stays, and watches on: mlrun setup aws --reaper --remove")
-        if not kept and not reaps:
+        for one, fix in more:
+            say(f"{caution('!')} The {one.kind} {one.id} stays: {fix}")
+        if unseen:
+            say(f"{caution('!')} Whether roles and buckets of ours stand is not known: {unseen}")
+        if not (kept or reaps or more or unseen):
             say(f"{good('✓')} Nothing of ours is left in this account. The policy, if you made one, is yours to remove.")
     return 1 if kept else 0
+
+
+def _others(account: Account) -> tuple[list[tuple[Standing, str]], str]:
+    """What other commands made, each with the one that takes it back; or why it cannot be seen."""
+    from dispatcher.backends.aws import standing
+
+    try:
+        return standing.others(account), ""
+    except MlrunError as error:
+        return [], error.message
 
 
 def _agree(question: str, *, yes: bool, as_json: bool) -> None:

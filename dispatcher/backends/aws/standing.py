@@ -6,12 +6,16 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from dispatcher import paths
-from dispatcher.backends.aws.client import Account
+from dispatcher.backends.aws import ends, reaper, roles
+from dispatcher.backends.aws.client import HOME, Account
 from dispatcher.backends.aws.codes import AwsFailure
 from dispatcher.backends.aws.inventory import everywhere
 from dispatcher.backends.aws.network import GROUP, KIND, grouped, site_for
 from dispatcher.backends.cloud.standing import Standing
 from dispatcher.errors import CloudRefused
+
+OURS = (*roles.EVERY, ends.ROLE, reaper.NAME, reaper.CLOCK)
+"""Roles, by name; those of `setup aws --results` have names of their own beside these."""
 
 
 def policy(name: str = "policy") -> str:
@@ -57,6 +61,38 @@ def remove(account: Account, one: Standing) -> bool:
         if not failure.code.endswith("NotFound"):
             raise account.told(failure) from failure
     return True
+
+
+def others(account: Account) -> list[tuple[Standing, str]]:
+    """Roles and buckets of ours, and the command that takes each back. Raises where this login may not look."""
+    look = (
+        ("role", "iam", "list_roles", "Roles", "RoleName"),
+        ("profile", "iam", "list_instance_profiles", "InstanceProfiles", "InstanceProfileName"),
+    )
+    found = []
+    try:
+        for kind, service, action, rows, name in look:
+            for page in account.ask_pages(service, HOME, action, f"the list of {kind}s"):
+                names = [str(one[name]) for one in page[rows]]
+                found += [Standing(kind, one, HOME) for one in names if _ours(one) and one not in {role.id for role in found}]
+        start = f"mlrun-{account.identity()['Account']}-"
+        buckets = account.ask("s3", HOME, "list_buckets", "the list of buckets")["Buckets"]
+    except AwsFailure as failure:
+        raise account.told(failure) from failure
+    found += [
+        Standing("bucket", one["Name"], one["Name"].removeprefix(start)) for one in buckets if one["Name"].startswith(start)
+    ]
+    return [(one, _taken_back(one.id)) for one in found]
+
+
+def _ours(name: str) -> bool:
+    return name in OURS or name.startswith(f"{roles.KEEPER}-")
+
+
+def _taken_back(name: str) -> str:
+    if name.startswith(f"{roles.KEEPER}-"):
+        return "mlrun setup aws --results s3://BUCKET/FOLDER --remove"
+    return f"mlrun setup aws {'--reaper' if name in (reaper.NAME, reaper.CLOCK) else '--overnight'} --remove"
 
 
 def _groups(account: Account, region: str) -> list[dict[str, Any]]:

@@ -72,6 +72,22 @@ def test_the_reaper_is_made_told_by_the_doctor_and_taken_back(ec2, mlrun):
     assert [] == json.loads(mlrun("setup", "aws", "--reaper", "--remove", "--yes", "--json")[1])["removed"]
 
 
+def test_what_other_commands_made_is_named_with_what_takes_it_back(ec2, mlrun, monkeypatch):
+    assert "Nothing of ours is left in this account" in " ".join(mlrun("setup", "aws", "--remove", "--yes")[2].split())
+    mlrun("setup", "aws", "--overnight", "--yes")
+    said = " ".join(mlrun("setup", "aws", "--remove", "--yes")[2].split())
+    assert "Nothing of ours is left" not in said
+    for what in ("role mlrun-night", "role mlrun-results", "role mlrun-end", "bucket mlrun-123456789012-us-east-1"):
+        assert f"The {what} stays: mlrun setup aws --overnight --remove" in said
+    for name, value in ec2.control(
+        "user", {"name": "trainee", "policy": json.loads(mlrun("setup", "aws", "--policy")[1])}
+    ).items():
+        monkeypatch.setenv(name, value)
+    seen = json.loads(mlrun("setup", "aws", "--remove", "--yes", "--json")[1])
+    assert [] == seen["standing"]
+    assert "iam:ListRoles" in seen["not_looked_at"]
+
+
 def test_what_machines_schedules_take_is_printed_for_whoever_gives_it(mlrun):
     code, out, _ = mlrun("setup", "aws", "--reaper", "--policy")
     named = {one["Resource"] for one in json.loads(out)["Statement"]} - {"*"}
