@@ -171,7 +171,7 @@ def _say_armed(night: Night, now: datetime) -> None:
         f"machine: {kinds} ({night.market}), the first that {cloud} has, at most {show_usd(night.max_hourly)} per hour",
         worst,
         f"sent: {show_bytes(night.size)} to {bucket}/{night.bundle[:20]}…, private, gone after 30 days",
-        f"trigger: {night.trigger}, {ENDS[night.where]}. Nothing of ours runs until then; this computer may be off",
+        f"{_triggers(night)}. Nothing of ours runs until then; this computer may be off",
         "outputs and log come home with the first mlrun command after",
     ]
     if night.cron and night.until:
@@ -181,6 +181,15 @@ def _say_armed(night: Night, now: datetime) -> None:
         say("\n".join(wrapped(f"  {line}", width(), "    ")))
     now_too = "" if night.cron else f" · mlrun schedule run-now {night.id[:6]}"
     say(dim(f"· mlrun schedule ls · mlrun schedule rm {night.id[:6]}{now_too}"))
+
+
+def _triggers(night: Night) -> str:
+    """What was armed, by its name; of a ladder whose rungs have one each, how many."""
+    if night.cron and night.where == "gcp":
+        return f"trigger: {night.trigger}, which the first mlrun command after its last time deletes"
+    if (count := len(night.rungs)) > 1:
+        return f"triggers: {night.trigger}, then -2 to -{count}, five minutes apart; the machine deletes all {count}"
+    return f"trigger: {night.trigger}, {ENDS[night.where]}"
 
 
 def _when(one: There, now: datetime) -> str:

@@ -12,7 +12,10 @@ from dispatcher.jobfile.settings import load_settings
 USUAL = "us-central1"
 """Where a bucket is made if nobody names a region."""
 COLUMN = 10
-APIS = "cloudscheduler.googleapis.com secretmanager.googleapis.com storage.googleapis.com"
+APIS = " ".join(
+    f"{name}.googleapis.com"
+    for name in ("compute", "cloudscheduler", "storage", "secretmanager", "iam", "cloudresourcemanager")
+)
 
 
 def role() -> str:

@@ -135,7 +135,11 @@ def rm(schedule_id: str, *, as_json: bool) -> int:
 @click.argument("schedule_id", metavar="ID")
 @AS_JSON
 def run_now(schedule_id: str, *, as_json: bool) -> int:
-    """Run a schedule's jobs now; its next time stays."""
+    """Run a schedule's jobs now.
+
+    On this computer its next time stays. One that a cloud starts is started there at once instead of at its time, by the
+    same request, and its trigger is deleted; one that comes again (--cron) in a cloud is refused: mlrun JOB starts it.
+    """
     from dispatcher.app import schedules
     from dispatcher.scheduling import records
 
