@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -13,95 +12,13 @@ from ruamel.yaml import YAML
 
 from dispatcher import paths
 from dispatcher.backends.gcp import nights_roles, nights_words
-from dispatcher.backends.gcp.backend import GcpBackend
 from dispatcher.backends.gcp.nights_bucket import Bucket
-from dispatcher.domain.plan import Offer
-from dispatcher.domain.run import new_run_id
-from dispatcher.errors import CloudRefused, HostUnreachable, NoCapacity, TeardownUnconfirmed, UsageError
-from dispatcher.hosts.base import Entry, Tree
-from dispatcher.hosts.job import JobSpec
-from dispatcher.jobfile.settings import Gcp
-from dispatcher.overnight.base import Seen
-from dispatcher.overnight.bundle import pack
+from dispatcher.errors import CloudRefused, NoCapacity
 from dispatcher.overnight.night import Night
-from tests.lab.clock import PaperClock
-from tests.lab.faults import Faults
 from tests.lab.gce.accounts import needed
-from tests.lab.gce.cloud import Gce
 from tests.lab.gce.places import PROJECT
-from tests.lab.ledger import Ledger
-from tests.lab.paper import PaperHosts
 from tests.unit.backends.aws.conftest import SleepersClock
-
-REGION = "us-central1"
-HOUR = 3600.0
-DAY = 24 * HOUR
-OFFER = Offer("gcp", "e2-standard-2", "cpu", region=REGION, market="on-demand", vcpus=2, ram_gib=8, price_per_hour=0.067)
-
-
-@pytest.fixture
-def time() -> PaperClock:
-    return PaperClock()
-
-
-@pytest.fixture
-def ledger(time) -> Ledger:
-    return Ledger(time)
-
-
-@pytest.fixture
-def gce(time, ledger, monkeypatch) -> Iterator[Gce]:
-    """A lab; what it says against its clients, and what it bills at the end, fails the test."""
-    cloud = Gce(PaperHosts(time), ledger, Faults(), time)
-    for name, value in (cloud.exports() | {"DISPATCHER_CALLER_IP": "198.51.100.7"}).items():
-        monkeypatch.setenv(name, value)
-    yield cloud
-    wrong, left = list(cloud.violations), cloud.left()
-    cloud.close()
-    assert ([], []) == (wrong, left)
-
-
-@pytest.fixture
-def backend(gce, time, tmp_path) -> GcpBackend:
-    return GcpBackend(Gcp(project=PROJECT), runs=tmp_path / "runs", clock=SleepersClock(time))
-
-
-@pytest.fixture
-def ready(backend) -> GcpBackend:
-    """The project as `mlrun setup gcp --overnight` leaves it."""
-    nights_roles.make(backend.account)
-    Bucket(backend.account, REGION).make()
-    return backend
-
-
-@pytest.fixture
-def bundle(tmp_path):
-    (tmp_path / "work").mkdir()
-    (tmp_path / "work" / "train.py").write_text("print('hello')\n")
-    tree = Tree(tmp_path / "work", (Entry("train.py", 15),))
-    spec = JobSpec("mlrun-0000000000-1", "python train.py", "/var/lib/mlrun/runs/mlrun-0000000000-1.work")
-    return pack(tmp_path / "bundle.tar.gz", tree, spec, ["out/"])
-
-
-@pytest.fixture
-def armed(ready, bundle, time, tmp_path):
-    def make(after=HOUR, by=ready, others=(), **changes):
-        night = Night(new_run_id(), "trains", "gcp", REGION, time.now() + after, "Europe/Rome", made=time.now(), **changes)
-        ladder = [replace(OFFER, market=night.market), *others]
-        return by.nights.arm(by.nights.prepare(night, ladder), bundle, ladder, tmp_path / "runs" / night.id)
-
-    return make
-
-
-def living(gce) -> list[str]:
-    return [one["zone"] for one in gce.control("instances", {})]
-
-
-def end(gce) -> None:
-    """Machines end themselves, and take what started them away."""
-    for machine in list(gce.power.known.values()):
-        gce.power.delete(machine)
-    gce.scheduler.clear()
+from tests.unit.backends.gcp.conftest import DAY, HOUR, OFFER, REGION, end, living
 
 
 def test_overnight_gcp_what_is_lacking_is_named_made_and_removed(backend, gce):
@@ -245,51 +162,6 @@ def test_overnight_gcp_no_capacity_is_told_once_every_rung_was_tried(armed, read
     assert [] == gce.control("schedules", {})
 
 
-def test_overnight_gcp_one_that_never_fires_is_waited_for_an_hour(armed, ready, gce, time):
-    gce.faults.add("jobs.fire", when="drop_before", n=-1)
-    night = armed()
-    time.advance(HOUR + 120)
-    assert "waiting" == ready.nights.look(night, time.now()).phase
-    time.advance(HOUR)
-    seen = ready.nights.look(night, time.now())
-    assert ("never", "never-fired", True) == (seen.phase, seen.reason, seen.stands)
-
-
-def test_overnight_gcp_a_machine_that_google_took_back_is_told_as_preempted(armed, ready, gce, time):
-    night = armed(market="spot")
-    time.advance(HOUR + 120)
-    [machine] = gce.power.known.values()
-    gce.control("preempt", {"instance": machine.name})
-    time.advance(60)
-    gce.scheduler.clear()
-    seen = ready.nights.look(night, time.now())
-    assert ("gone", "spot: compute.instances.preempted") == (seen.phase, seen.reason)
-    assert not seen.alive
-
-
-def test_overnight_gcp_a_machine_that_was_powered_off_is_to_be_ended_from_here(armed, ready, gce, time):
-    night = armed()
-    time.advance(HOUR + 120)
-    [machine] = gce.power.known.values()
-    gce.control("stop", {"instance": machine.name})
-    gce.scheduler.clear()
-    time.advance(300)
-    seen = ready.nights.look(night, time.now())
-    assert ("gone", True) == (seen.phase, seen.alive)
-    assert time.now() - seen.outcome["ended"] == pytest.approx(300, abs=2)
-    end(gce)
-
-
-def test_overnight_gcp_a_bucket_that_is_gone_is_told(armed, ready, gce, time):
-    night = armed()
-    time.advance(HOUR + 120)
-    gce.storage.known.clear()
-    assert ("running", "bucket-gone") == ((seen := ready.nights.look(night, time.now())).phase, seen.reason)
-    end(gce)
-    seen = ready.nights.look(night, time.now())
-    assert ("gone", "bucket-gone") == (seen.phase, seen.reason)
-
-
 def test_overnight_gcp_started_now_it_walks_the_ladder_and_the_triggers_go(armed, ready, gce):
     night = armed()
     gce.control("set", {"stockouts": [{}]})
@@ -303,94 +175,6 @@ def test_overnight_gcp_started_now_it_walks_the_ladder_and_the_triggers_go(armed
     ready.nights.disarm(night)
     assert [] == gce.control("schedules", {})
     end(gce)
-
-
-def test_overnight_gcp_a_trigger_that_cannot_be_deleted_is_loud_and_the_others_go(armed, ready, gce):
-    night = armed()
-    gce.faults.add("scheduler.projects.locations.jobs.delete", code="forbidden", n=1)
-    with pytest.raises(TeardownUnconfirmed, match="may still stand") as why:
-        ready.nights.disarm(night)
-    assert why.value.fix == f"gcloud scheduler jobs delete {night.trigger} --location {nights_words.HOME}"
-    assert [night.trigger] == [one.rpartition("/")[2] for one in gce.control("schedules", {})]
-    ready.nights.disarm(night)
-    ready.nights.disarm(night)
-
-
-@pytest.mark.parametrize("fault", [{"when": "drop_before"}, {"code": "authError"}])
-def test_overnight_gcp_triggers_that_cannot_be_taken_back_are_told_by_their_names(armed, ready, gce, fault):
-    gce.faults.add("scheduler.projects.locations.jobs.create", code="forbidden", match={"body.name": "*-4"})
-    every = [gce.faults.add(f"scheduler.projects.locations.jobs.{verb}", n=-1, **fault) for verb in ("list", "delete")]
-    with pytest.raises(TeardownUnconfirmed, match="-3, mlrun-night-") as why:
-        armed()
-    assert 3 == len(gce.control("schedules", {}))
-    assert 4 == why.value.fix.count("gcloud scheduler jobs delete mlrun-night-")
-    for one in every:
-        one.n = 0
-    [trigger] = ready.nights.triggers(())
-    kept = replace(ready.nights.recall(trigger), rungs=())  # as it was written down before anything was made
-    ready.nights.disarm(kept)
-    assert [] == gce.control("schedules", {})
-
-
-def test_overnight_gcp_a_machine_that_google_is_still_making_is_waited_for(armed, ready, gce, time, monkeypatch):
-    night = armed()
-    time.advance(HOUR + 120)
-    end(gce)
-    assert "gone" == ready.nights.look(night, time.now()).phase
-    operations = ready.nights._operations
-
-    def undecided(night, zone):
-        found = operations(night, zone)
-        for one in found:
-            one.status = "RUNNING"
-        return found
-
-    monkeypatch.setattr(ready.nights, "_operations", undecided)
-    seen = ready.nights.look(night, time.now() + 2 * HOUR)
-    assert ("waiting", "Google is making its machine") == (seen.phase, seen.words)
-
-
-def test_overnight_gcp_a_line_that_drops_while_a_bucket_is_read_is_an_error_of_ours(armed, ready, gce, monkeypatch, tmp_path):
-    night = armed()
-    Bucket(ready.account, REGION).put(f"out/{night.label}/1/log/00000", b"said\n")
-    seen = Seen("over", place=f"out/{night.label}/1")
-    answer = ready.account.answer
-
-    def cut(verb, url, doing, query, **sent):
-        found = answer(verb, url, doing, query, **sent)
-        found.raw.length_remaining = 100  # as many more bytes were promised
-        return found
-
-    with monkeypatch.context() as patched:
-        patched.setattr(ready.account, "answer", cut)
-        with pytest.raises(HostUnreachable, match="an object"):
-            ready.nights.bring_log(seen, night, tmp_path / "home")
-    gce.faults.add("storage.objects.list", when="drop_before")
-    with pytest.raises(HostUnreachable, match="objects"):
-        ready.nights.bring_log(seen, night, tmp_path / "home")
-    ready.nights.disarm(night)
-
-
-def test_overnight_gcp_where_the_scheduler_is_off_there_are_no_triggers(backend, gce):
-    said = "Cloud Scheduler API has not been used in project 1 before or it is disabled."
-    gce.faults.add("scheduler.projects.locations.jobs.list", code="forbidden", message=said)
-    gce.faults.add("scheduler.projects.locations.jobs.list", code="forbidden")
-    assert [] == backend.nights.triggers(())
-    with pytest.raises(CloudRefused):
-        backend.nights.triggers(())
-
-
-def test_overnight_gcp_a_failure_in_the_middle_leaves_no_trigger(armed, gce):
-    gce.faults.add("scheduler.projects.locations.jobs.create", code="forbidden", match={"body.name": "*-3"})
-    with pytest.raises(CloudRefused):
-        armed()
-    assert [] == gce.control("schedules", {})
-
-
-def test_overnight_gcp_a_time_that_came_meanwhile_is_refused(armed, gce):
-    with pytest.raises(UsageError, match="came while"):
-        armed(after=-120)
-    assert [] == gce.control("schedules", {})
 
 
 def test_overnight_gcp_a_week_of_nights_leaves_nothing(armed, gce, time, ledger):
