@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 _CONTAINER = ("containers are not started here.", "Install with setup, or start the container in run.")
-_MOUNT = ("nothing is mounted.", "Put files below workdir, and data in dataset.path (also s3://, gs://).")
+_MOUNT = ("nothing is mounted.", "Put files below workdir, and data in dataset.path; the job itself reads s3:// and gs://.")
 _SERVE = ("services are not kept running here; a job ends.", "Leave it out.")
 _RETRY = ("leave it out.", "Restarts after a preemption follow from checkpoint and spot.")
 _PLACE = ("the place is one key.", "Write where: aws/us-east-1, where: gcp, or where: auto at the top.")
