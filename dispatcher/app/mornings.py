@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Sequence
 from dataclasses import fields, replace
@@ -12,7 +13,7 @@ from dispatcher import paths
 from dispatcher.backends import registry
 from dispatcher.backends.base import Backend
 from dispatcher.domain.run import Attempt, Outcome, Output, Peak, Run, RunState
-from dispatcher.engine.context import Context
+from dispatcher.engine.context import Context, JobInstructions
 from dispatcher.engine.outcome import Verdict, conclude
 from dispatcher.engine.teardown import LEAST_SECONDS, confirm_gone
 from dispatcher.errors import CloudRefused, HostError
@@ -125,7 +126,7 @@ def _run(night: Night, seen: Seen) -> Run:
     run = Run(
         id=night.id, name=night.name, state=RunState.FINISHED, outcome=verdict.outcome, reason=verdict.reason,
         exit_code=verdict.exit_code, submitted=night.made, cost_likely=night.cost_likely, cost_worst=night.cost_worst,
-        plan=dict(night.plan), job=dict(night.job),
+        plan=dict(night.plan), job=_job(night),
     )  # fmt: skip
     run.attempts = [_attempt(night, seen, verdict)]
     run.ended = seen.outcome.get("ended") or night.begins
@@ -136,6 +137,13 @@ def _run(night: Night, seen: Seen) -> Run:
             run.phases_seconds["run"] = round(status.ended - status.started, 3)
     run.cost_so_far = _cost(run.attempts[0])
     return run
+
+
+def _job(night: Night) -> dict[str, Any]:
+    """What its record says of the job, with where its outputs come home; the file's text stands beside the log."""
+    secrets = dict.fromkeys(night.secrets, "")
+    told = JobInstructions(str(night.job.get("run") or ""), Path(night.workdir), secrets=secrets, outputs=tuple(night.outputs))
+    return {name: value for name, value in night.job.items() if name != "text"} | {"instructions": told.as_record()}
 
 
 def _attempt(night: Night, seen: Seen, verdict: Verdict) -> Attempt:
@@ -175,6 +183,7 @@ def _verdict(seen: Seen, status: JobStatus | None) -> Verdict:
 
 def _bring(ctx: Context, cloud: Nights, night: Night, seen: Seen, run: Run) -> None:
     """Log and outputs; where the machine said no last word, the files that were whole before it went."""
+    _keep_text(night, run)
     if not seen.place:
         return
     folder = paths.runs_dir() / run.id / str(night.label)
@@ -187,6 +196,14 @@ def _bring(ctx: Context, cloud: Nights, night: Night, seen: Seen, run: Run) -> N
     run.outputs = [Output(one.path, one.size, one.sha256) for one in entries]
     for one in _missed(seen.outcome):
         _say(ctx, night, f"the output {one.get('path')!r} is not here: {one.get('why')}", "")
+
+
+def _keep_text(night: Night, run: Run) -> None:
+    """The job file as it was at submit, where a page looks for it; without it the night comes home too."""
+    if text := str(night.job.get("text") or ""):
+        with contextlib.suppress(OSError):
+            (paths.runs_dir() / run.id).mkdir(mode=0o700, parents=True, exist_ok=True)
+            paths.write_private(paths.runs_dir() / run.id / "job.yaml", text)
 
 
 def _missed(outcome: dict[str, Any]) -> Sequence[dict[str, Any]]:

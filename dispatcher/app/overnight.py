@@ -32,7 +32,7 @@ from dispatcher.hosts.sync import manifest
 from dispatcher.jobfile.load import LoadedJob
 from dispatcher.jobfile.settings import Settings, load_settings
 from dispatcher.moments import seconds_between, zone_name, zone_named
-from dispatcher.notices.addresses import record_of
+from dispatcher.notices.addresses import record_of, text_without
 from dispatcher.overnight import night as nights
 from dispatcher.overnight.base import Nights, Trigger
 from dispatcher.overnight.bundle import Bundle, pack
@@ -328,7 +328,8 @@ def _frozen(loaded: LoadedJob, plan: Plan, chosen: Candidate, due: datetime, now
         outputs=tuple(loaded.config.outputs),
         workdir=str(loaded.workdir),
         plan=compact(plan),
-        job={"file": plan.job.file, "sha256": plan.job.sha256, "run": loaded.config.run} | record_of(loaded),
+        job={"file": plan.job.file, "sha256": plan.job.sha256, "run": loaded.config.run, "text": text_without(loaded)}
+        | record_of(loaded),
     )
 
 

@@ -20,7 +20,7 @@ from dispatcher.hosts.base import Tree
 from dispatcher.hosts.sync import manifest
 from dispatcher.jobfile.load import LoadedJob
 from dispatcher.jobfile.settings import Settings
-from dispatcher.notices.addresses import record_of
+from dispatcher.notices.addresses import record_of, text_without
 from dispatcher.overnight.bundle import Bundle, job_of, pack_all
 from dispatcher.overnight.night import Night, part_id
 from dispatcher.planner.cost import Spending, hard_stop
@@ -191,7 +191,8 @@ def _row(loaded: LoadedJob, plan: Plan, latest: float | None) -> dict[str, Any]:
         "cost_likely": (cost.likely or 0.0) if cost else 0.0,
         "cost_worst": cost.worst_case if cost else 0.0,
         "plan": compact(plan),
-        "job": {"file": plan.job.file, "sha256": plan.job.sha256, "run": loaded.config.run} | record_of(loaded),
+        "job": {"file": plan.job.file, "sha256": plan.job.sha256, "run": loaded.config.run, "text": text_without(loaded)}
+        | record_of(loaded),
     }
 
 

@@ -59,14 +59,15 @@ def part(bucket: Bucket, whole: Seen, number: int) -> Seen:
 
 
 def bring_log(bucket: Bucket, place: str, folder: Path) -> None:
-    """A job's output, its pieces in their order, and setup's, into a folder."""
+    """A job's output, its pieces in their order, setup's, and what was measured, into a folder."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (folder / "log").open("wb") as log:
         for one in bucket.objects(f"{place}/log/"):
             for piece in bucket.stream(one["Key"]):
                 log.write(piece)
-    if setup := bucket.read(f"{place}/setup.log"):
-        (folder / "setup.log").write_bytes(setup)
+    for name in ("setup.log", "samples.jsonl"):
+        if found := bucket.read(f"{place}/{name}"):
+            (folder / name).write_bytes(found)
 
 
 def bring_files(bucket: Bucket, place: str, name: str, entries: Sequence[Entry], folder: Path) -> None:

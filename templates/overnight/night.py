@@ -212,11 +212,12 @@ class Night:
             except FAILED as error:
                 self.missed.append({"path": row["path"], "why": "the bucket does not take it: %s" % error})
         self.surely(self.ship_log)
-        setup = os.path.join(self.folder, "setup.log")
-        if os.path.exists(setup):
-            with open(setup, "rb") as file:
-                file.seek(max(0, os.path.getsize(setup) - (1 << 20)))
-                self.surely(self.cloud.put, "setup.log", file.read())
+        for name, most in (("setup.log", 1 << 20), ("samples.jsonl", LOG_PIECE)):
+            beside = os.path.join(self.folder, name)
+            if os.path.exists(beside):
+                with open(beside, "rb") as file:
+                    file.seek(max(0, os.path.getsize(beside) - most))
+                    self.surely(self.cloud.put, name, file.read())
         said = dict(self.about(found), outputs=kept, missed=self.missed, pieces=self.pieces, log_size=self.logged)
         self.surely(self.cloud.put, "outcome.json", json.dumps(said).encode())
         if self.told.get("visited"):

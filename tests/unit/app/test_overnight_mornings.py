@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from dispatcher.app import overnight
+from dispatcher.app import overnight, reports
 from dispatcher.app.queues import siblings
 from dispatcher.backends.base import Leftover
 from dispatcher.cli.overnight import refuse_unfinished
@@ -242,6 +242,15 @@ def test_overnight_a_queue_is_a_run_for_each_job_and_what_they_cost_together(ctx
     assert b"of the first" == (tmp_path / "work" / "out" / "a.bin").read_bytes()
     assert "is over: 1 of its 4 jobs succeeded, $0.16 of $20.00" in told[-1].message
     assert ([night.id], []) == (cloud.disarmed, list(nights.every()))
+
+
+def test_overnight_a_nights_page_has_its_curves_its_job_file_and_its_samples(ctx, cloud, night):
+    nights.keep(replace(night, job={"file": "job.yaml", "run": "python train.py", "text": "run: python train.py\n"}))
+    over(cloud, ("out/metrics.csv", b"step,loss\n1,0.5\n2,0.4\n3,0.3\n"))
+    overnight.morning(ctx)
+    run = ctx.store.get(night.id)
+    assert ["loss"] == [one.name for one in reports.curves_of(run)]
+    assert ("run: python train.py\n", False) == (reports.job_of(run), "text" in run.job)
 
 
 @pytest.mark.parametrize("state", [{"born": NOW - 7200, "ended": NOW - 2400}, {"ended": NOW - 2400}, {}])

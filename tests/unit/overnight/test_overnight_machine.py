@@ -166,6 +166,7 @@ def test_overnight_what_is_whole_is_there_before_the_end(programs, machine, monk
     assert {"out/one", "out/two"} >= {one["path"] for one in partial["outputs"]} != set()
     assert ["out/two"] == [one["path"] for one in cloud.said()["outputs"]]
     assert b"one\n" in cloud.kept.values()
+    assert (programs[2] / LABEL / "samples.jsonl").read_bytes() == cloud.kept["samples.jsonl"] != b""
 
 
 def test_overnight_an_output_that_is_too_large_is_named(programs, machine, monkeypatch):
