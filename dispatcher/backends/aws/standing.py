@@ -69,7 +69,7 @@ def others(account: Account) -> list[tuple[Standing, str]]:
         ("role", "iam", "list_roles", "Roles", "RoleName"),
         ("profile", "iam", "list_instance_profiles", "InstanceProfiles", "InstanceProfileName"),
     )
-    found = []
+    found: list[Standing] = []
     try:
         for kind, service, action, rows, name in look:
             for page in account.ask_pages(service, HOME, action, f"the list of {kind}s"):
