@@ -117,7 +117,7 @@ def test_no_line_takes_long_to_read(line):
     output.feed(line.encode(), 1.0)
     output.feed(b"\n", 2.0)
 
-    assert time.process_time() - begun < 20  # it took minutes
+    assert time.process_time() - begun < 30  # it took minutes
 
 
 ABSURD = [
