@@ -278,3 +278,19 @@ def test_overnight_gcp_is_stopped_while_it_goes_on(gcp: Shell, lab: Any) -> None
     assert ("finished", True) == (told["state"], told["teardown"]["confirmed"]), stopped.said
     morning(gcp, lab)
     assert [] == nights(gcp)
+
+
+@pytest.mark.long
+def test_overnight_gcp_what_runs_already_goes_on_when_its_schedule_is_removed(gcp: Shell, lab: Any) -> None:
+    night = submit(gcp, TRAINS.replace("python train.py", "echo begun; sleep 300"))
+    assert 0 == gcp.mlrun("schedule", "run-now", night["id"]).code
+    removed = gcp.mlrun("schedule", "rm", night["id"])
+    assert 0 == removed.code, removed.said
+    assert f"mlrun stop {night['id'][:6]}" in removed.err
+    assert (1, 1) == (len(alive(lab)), len(nights(gcp)))
+    refused = gcp.mlrun("setup", "gcp", "--overnight", "--remove", "--yes")
+    assert 2 == refused.code, refused.said
+    assert "not home yet" in refused.err
+    gcp.mlrun("stop", "trains", "--grace", "1s", timeout=LONGEST)
+    morning(gcp, lab)
+    assert [] == nights(gcp)
