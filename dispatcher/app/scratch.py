@@ -109,9 +109,11 @@ def _uncopied(workdir: Path, base: Path, error: OSError) -> HostError:
 
 
 def _link(link: Path, there: Path, source: Path, target: Path) -> None:
-    """A link within the folder leads to the copy, any other to where it led."""
-    leads = Path(os.path.normpath(link.parent / link.readlink()))
-    there.symlink_to(target / leads.relative_to(source) if leads.is_relative_to(source) else leads)
+    """A link within the folder leads to the copy, any other to where it led; the folder may have other names too."""
+    named = Path(os.path.normpath(link.parent / link.readlink()))
+    inside = (one for one in (named, named.parent.resolve() / named.name) if one.is_relative_to(source))
+    leads = next(inside, None)
+    there.symlink_to(target / leads.relative_to(source) if leads else named)
 
 
 def _remove(home: Path) -> None:

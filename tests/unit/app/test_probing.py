@@ -145,6 +145,18 @@ def test_a_copy_has_links_that_lead_into_it_and_environments_where_they_are(tmp_
     assert not copy.exists()
 
 
+def test_a_link_that_names_its_own_folder_by_another_name_leads_into_the_copy(tmp_path: Path) -> None:
+    work = tmp_path / "disk" / "work"
+    (work / "outputs" / "run1").mkdir(parents=True)
+    (tmp_path / "home").symlink_to(tmp_path / "disk")
+    (work / "outputs" / "run1" / "best.txt").write_text("the user's")
+    (work / "latest").symlink_to(tmp_path / "home" / "work" / "outputs")
+
+    with scratch(tmp_path / "home" / "work", ["outputs"]) as (_, copy):
+        assert (copy / "latest").resolve() == (copy / "outputs").resolve()
+        assert list((copy / "latest").iterdir()) == []
+
+
 def test_a_folder_that_is_too_large_is_not_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "data").write_bytes(bytes(2000))
     monkeypatch.setattr("dispatcher.app.scratch.LARGEST_BYTES", 1000.0)
