@@ -14,6 +14,8 @@ from dispatcher.hosts.ssh import SshHost
 from dispatcher.retries import Clock, Policy
 
 A = TypeVar("A")
+DIALS = 3
+"""A machine that has just booted may start its sshd anew, and cut who has just come in."""
 CONTROLS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x1f\x7f-\x9f]")
 
 
@@ -33,14 +35,17 @@ class CloudContact(Generic[A]):
         """A connection to the machine that the cloud says it is, and to no other."""
         borrowed, new = not self.keyring.known, not self.keyring.candidates
         keys, policy = self._expected(borrowed=borrowed)
-        host, shown = self._reach(keys, policy)
-        try:
-            reach.touch_contact(host)
-            reach.check_identity(host, self.IDENTITY, self._identity)
-            return self._settled(host, shown, borrowed=borrowed, new=new)
-        except BaseException:
-            host.close()
-            raise
+        for left in reversed(range(DIALS)):
+            host, shown = self._reach(keys, policy)
+            try:
+                reach.touch_contact(host)
+                reach.check_identity(host, self.IDENTITY, self._identity)
+                return self._settled(host, shown, borrowed=borrowed, new=new)
+            except BaseException as error:
+                host.close()
+                if not left or not isinstance(error, HostUnreachable):
+                    raise
+        raise AssertionError("the last dial returns or raises")
 
     def _reach(self, keys: tuple[str, ...], policy: Policy) -> tuple[SshHost, str]:
         login = reach.login(self._identity, self.machine.address, self.keyring)
