@@ -54,3 +54,27 @@ def test_where_nothing_is_known_of_that_the_error_stands_as_it_was(silent):
 
 def test_a_long_last_line_is_cut():
     assert "x" * 300 == last_lines("x" * 1000)
+
+
+@pytest.mark.parametrize(("cuts", "reached"), [(1, True), (2, True), (3, False)])
+def test_a_machine_that_cuts_who_has_just_come_in_is_dialled_again_but_not_for_ever(silent, monkeypatch, cuts, reached):
+    class Link:
+        closed = 0
+
+        def close(self) -> None:
+            Link.closed += 1
+
+    def check(*_args: object) -> None:
+        if Link.closed < cuts:
+            raise HostUnreachable("The connection is lost")
+
+    monkeypatch.setattr(reach, "reach", lambda *_args: (Link(), "ssh-ed25519 A"))
+    monkeypatch.setattr(reach, "touch_contact", lambda _host: None)
+    monkeypatch.setattr(reach, "check_identity", check)
+    monkeypatch.setattr(Silent, "_settled", lambda _self, host, *_args, **_more: host, raising=False)
+    if reached:
+        assert isinstance(silent("").made(), Link)
+    else:
+        with pytest.raises(HostUnreachable, match="is lost"):
+            silent("").made()
+    assert Link.closed == cuts
